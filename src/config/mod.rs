@@ -1,0 +1,95 @@
+//! The configuration, with nothing left undecided: every default is filled in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::intercept::Via;
+use crate::policy::Settings;
+use crate::smtp::{Limits, Timeouts};
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where connections come in.
+    pub listeners: Vec<ListenerConfig>,
+    /// How names are resolved.
+    pub dns: DnsConfig,
+    /// How destinations are dialled.
+    pub upstream: UpstreamConfig,
+    /// The CAs for MTA-STS: a PEM bundle instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Policy hosts.
+    pub mta_sts: StsConfig,
+    /// Operator choices.
+    pub policy: Settings,
+    /// The SQLite file; none keeps policies in memory only.
+    pub store: Option<PathBuf>,
+    /// The log.
+    pub log: LogConfig,
+    /// Patience.
+    pub timeouts: Timeouts,
+    /// Bounds of one session.
+    pub limits: Limits,
+    /// Sessions at once.
+    pub max_sessions: usize,
+}
+
+/// One listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Its kind.
+    pub kind: Via,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// SOCKS5 on another address than loopback must be asked for.
+    pub allow_remote: bool,
+}
+
+/// DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Recursive resolvers; empty means those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// A file of DNSKEY records; none means the built-in IANA root keys.
+    pub trust_anchor: Option<PathBuf>,
+    /// One lookup, with everything it needs.
+    pub timeout: Duration,
+}
+
+/// Connections to destinations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// `SO_MARK` on them.
+    pub mark: Option<u32>,
+    /// Bind to the client's own address (multi-homed senders, SPF).
+    pub keep_source: bool,
+    /// TCP connect and TLS handshake, each.
+    pub connect_timeout: Duration,
+}
+
+/// Policy hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StsConfig {
+    /// Another port than 443, for labs.
+    pub port: u16,
+    /// Policy hosts on addresses that are not public, for labs.
+    pub allow_private: bool,
+    /// The whole fetch.
+    pub timeout: Duration,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// JSON lines instead of text.
+    pub json: bool,
+    /// A filter as `tracing_subscriber::EnvFilter` reads it.
+    pub filter: String,
+}
+
+/// Addresses of ours that are never a destination.
+#[must_use]
+pub fn is_local(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}

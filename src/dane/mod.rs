@@ -1,0 +1,9 @@
+//! DANE for SMTP: TLSA records and what they say of a certificate chain (RFC 6698, RFC 7671, RFC 7672). Pure.
+//!
+//! [`tlsa`] parses RDATA and keeps what is usable, [`verify()`] holds a presented chain against it.
+
+pub mod tlsa;
+mod verify;
+
+pub use tlsa::{Matching, Selector, Tlsa, Usage};
+pub use verify::{Match, Mismatch, Presented, verify};

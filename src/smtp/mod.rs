@@ -1,0 +1,241 @@
+//! One SMTP session as a state machine, without IO: server towards the client MTA, client towards the MX. Pure.
+//!
+//! Feed it with `handle_*`, then drain [`Session::poll_action`] until it is empty, then wait for the next input or for
+//! [`Session::poll_timeout`]. The driver moves bytes and time; the session decides what may be said to whom
+//! (RFC 5321, RFC 2920, RFC 3207). Envelope and message bytes leave only after a favourable [`Verdict`].
+//!
+//! ```text
+//!   accepted ─► Dial ─► greeting ─► client EHLO ─► upstream EHLO ─► STARTTLS ─► StartTls ─► EHLO in TLS ─► reply to EHLO
+//!      MAIL (provisional 250) ─► RCPT ─► Judge ─┬─ Pin ─► MAIL, RCPT upstream ─► relay … DATA
+//!                                               ├─ Redial ─► Dial … EHLO ─► Judge
+//!                                               └─ Refuse ─► 451, upstream QUIT
+//! ```
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::name::{DnsName, Domain};
+use crate::verdict::Verdict;
+
+/// A session between one client connection and one destination.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+}
+
+/// What a session is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A short id that stands in refusals and in the record.
+    pub trace: String,
+    /// The MX host that the destination address is known as: the best SNI before any recipient is known.
+    pub hint: Option<DnsName>,
+    /// How long each side may take.
+    pub timeouts: Timeouts,
+    /// How much each side may send.
+    pub limits: Limits,
+}
+
+/// RFC 5321 §4.5.3.2, as minima.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The client's next command.
+    pub command: Duration,
+    /// The MX's greeting and its replies before DATA.
+    pub reply: Duration,
+    /// A block of message data.
+    pub data: Duration,
+    /// The reply to the final dot: 10 minutes at least (RFC 5321 §4.5.3.2.6).
+    pub end_of_data: Duration,
+    /// From RCPT to a verdict, redials included.
+    pub decision: Duration,
+}
+
+/// What a session holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of a command line, CRLF included.
+    pub command_line: usize,
+    /// Octets of one reply line of the MX.
+    pub reply_line: usize,
+    /// Lines of one reply of the MX.
+    pub reply_lines: usize,
+    /// Recipients of a transaction.
+    pub recipients: usize,
+    /// Commands without progress (NOOP, RSET, errors).
+    pub idle_commands: usize,
+    /// Domains judged in one session.
+    pub domains: usize,
+}
+
+/// What the driver must do, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Write to the client.
+    ToClient(Bytes),
+    /// Write to the MX (inside TLS where it is up).
+    ToServer(Bytes),
+    /// Connect to the destination; answer with [`Dialled::Connected`] or [`Dialled::Failed`].
+    Dial,
+    /// Shake hands over the present connection; answer with [`Dialled::Secured`] or [`Dialled::HandshakeFailed`].
+    StartTls {
+        /// The name to ask for.
+        sni: Option<DnsName>,
+    },
+    /// Find out what the recipient demands and judge; answer with [`Session::handle_verdict`].
+    Judge(Question),
+    /// Close the connection to the MX after what was written.
+    CloseServer,
+    /// Close the connection to the client after what was written: the session is over.
+    CloseClient,
+}
+
+/// What is to be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The recipient's domain.
+    pub target: Target,
+    /// The state of the connection to the MX.
+    pub channel: Channel,
+    /// A new recipient; false after a redial for the same one.
+    pub first: bool,
+}
+
+/// What of a recipient has a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A domain.
+    Domain(Domain),
+    /// An address literal (RFC 5321 §4.1.3).
+    Literal(IpAddr),
+    /// `<Postmaster>` without a domain (RFC 5321 §4.1.1.3).
+    Postmaster,
+}
+
+/// The connection to the MX, as far as the session knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// TLS is up; the driver holds the evidence.
+    Protected,
+    /// No TLS.
+    Clear(NoTls),
+    /// The handshake failed and the connection is gone.
+    Broken(String),
+}
+
+/// Why a usable connection has no TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoTls {
+    /// EHLO does not list STARTTLS, or EHLO itself is refused.
+    NotOffered,
+    /// STARTTLS was answered with another code than 220.
+    Refused(u16),
+    /// After a failed handshake, dialled again without TLS on purpose.
+    HandshakeFailed(String),
+}
+
+/// What became of [`Action::Dial`] and [`Action::StartTls`], or of the connection since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// TCP is up.
+    Connected,
+    /// It is not: the error in words.
+    Failed(String),
+    /// TLS is up.
+    Secured,
+    /// The handshake failed, the connection is gone.
+    HandshakeFailed(String),
+}
+
+/// A reply of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// The enhanced status code (RFC 3463), but for greeting and EHLO.
+    pub enhanced: Option<&'static str>,
+    /// One line of printable US-ASCII; the session appends the trace id to refusals.
+    pub text: String,
+}
+
+/// Which peer the session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The client's bytes.
+    Client,
+    /// The MX's bytes.
+    Server,
+    /// A connection or handshake.
+    Dial,
+    /// A verdict.
+    Verdict,
+}
+
+impl Session {
+    /// Starts: the first action is [`Action::Dial`].
+    #[must_use]
+    pub fn new(settings: Settings, _now: Instant) -> Self {
+        Self { settings }
+    }
+
+    /// Bytes from the client.
+    pub fn handle_client(&mut self, _bytes: &[u8], _now: Instant) {
+        let _ = &self.settings;
+        unimplemented!()
+    }
+
+    /// The client has closed its writing side.
+    pub fn handle_client_end(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// Bytes from the MX, decrypted where TLS is up.
+    pub fn handle_server(&mut self, _bytes: &[u8], _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The MX has closed or the connection is lost.
+    pub fn handle_server_end(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// What became of a dial or a handshake.
+    pub fn handle_upstream(&mut self, _dialled: Dialled, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The answer to [`Action::Judge`].
+    pub fn handle_verdict(&mut self, _verdict: Verdict, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// A deadline of [`Session::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The proxy is shutting down: what is in flight is finished, everything else hears 421 (RFC 5321 §3.8).
+    pub fn handle_shutdown(&mut self, _now: Instant) {
+        unimplemented!()
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        unimplemented!()
+    }
+
+    /// When to call [`Session::handle_timeout`], and what is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Waiting)> {
+        unimplemented!()
+    }
+
+    /// Whether more client bytes are wanted now: false while a verdict or the MX must answer first, so that a fast
+    /// client cannot fill memory.
+    #[must_use]
+    pub fn wants_client(&self) -> bool {
+        unimplemented!()
+    }
+}
