@@ -7,7 +7,7 @@ mod reason;
 
 use rustls_pki_types::CertificateDer;
 
-pub use reason::{Fault, Question, Reason};
+pub use reason::{Explanation, Fault, Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
 use crate::name::{DnsName, MxHost};
