@@ -1,30 +1,20 @@
 //! Asks what a delivery would ask: facts, demand, a live session up to the verdict.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
-
 use super::findings::{Destination, DomainFindings, Problem};
-use crate::name::{DnsName, Domain};
+use crate::name::Domain;
 use crate::policy::demand::demand;
 use crate::policy::{AddressFacts, Candidate, Facts, HostFacts, MxFacts, Requirement};
 use crate::proxy::engine::Engine;
-use crate::proxy::probe::{Probe, probe};
+use crate::proxy::probe::{Probe, Prober};
 use crate::verdict::{Reason, Verdict};
-
-/// How MX hosts are connected to.
-pub(super) struct Probing {
-    /// The EHLO argument.
-    pub(super) helo: DnsName,
-    /// For one MX host.
-    pub(super) patience: Duration,
-}
 
 /// Finds out how mail to `domain` would be judged.
 pub(super) async fn inquire(
     engine: &Engine,
     domain: &Domain,
     port: u16,
-    probing: Option<&Probing>,
+    prober: Option<&Prober>,
 ) -> DomainFindings {
     // The unspecified addresses are no host's: all hosts are looked at, one family at a time.
     let v4 = engine.gatherer.gather(domain, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)).await;
@@ -48,7 +38,7 @@ pub(super) async fn inquire(
             for address in known(host) {
                 let destination = SocketAddr::new(*address, port);
                 let place = Destination::new(host.host.to_string(), destination);
-                findings.destinations.push(examine(engine, domain, place, probing).await);
+                findings.destinations.push(examine(engine, domain, place, prober).await);
             }
         }
     }
@@ -79,7 +69,7 @@ fn known(host: &HostFacts) -> &[IpAddr] {
 }
 
 /// One destination: what is demanded, and whether it is met.
-async fn examine(engine: &Engine, domain: &Domain, mut place: Destination, probing: Option<&Probing>) -> Destination {
+async fn examine(engine: &Engine, domain: &Domain, mut place: Destination, prober: Option<&Prober>) -> Destination {
     let facts = engine.gatherer.gather(domain, place.address).await;
     let demand = match demand(&facts, place.address.ip(), engine.settings) {
         Ok(demand) => demand,
@@ -92,10 +82,10 @@ async fn examine(engine: &Engine, domain: &Domain, mut place: Destination, probi
         place.level = Some(candidate.requirement.level().label());
         place.demand = words(candidate);
     }
-    let Some(probing) = probing else {
+    let Some(prober) = prober else {
         return place;
     };
-    let Probe { verdict, handshake } = probe(engine, domain, place.address, &probing.helo, probing.patience).await;
+    let Probe { verdict, handshake } = prober.probe(domain, place.address).await;
     if let Some(handshake) = handshake {
         place.tls_version = Some(handshake.version());
         place.pin = Some(handshake.pin());

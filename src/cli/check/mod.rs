@@ -7,15 +7,19 @@ mod render;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use self::findings::{DomainFindings, Outcome};
 use super::Exit;
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::name::{DnsName, Domain};
+use crate::proxy::dial::Dialer;
 use crate::proxy::engine::Engine;
+use crate::proxy::probe::Prober;
 
 /// What to check, and with what.
 #[derive(clap::Args)]
@@ -75,10 +79,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let engine = Engine::new(&config)?;
+        let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
+        let prober = args.prober(&engine, &config)?;
         let mut worst = Outcome::Good;
         for domain in &args.domains {
-            let findings = args.check(&engine, domain).await;
+            let findings = args.check(&engine, domain, prober.as_ref()).await;
             worst = worst.max(findings.outcome());
             if args.json {
                 render::json(&findings);
@@ -91,16 +96,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    async fn check(&self, engine: &Engine, text: &str) -> DomainFindings {
-        let domain = match DnsName::parse_unicode(text) {
-            Ok(name) => Domain::new(name),
-            Err(why) => return DomainFindings::not_a_domain(text, why),
-        };
-        let probing = (!self.no_connect).then(|| inquiry::Probing {
-            helo: self.helo.clone(),
-            patience: Duration::from_secs(self.timeout),
-        });
-        inquiry::inquire(engine, &domain, self.port, probing.as_ref()).await
+    async fn check(&self, engine: &Engine, text: &str, prober: Option<&Prober>) -> DomainFindings {
+        match DnsName::parse_unicode(text) {
+            Ok(name) => inquiry::inquire(engine, &Domain::new(name), self.port, prober).await,
+            Err(why) => DomainFindings::not_a_domain(text, why),
+        }
+    }
+
+    fn prober(&self, engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Option<Prober>> {
+        if self.no_connect {
+            return Ok(None);
+        }
+        let dialer = Dialer::new(config.upstream)?;
+        let patience = Duration::from_secs(self.timeout);
+        Ok(Some(Prober::new(Arc::clone(engine), dialer, self.helo.clone(), patience)))
     }
 
     fn config(&self) -> anyhow::Result<Config> {
