@@ -121,6 +121,8 @@ const LONGEST_SHOWN: usize = 253;
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
     use proptest::prelude::*;
     use rcgen::{CertificateParams, SanType};
     use rustls_pki_types::{CertificateDer, ServerName};
