@@ -99,6 +99,8 @@ pub enum StsState {
     None,
     /// One is announced, but could not be had, and none is cached (RFC 8461 §3.3: deliver as if there were none).
     FetchFailed(FetchFailure),
+    /// Whether one is announced cannot be known: the answer is bogus, and none is cached.
+    Unknown(Failure),
     /// An unexpired policy.
     Live {
         /// The policy.
