@@ -3,6 +3,8 @@
 //! [`judge`] is the only maker of [`Cleared`], and nothing of an envelope or a message leaves without one.
 //! [`Reason`] is the one vocabulary of why not.
 
+#[cfg(test)]
+mod oracle;
 mod reason;
 
 pub use reason::{Explanation, Fault, Question, Reason, ResultType};
