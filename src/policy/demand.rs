@@ -165,27 +165,19 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
         }
         MxFacts::Failed(failure) => return Err(dns(Question::Mx, facts.domain.name(), failure)),
     };
-    if let StsState::Unknown(failure) = &facts.sts {
-        return Err(dns(Question::Sts, facts.domain.name(), failure));
-    }
     let names = NextHopNames {
         domain: &facts.domain,
         expanded,
         secure,
     };
-    let build = |host: &HostFacts| candidate(host, names, &facts.sts, settings);
+    let build = |hosts: &[&HostFacts]| candidates(hosts, names, &facts.sts, settings);
     let located: Vec<&HostFacts> = hosts.iter().filter(|host| host.has(destination)).collect();
     if located.is_empty() {
         return by_name(facts, destination, hosts, build);
     }
-    let mut candidates = located
-        .into_iter()
-        .map(build)
-        .collect::<Result<Vec<_>, _>>()?;
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
     Ok(Demand {
         located: Located::ByAddress,
-        candidates,
+        candidates: build(&located)?,
     })
 }
 
@@ -194,7 +186,7 @@ fn by_name(
     facts: &Facts,
     destination: IpAddr,
     hosts: &[HostFacts],
-    build: impl Fn(&HostFacts) -> Result<Candidate, Reason>,
+    build: impl Fn(&[&HostFacts]) -> Result<Vec<Candidate>, Reason>,
 ) -> Result<Demand, Reason> {
     // The host that was meant may be the one whose addresses could not be looked up.
     let unknown = hosts.iter().find_map(|host| match &host.addresses {
@@ -204,14 +196,11 @@ fn by_name(
     if let Some(reason) = unknown {
         return Err(reason);
     }
-    let candidates = hosts.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let mut candidates = build(&hosts.iter().collect::<Vec<_>>())?;
     let demanding = candidates
         .iter()
         .any(|candidate| candidate.requirement.level() != Level::Opportunistic);
-    let mut candidates: Vec<Candidate> = candidates
-        .into_iter()
-        .filter(|candidate| !demanding || candidate.requirement.authenticates())
-        .collect();
+    candidates.retain(|candidate| !demanding || candidate.requirement.authenticates());
     if candidates.is_empty() {
         // TLS without authentication can prove nobody's identity.
         return Err(Reason::DestNotMx {
@@ -219,7 +208,6 @@ fn by_name(
             destination,
         });
     }
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
     Ok(Demand {
         located: Located::ByName {
             domain: facts.domain.clone(),
@@ -235,6 +223,24 @@ struct NextHopNames<'a> {
     domain: &'a Domain,
     expanded: Option<&'a DnsName>,
     secure: bool,
+}
+
+/// The candidates, strictest first. What the hosts' own lookups leave unknown comes before what MTA-STS does.
+fn candidates(
+    hosts: &[&HostFacts],
+    names: NextHopNames<'_>,
+    sts: &StsState,
+    settings: Settings,
+) -> Result<Vec<Candidate>, Reason> {
+    let mut candidates = hosts
+        .iter()
+        .map(|host| candidate(host, names, sts, settings))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let StsState::Unknown(failure) = sts {
+        return Err(dns(Question::Sts, names.domain.name(), failure));
+    }
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
+    Ok(candidates)
 }
 
 /// One row of the table of precedence: TLSA state × MTA-STS state.

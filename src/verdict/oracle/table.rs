@@ -187,11 +187,7 @@ fn by_name(case: &Case) -> Expected {
             basis: case.outcome(strictest).expect("nothing is demanded"),
             observed: Observed::Label(vec!["dest-not-mx"]),
         },
-        // spec: M0 does not say what an unusable RRset demands here; TLS it is, never cleartext (RFC 7672 §2.2).
-        Level::L1 => match case.outcome(strictest) {
-            Ok(basis) => case.pin(Some(strictest.name), strictest, basis),
-            Err(_) => Expected::Refuse(vec!["dest-not-mx"]),
-        },
+        // spec: does "demands anything" include TLS without authentication? It is something, and proves nobody.
         _ => Expected::Refuse(vec!["dest-not-mx"]),
     }
 }

@@ -78,11 +78,16 @@ impl World {
         }
     }
 
-    /// Facts, demand and verdict, redialling as the verdict asks.
-    pub(super) fn run(&self, case: &Case) -> Seen {
-        match demand(&self.facts(case), destination(), case.settings) {
-            Ok(demand) => self.judge(case, &demand),
-            Err(reason) => refused(&reason),
+    /// What the facts before TLS demand.
+    pub(super) fn demand(&self, case: &Case) -> Result<Demand, Reason> {
+        demand(&self.facts(case), destination(), case.settings)
+    }
+
+    /// The verdict, redialling as it asks.
+    pub(super) fn run(&self, case: &Case, demand: &Result<Demand, Reason>) -> Seen {
+        match demand {
+            Ok(demand) => self.judge(case, demand),
+            Err(reason) => refused(reason),
         }
     }
 
@@ -221,7 +226,7 @@ impl World {
 }
 
 impl Case {
-    const fn first_host(&self) -> &'static str {
+    pub(super) const fn first_host(&self) -> &'static str {
         match self.mx {
             Mx::ImplicitSecure | Mx::ImplicitInsecure => HOSTS[2],
             Mx::Secure
