@@ -88,7 +88,11 @@ impl Expected {
             ) => labels.contains(label) && (*keyword, *status) == heard(label),
             (Self::Pin { .. }, Seen::Refuse { .. }) | (Self::Refuse(_), Seen::Pin { .. }) => false,
         };
-        if fits { Ok(()) } else { Err(format!("{self:?}")) }
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("{self:?}"))
+        }
     }
 }
 
@@ -150,10 +154,7 @@ fn before_tls(case: &Case) -> Option<&'static str> {
     };
     // Unknown is never insecure; "its outcome is used only after DANE" (10.0, step 7).
     let by_sts = || (case.sts == Sts::Unknown).then_some("dnssec-bogus");
-    by_mx
-        .or_else(by_address)
-        .or_else(by_tlsa)
-        .or_else(by_sts)
+    by_mx.or_else(by_address).or_else(by_tlsa).or_else(by_sts)
 }
 
 /// Rows M1 and M2: the strictest host that the session satisfies.

@@ -31,7 +31,7 @@ pub(super) fn destination() -> IpAddr {
     "192.0.2.25".parse().unwrap()
 }
 
-fn elsewhere() -> IpAddr {
+pub(super) fn elsewhere() -> IpAddr {
     "192.0.2.77".parse().unwrap()
 }
 
@@ -50,7 +50,7 @@ pub(super) struct World {
     stranger: Chain,
 }
 
-type Chain = Vec<CertificateDer<'static>>;
+pub(super) type Chain = Vec<CertificateDer<'static>>;
 
 const HOSTS: [&str; 3] = ["mx1.example.com", "mx2.example.com", "example.com"];
 
@@ -74,7 +74,11 @@ impl World {
             domain: ca.issue(&HOSTS[2..], 2030, &key),
             expired: ca.issue(&HOSTS, 2025, &key),
             untrusted: nobody.issue(&HOSTS, 2030, &key),
-            stranger: nobody.issue(&["stranger.example.net"], 2030, &KeyPair::generate().unwrap()),
+            stranger: nobody.issue(
+                &["stranger.example.net"],
+                2030,
+                &KeyPair::generate().unwrap(),
+            ),
         }
     }
 
@@ -101,6 +105,10 @@ impl World {
         for _ in 0..=MAX_REDIALS {
             match judge(demand, &evidence, &tried, &self.roots, NOW) {
                 Verdict::Pin(pin) => {
+                    assert!(
+                        !matches!(evidence, Evidence::Broken(_)),
+                        "pinned to a connection that is gone: {case:?}"
+                    );
                     return Seen::Pin {
                         host: pin.host.map(|host| host.to_string()),
                         level: pin.level.label(),
@@ -137,6 +145,18 @@ impl World {
             (false, Sni::OtherStranger) => protected(sni, &self.stranger),
             (false, Sni::OtherAborts) => Evidence::Broken("unrecognised name".into()),
         }
+    }
+
+    /// Everything that a server may show.
+    pub(super) const fn chains(&self) -> [&Chain; 6] {
+        [
+            &self.first,
+            &self.second,
+            &self.domain,
+            &self.expired,
+            &self.untrusted,
+            &self.stranger,
+        ]
     }
 
     const fn chain(&self, cert: Cert) -> &Chain {
@@ -318,7 +338,7 @@ fn live(mode: &str, mx: &str) -> StsState {
     }
 }
 
-fn policy(mode: &str, mx: &str) -> Arc<Policy> {
+pub(super) fn policy(mode: &str, mx: &str) -> Arc<Policy> {
     let text = format!("version: STSv1\nmode: {mode}\n{mx}max_age: 604800\n");
     Arc::new(Policy::parse(text.as_bytes()).unwrap())
 }
