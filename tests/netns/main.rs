@@ -24,7 +24,7 @@ use capture::Capture;
 use mail::{Client, Message, Stored};
 use rules::Exempt;
 use sandbox::{Daemon, all_logs, sandboxed, until};
-use world::{DOMAINS, Network, Signing, Sts};
+use world::{DOMAINS, Network, Signing, Sts, Tls, Tlsa, exchangers};
 
 /// What becomes of a message that an unsuspecting Postfix sends through danelaw.
 enum Expected {
@@ -264,6 +264,33 @@ fn control_the_lab_is_what_it_claims_to_be() {
                     policy.starts_with("version: STSv1\r\nmode: enforce\r\nmx: "),
                     "{policy}"
                 );
+            }
+        }
+    });
+}
+
+#[test]
+fn control_openssl_agrees_with_the_tlsa_records() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        for (domain, exchanger) in exchangers().filter(|(_, exchanger)| exchanger.tls != Tls::None)
+        {
+            let Some(tlsa) = pki::tlsa_of(exchanger) else {
+                continue;
+            };
+            let host = exchanger.host(domain);
+            for address in exchanger.addresses() {
+                // RFC 7672 §3.1.1: with usage 3 the name in the certificate does not count.
+                let verdict = lab.network.mta.sh(&format!(
+                    "echo QUIT | openssl s_client -starttls smtp -connect {address}:25 -brief \
+                    -dane_tlsa_domain {host} -dane_tlsa_rrdata '{tlsa}' -dane_ee_no_namechecks 2>&1 || true"
+                ));
+                let expected = match exchanger.tlsa {
+                    Tlsa::Matching => "Verification: OK",
+                    Tlsa::Differing => "Verification error",
+                    Tlsa::Absent => unreachable!("no record was made"),
+                };
+                assert!(verdict.contains(expected), "{host} at {address}: {verdict}");
             }
         }
     });
