@@ -6,6 +6,7 @@
 //! a skip would look like success and is a failure instead.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,9 @@ pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
             std::env::var_os("CI").is_none(),
             "{test} cannot run: {reason}"
         );
-        eprintln!("SKIPPED {test}: {reason}");
+        // Not `eprintln!`, which is shown for failed tests only.
+        writeln!(std::io::stderr(), "SKIPPED {test}: {reason}")
+            .expect("standard error takes a line");
         return;
     }
     let output = Command::new("unshare")
