@@ -9,6 +9,8 @@
 //! [`Lookup`] is the boundary: [`resolver`] is the validating resolver behind it, `proof` the pure RFC 4035 and
 //! RFC 5155 part, [`route`] the way from a next-hop domain to MX hosts and addresses.
 
+pub mod route;
+
 use std::fmt;
 use std::net::IpAddr;
 

@@ -6,31 +6,35 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Facts;
+use super::facts::{AddressFacts, Facts, HostFacts, MxFacts, StsState, TlsaFacts};
 use crate::dane::Tlsa;
+use crate::dns::Failure;
+use crate::mtasts::{Mode, Policy};
 use crate::name::{DnsName, Domain, MxHost, ReferenceId, TlsaBase};
-use crate::verdict::Reason;
+use crate::verdict::{Question, Reason};
 
 /// What one destination must show for one recipient domain.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// The recipient's domain.
-    pub domain: Domain,
     /// How the candidates were found.
     pub located: Located,
-    /// The hosts that the destination may be, strictest first; never empty.
+    /// The hosts that the destination may be, strictest first; empty only for an address literal, which demands
+    /// nothing.
     pub candidates: Vec<Candidate>,
 }
 
 /// How sure it is that the destination is an MX host of the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {
     /// Its address belongs to each of the candidates.
     ByAddress,
     /// It belongs to none: any host of the domain may be meant, and the session must prove it.
-    ByName,
-    /// The recipient has no domain with a policy (an address literal that is the destination).
-    Literal,
+    ByName {
+        /// The recipient's domain.
+        domain: Domain,
+        /// Where the MTA wanted to go.
+        destination: IpAddr,
+    },
 }
 
 /// One host that the destination may be.
@@ -135,8 +139,222 @@ pub enum Combine {
 ///
 /// # Errors
 /// The [`Reason`] for which no session to this destination can serve the domain.
-pub fn demand(_facts: &Facts, _destination: IpAddr, _settings: Settings) -> Result<Demand, Reason> {
-    unimplemented!()
+pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<Demand, Reason> {
+    let enforce = enforced(&facts.sts);
+    let (secure, expanded, hosts) = match &facts.mx {
+        MxFacts::Hosts {
+            secure,
+            expanded,
+            hosts,
+        } => (*secure, expanded.as_ref(), hosts),
+        // An unsigned null MX would be the cheapest way to bounce a protected domain's mail.
+        MxFacts::Null { secure: false } if enforce.is_some() => {
+            return Err(Reason::ForgedNullMx {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::Null { .. } => {
+            return Err(Reason::NullMx {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::NoSuchDomain => {
+            return Err(Reason::NoSuchDomain {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::Failed(failure) => return Err(dns(Question::Mx, facts.domain.name(), failure)),
+    };
+    if let StsState::Unknown(failure) = &facts.sts {
+        return Err(dns(Question::Sts, facts.domain.name(), failure));
+    }
+    let names = NextHopNames {
+        domain: &facts.domain,
+        expanded,
+        secure,
+    };
+    let build = |host: &HostFacts| candidate(host, names, &facts.sts, settings);
+    let located: Vec<&HostFacts> = hosts.iter().filter(|host| host.has(destination)).collect();
+    if located.is_empty() {
+        return by_name(facts, destination, hosts, build);
+    }
+    let mut candidates = located
+        .into_iter()
+        .map(build)
+        .collect::<Result<Vec<_>, _>>()?;
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
+    Ok(Demand {
+        located: Located::ByAddress,
+        candidates,
+    })
+}
+
+/// The destination is in no host's address set: the name is the truth, the address a hint.
+fn by_name(
+    facts: &Facts,
+    destination: IpAddr,
+    hosts: &[HostFacts],
+    build: impl Fn(&HostFacts) -> Result<Candidate, Reason>,
+) -> Result<Demand, Reason> {
+    // The host that was meant may be the one whose addresses could not be looked up.
+    let unknown = hosts.iter().find_map(|host| match &host.addresses {
+        AddressFacts::Failed(failure) => Some(dns(Question::Address, host.host.name(), failure)),
+        AddressFacts::Known(_) => None,
+    });
+    if let Some(reason) = unknown {
+        return Err(reason);
+    }
+    let candidates = hosts.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let demanding = candidates
+        .iter()
+        .any(|candidate| candidate.requirement.level() != Level::Opportunistic);
+    let mut candidates: Vec<Candidate> = candidates
+        .into_iter()
+        .filter(|candidate| !demanding || candidate.requirement.authenticates())
+        .collect();
+    if candidates.is_empty() {
+        // TLS without authentication can prove nobody's identity.
+        return Err(Reason::DestNotMx {
+            domain: facts.domain.clone(),
+            destination,
+        });
+    }
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
+    Ok(Demand {
+        located: Located::ByName {
+            domain: facts.domain.clone(),
+            destination,
+        },
+        candidates,
+    })
+}
+
+/// The names of the next-hop that a certificate may carry beside the host's own.
+#[derive(Clone, Copy)]
+struct NextHopNames<'a> {
+    domain: &'a Domain,
+    expanded: Option<&'a DnsName>,
+    secure: bool,
+}
+
+/// One row of the table of precedence: TLSA state × MTA-STS state.
+fn candidate(
+    host: &HostFacts,
+    names: NextHopNames<'_>,
+    sts: &StsState,
+    settings: Settings,
+) -> Result<Candidate, Reason> {
+    let mut requirement = Requirement::default();
+    match &host.tlsa {
+        TlsaFacts::NotApplicable => {}
+        // MTA-STS must not rescue what DANE leaves unknown (RFC 8461 §2).
+        TlsaFacts::Failed { base, failure } => {
+            return Err(dns(Question::Tlsa, base.name(), failure));
+        }
+        TlsaFacts::Unusable { .. } => {
+            requirement.encrypt = names.secure || settings.insecure_mx != InsecureMx::Ignore;
+        }
+        TlsaFacts::Usable { base, records } => match (names.secure, settings.insecure_mx) {
+            (true, _) | (false, InsecureMx::Dane) => {
+                requirement.dane = Some(DaneDemand {
+                    base: base.clone(),
+                    records: records.clone(),
+                    reference_ids: reference_ids(base, names),
+                    half: !names.secure,
+                });
+            }
+            (false, InsecureMx::Encrypt) => requirement.encrypt = true,
+            (false, InsecureMx::Ignore) => {}
+        },
+    }
+    let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
+    let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
+    match &requirement.dane {
+        // Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a
+        // forged MX into the attacker's own signed zone would (attack DANE-11).
+        Some(DaneDemand { half: false, .. }) if settings.combine == Combine::DaneFirst => {
+            observed = observed.or(enforce)
+        }
+        Some(_) | None => requirement.sts = enforce,
+    }
+    Ok(Candidate {
+        host: host.host.clone(),
+        requirement,
+        observed,
+    })
+}
+
+/// RFC 7672 §3.2.2: base domain, next-hop, expanded next-hop; the base alone when the MX RRset is insecure.
+fn reference_ids(base: &TlsaBase, names: NextHopNames<'_>) -> Vec<ReferenceId> {
+    let mut ids = vec![ReferenceId::new(base.name().clone())];
+    if names.secure {
+        for name in [Some(names.domain.name()), names.expanded]
+            .into_iter()
+            .flatten()
+        {
+            let id = ReferenceId::new(name.clone());
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    ids
+}
+
+fn enforced(sts: &StsState) -> Option<&Policy> {
+    live(sts).filter(|policy| policy.mode == Mode::Enforce)
+}
+
+fn testing(sts: &StsState) -> Option<&Policy> {
+    live(sts).filter(|policy| policy.mode == Mode::Testing)
+}
+
+fn live(sts: &StsState) -> Option<&Policy> {
+    match sts {
+        StsState::Live { policy, .. } => Some(policy),
+        StsState::None | StsState::FetchFailed(_) | StsState::Unknown(_) => None,
+    }
+}
+
+fn dns(question: Question, name: &DnsName, failure: &Failure) -> Reason {
+    Reason::Dns {
+        question,
+        name: name.clone(),
+        failure: failure.clone(),
+    }
+}
+
+impl StsDemand {
+    fn of(policy: &Policy, host: &MxHost) -> Self {
+        Self {
+            listed: policy.lists(host),
+            patterns: policy
+                .mx
+                .iter()
+                .map(|pattern| pattern.as_str().to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl HostFacts {
+    fn has(&self, destination: IpAddr) -> bool {
+        match &self.addresses {
+            AddressFacts::Known(addresses) => addresses.contains(&destination.to_canonical()),
+            AddressFacts::Failed(_) => false,
+        }
+    }
+}
+
+impl Demand {
+    /// Of an address literal that is the destination: it has no policy domain (RFC 7672 §2.2, RFC 8461 §3.4).
+    #[must_use]
+    pub const fn of_literal() -> Self {
+        Self {
+            located: Located::ByAddress,
+            candidates: Vec::new(),
+        }
+    }
 }
 
 impl Candidate {
@@ -152,6 +370,12 @@ impl Candidate {
 }
 
 impl Requirement {
+    /// Whether a session that meets it has proven who the host is.
+    #[must_use]
+    pub const fn authenticates(&self) -> bool {
+        self.dane.is_some() || self.sts.is_some()
+    }
+
     /// The level's name.
     #[must_use]
     pub const fn level(&self) -> Level {
