@@ -7,3 +7,15 @@ pub mod record;
 
 pub use policy::{Mode, MxPattern, Policy};
 pub use record::PolicyId;
+
+/// `sts-ext-name` and `sts-policy-ext-name` are one production (RFC 8461 §3.1, §3.2).
+fn is_field_name(name: &[u8]) -> bool {
+    let [first, rest @ ..] = name else {
+        return false;
+    };
+    first.is_ascii_alphanumeric()
+        && rest.len() <= 31
+        && rest
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}

@@ -1,8 +1,11 @@
-//! The policy file, parsed strictly (RFC 8461 §3.2), and its MX patterns.
+//! The policy file, parsed strictly (RFC 8461 §3.2 with erratum 6253), and its MX patterns.
+//!
+//! Every line must be a field of the grammar, known or not; one that is none makes the whole policy invalid, and so
+//! does one bad `mx`. Of fields that may not repeat the first counts. What is wrong is an [`InvalidPolicy`].
 
 use std::time::Duration;
 
-use crate::name::MxHost;
+use crate::name::{DnsName, MxHost};
 
 /// A policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,35 +36,562 @@ pub enum Mode {
 pub struct MxPattern(String);
 
 /// Which rule of the grammar the text breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {rule}")]
 pub struct InvalidPolicy {
     /// From 1; the line after the last for what is missing.
     pub line: usize,
     /// What was expected and what was seen.
-    pub what: String,
+    pub rule: Rule,
 }
+
+/// The rules of RFC 8461 §3.2, each as what breaks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rule {
+    /// More than [`MAX_BODY`] octets.
+    #[error("the policy is longer than {MAX_BODY} octets")]
+    TooLong,
+    /// The body is not UTF-8 (RFC 3629).
+    #[error("this is not UTF-8")]
+    NotUtf8,
+    /// Nothing but white space on the line.
+    #[error("an empty line is no field")]
+    EmptyLine,
+    /// A line without a colon.
+    #[error("expected `key: value`, seen no colon")]
+    NoColon,
+    /// What stands before the colon is no key.
+    #[error("the key is not a letter or digit and up to 31 letters, digits, `_`, `-` and `.`")]
+    BadKey,
+    /// A key without a value.
+    #[error("the key has no value")]
+    NoValue,
+    /// A control character in a value, a lone CR and a TAB between words among them.
+    #[error("the value has a control character")]
+    ControlCharacter,
+    /// The version is another.
+    #[error("the version is not STSv1")]
+    BadVersion,
+    /// The mode is another.
+    #[error("the mode is not enforce, testing or none")]
+    BadMode,
+    /// The lifetime is no number of the grammar.
+    #[error("max_age is not 1 to 10 digits")]
+    BadMaxAge,
+    /// The pattern is neither a host name nor `*.` and a host name.
+    #[error(
+        "the mx is neither a host name nor `*.` and one (A-labels of letters, digits and hyphens)"
+    )]
+    BadMx,
+    /// More than [`MAX_MX`] patterns.
+    #[error("there are more than {MAX_MX} mx lines")]
+    ManyMx,
+    /// No version.
+    #[error("`version` is missing")]
+    NoVersion,
+    /// No mode.
+    #[error("`mode` is missing")]
+    NoMode,
+    /// No lifetime.
+    #[error("`max_age` is missing")]
+    NoMaxAge,
+    /// No pattern, though the mode asks for at least one.
+    #[error("`mx` is missing, and the mode is not none")]
+    NoMx,
+}
+
+/// Octets of a body; RFC 8461 §3.3 suggests this bound.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// MX patterns of a policy. The grammar has no bound; nobody has so many hosts, and each costs a comparison per host
+/// and session.
+pub const MAX_MX: usize = 1000;
+
+/// RFC 8461 §3.2: "a maximum value of 31557600". What is longer is taken for the maximum, not for an error: the
+/// domain has asked for protection.
+pub const MAX_AGE: Duration = Duration::from_secs(31_557_600);
 
 impl Policy {
     /// Parses a policy body of at most 64 KiB.
     ///
     /// # Errors
     /// [`InvalidPolicy`]; an invalid policy never replaces a live one.
-    pub fn parse(_body: &[u8]) -> Result<Self, InvalidPolicy> {
-        unimplemented!()
+    pub fn parse(body: &[u8]) -> Result<Self, InvalidPolicy> {
+        if body.len() > MAX_BODY {
+            return Err(Rule::TooLong.at(1));
+        }
+        let text = std::str::from_utf8(body).map_err(|error| {
+            let valid = &body[..error.valid_up_to()];
+            Rule::NotUtf8.at(1 + valid.iter().filter(|byte| **byte == b'\n').count())
+        })?;
+        let mut draft = Draft::default();
+        let mut line = 1;
+        for content in lines(text) {
+            draft.take(content).map_err(|rule| rule.at(line))?;
+            line += 1;
+        }
+        draft.finish(text).map_err(|rule| rule.at(line))
     }
 
     /// Does a pattern match the exchange of the MX record?
     #[must_use]
-    pub fn lists(&self, _host: &MxHost) -> bool {
-        unimplemented!()
+    pub fn lists(&self, host: &MxHost) -> bool {
+        self.mx.iter().any(|pattern| pattern.matches(host))
     }
 }
+
+/// What has been read so far; of each the first.
+#[derive(Default)]
+struct Draft {
+    version: Option<Version>,
+    mode: Option<Mode>,
+    max_age: Option<Duration>,
+    mx: Vec<MxPattern>,
+}
+
+/// The one version there is.
+struct Version;
+
+impl Draft {
+    fn take(&mut self, line: &str) -> Result<(), Rule> {
+        let Field { key, value } = Field::parse(line)?;
+        match key {
+            "version" => first(&mut self.version, || version(value)),
+            "mode" => first(&mut self.mode, || mode(value)),
+            "max_age" => first(&mut self.max_age, || max_age(value)),
+            "mx" => self.take_mx(value),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_mx(&mut self, value: &str) -> Result<(), Rule> {
+        if self.mx.len() == MAX_MX {
+            return Err(Rule::ManyMx);
+        }
+        self.mx.push(MxPattern::parse(value).ok_or(Rule::BadMx)?);
+        Ok(())
+    }
+
+    fn finish(self, text: &str) -> Result<Policy, Rule> {
+        let Version = self.version.ok_or(Rule::NoVersion)?;
+        let mode = self.mode.ok_or(Rule::NoMode)?;
+        let max_age = self.max_age.ok_or(Rule::NoMaxAge)?;
+        if self.mx.is_empty() && mode != Mode::None {
+            return Err(Rule::NoMx);
+        }
+        Ok(Policy {
+            mode,
+            mx: self.mx,
+            max_age,
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// RFC 8461 §3.2: of a field that may not repeat "all entries except for the first SHALL be ignored", so a later one
+/// need only be well-formed.
+fn first<T>(slot: &mut Option<T>, read: impl FnOnce() -> Result<T, Rule>) -> Result<(), Rule> {
+    if slot.is_none() {
+        *slot = Some(read()?);
+    }
+    Ok(())
+}
+
+fn version(value: &str) -> Result<Version, Rule> {
+    (value == "STSv1")
+        .then_some(Version)
+        .ok_or(Rule::BadVersion)
+}
+
+fn mode(value: &str) -> Result<Mode, Rule> {
+    match value {
+        "enforce" => Ok(Mode::Enforce),
+        "testing" => Ok(Mode::Testing),
+        "none" => Ok(Mode::None),
+        _ => Err(Rule::BadMode),
+    }
+}
+
+fn max_age(value: &str) -> Result<Duration, Rule> {
+    let digits = (1..=10).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u64 = digits
+        .then(|| value.parse().ok())
+        .flatten()
+        .ok_or(Rule::BadMaxAge)?;
+    Ok(Duration::from_secs(seconds).min(MAX_AGE))
+}
+
+/// `sts-policy-ext`: the shape that known fields have too.
+struct Field<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Field<'a> {
+    fn parse(line: &'a str) -> Result<Self, Rule> {
+        let line = line.trim_end_matches(WSP);
+        if line.is_empty() {
+            return Err(Rule::EmptyLine);
+        }
+        let (key, value) = line.split_once(':').ok_or(Rule::NoColon)?;
+        if !super::is_field_name(key.as_bytes()) {
+            return Err(Rule::BadKey);
+        }
+        let value = value.trim_start_matches(WSP);
+        if value.is_empty() {
+            return Err(Rule::NoValue);
+        }
+        if value.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(Rule::ControlCharacter);
+        }
+        Ok(Self { key, value })
+    }
+}
+
+/// Lines end with LF or CRLF (erratum 6253); the last one need not end at all. A CR elsewhere stays in the value,
+/// where it is a control character.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').map(|line| {
+        line.strip_suffix("\r\n")
+            .or_else(|| line.strip_suffix('\n'))
+            .unwrap_or(line)
+    })
+}
+
+const WSP: [char; 2] = [' ', '\t'];
 
 impl MxPattern {
     /// The pattern as text, lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// `["*."] Domain` of RFC 5321 §4.1.2: A-labels only, no trailing dot, no address.
+    fn parse(value: &str) -> Option<Self> {
+        let host = value.strip_prefix("*.").unwrap_or(value);
+        let name = DnsName::parse(host).ok()?;
+        (name.is_host_name() && !host.ends_with('.')).then(|| Self(value.to_ascii_lowercase()))
+    }
+
+    /// RFC 8461 §4.1: the wildcard stands for the left-most label, whole and alone.
+    fn matches(&self, host: &MxHost) -> bool {
+        match self.0.strip_prefix("*.") {
+            None => self.0 == host.as_str(),
+            Some(parent) => host
+                .as_str()
+                .split_once('.')
+                .is_some_and(|(_, rest)| rest == parent),
+        }
+    }
+}
+
+impl Rule {
+    const fn at(self, line: usize) -> InvalidPolicy {
+        InvalidPolicy { line, rule: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file of `testdata/mtasts` with its name.
+    macro_rules! file {
+        ($name:literal) => {
+            (
+                $name,
+                include_bytes!(concat!("../../testdata/mtasts/", $name)) as &[u8],
+            )
+        };
+    }
+
+    type File = (&'static str, &'static [u8]);
+
+    const VALID: [(File, Mode, u64, usize); 12] = [
+        (file!("crlf.txt"), Mode::Enforce, 604800, 2),
+        (file!("duplicates.txt"), Mode::Testing, 60, 1),
+        (file!("lf.txt"), Mode::Enforce, 604800, 2),
+        (file!("max-age-clamped.txt"), Mode::Enforce, 31557600, 1),
+        (file!("max-age-zero.txt"), Mode::Enforce, 0, 1),
+        (file!("mixed-ends.txt"), Mode::Testing, 86400, 1),
+        (file!("mx-1000.txt"), Mode::Enforce, 604800, 1000),
+        (file!("none-without-mx.txt"), Mode::None, 86400, 0),
+        (file!("reordered.txt"), Mode::Enforce, 604800, 1),
+        (file!("trailing-white-space.txt"), Mode::Enforce, 604800, 1),
+        (file!("unknown-keys.txt"), Mode::Enforce, 604800, 1),
+        (file!("upper-case-mx.txt"), Mode::Enforce, 604800, 2),
+    ];
+
+    const INVALID: [(File, usize, Rule); 30] = [
+        (file!("bom.txt"), 1, Rule::BadKey),
+        (file!("cr-at-end.txt"), 4, Rule::ControlCharacter),
+        (file!("cr-only.txt"), 1, Rule::ControlCharacter),
+        (file!("empty-line-at-end.txt"), 5, Rule::EmptyLine),
+        (file!("empty-line.txt"), 3, Rule::EmptyLine),
+        (file!("empty.txt"), 1, Rule::NoVersion),
+        (file!("html.txt"), 1, Rule::NoColon),
+        (file!("latin1.txt"), 5, Rule::NotUtf8),
+        (file!("leading-white-space.txt"), 2, Rule::BadKey),
+        (file!("long-key.txt"), 5, Rule::BadKey),
+        (file!("max-age-11-digits.txt"), 4, Rule::BadMaxAge),
+        (file!("max-age-fraction.txt"), 4, Rule::BadMaxAge),
+        (file!("max-age-signed.txt"), 4, Rule::BadMaxAge),
+        (file!("mx-1001.txt"), 1003, Rule::ManyMx),
+        (file!("mx-one-bad.txt"), 3, Rule::BadMx),
+        (file!("mx-u-label.txt"), 3, Rule::BadMx),
+        (file!("no-colon.txt"), 5, Rule::NoColon),
+        (file!("no-max-age.txt"), 4, Rule::NoMaxAge),
+        (file!("no-mode.txt"), 4, Rule::NoMode),
+        (file!("no-mx.txt"), 4, Rule::NoMx),
+        (file!("no-value.txt"), 5, Rule::NoValue),
+        (file!("no-version.txt"), 4, Rule::NoVersion),
+        (file!("nul.txt"), 5, Rule::ControlCharacter),
+        (file!("other-mode.txt"), 2, Rule::BadMode),
+        (file!("other-version.txt"), 1, Rule::BadVersion),
+        (file!("oversize.txt"), 1, Rule::TooLong),
+        (file!("space-before-colon.txt"), 2, Rule::BadKey),
+        (file!("tab-in-value.txt"), 5, Rule::ControlCharacter),
+        (file!("utf16.txt"), 1, Rule::NotUtf8),
+        (file!("version-in-capitals.txt"), 1, Rule::BadVersion),
+    ];
+
+    fn policy(mx: &str) -> Result<Policy, InvalidPolicy> {
+        Policy::parse(format!("version: STSv1\nmode: enforce\nmax_age: 60\nmx: {mx}\n").as_bytes())
+    }
+
+    #[test]
+    fn sts_40_to_49_valid_files_are_read() {
+        for ((name, body), mode, seconds, patterns) in VALID {
+            let policy = Policy::parse(body).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(policy.mode, mode, "{name}");
+            assert_eq!(policy.max_age, Duration::from_secs(seconds), "{name}");
+            assert_eq!(policy.mx.len(), patterns, "{name}");
+            assert_eq!(policy.text.as_bytes(), body, "{name}");
+        }
+    }
+
+    #[test]
+    fn sts_40_to_50_invalid_files_are_refused_with_line_and_rule() {
+        for ((name, body), line, rule) in INVALID {
+            assert_eq!(
+                Policy::parse(body),
+                Err(InvalidPolicy { line, rule }),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_file_stands_in_a_table_and_in_the_readme() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/mtasts");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| std::path::Path::new(name).extension() == Some("txt".as_ref()))
+            .collect();
+        files.sort();
+        let mut tabled: Vec<&str> = VALID.iter().map(|row| row.0.0).collect();
+        tabled.extend(INVALID.iter().map(|row| row.0.0));
+        tabled.sort_unstable();
+        assert_eq!(files, tabled);
+        let readme = include_str!("../../testdata/mtasts/README.md");
+        for name in tabled {
+            assert!(readme.contains(&format!("- `{name}`: ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn sts_44_max_age_is_one_to_ten_digits_clamped() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("1", Some(1)),
+            ("31557600", Some(31_557_600)),
+            ("31557601", Some(31_557_600)),
+            ("2147483648", Some(31_557_600)),
+            ("9999999999", Some(31_557_600)),
+            ("0000000001", Some(1)),
+            ("99999999999", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.0", None),
+            ("1e3", None),
+            ("0x10", None),
+            ("1 0", None),
+            ("١", None),
+        ] {
+            let body = format!("version: STSv1\nmode: none\nmax_age: {value}\n");
+            let parsed = Policy::parse(body.as_bytes()).map(|policy| policy.max_age.as_secs());
+            assert_eq!(parsed, expected.ok_or(Rule::BadMaxAge.at(3)), "{value}");
+        }
+    }
+
+    #[test]
+    fn sts_45_mx_is_a_host_name_with_an_optional_whole_wildcard_label() {
+        for (value, expected) in [
+            ("mx.example.com", Some("mx.example.com")),
+            ("*.example.com", Some("*.example.com")),
+            ("MX.Example.com", Some("mx.example.com")),
+            ("localhost", Some("localhost")),
+            ("*.com", Some("*.com")),
+            ("xn--mller-kva.example", Some("xn--mller-kva.example")),
+            ("1.example", Some("1.example")),
+            ("*", None),
+            ("*.", None),
+            (".", None),
+            (".example.com", None),
+            ("example.com.", None),
+            ("*.example.com.", None),
+            ("mx.*.com", None),
+            ("*.*.com", None),
+            ("mx*.example.com", None),
+            ("**.example.com", None),
+            ("a..b", None),
+            ("ex ample.com", None),
+            ("a.example, b.example", None),
+            ("_mx.example.com", None),
+            ("m_x.example.com", None),
+            ("-mx.example.com", None),
+            ("mx-.example.com", None),
+            ("müller.example", None),
+            ("192.0.2.1", None),
+            ("[192.0.2.1]", None),
+            ("2001:db8::1", None),
+            ("mx.example.com:25", None),
+            ("user@example.com", None),
+        ] {
+            let parsed = policy(value).map(|policy| policy.mx[0].as_str().to_owned());
+            let expected = expected.map(str::to_owned).ok_or(Rule::BadMx.at(4));
+            assert_eq!(parsed, expected, "{value}");
+        }
+        let long = format!("{}.example", "a".repeat(64));
+        assert_eq!(policy(&long), Err(Rule::BadMx.at(4)));
+    }
+
+    #[test]
+    fn sts_46_one_bad_mx_line_invalidates_the_policy_even_under_none() {
+        let body = b"version: STSv1\nmode: none\nmax_age: 60\nmx: good.example\nmx: *\n";
+        assert_eq!(Policy::parse(body), Err(Rule::BadMx.at(5)));
+    }
+
+    #[test]
+    fn sts_64_the_wildcard_is_exactly_one_left_most_label() {
+        for (pattern, host, expected) in [
+            ("mx.example.com", "mx.example.com", true),
+            ("mx.example.com", "MX.EXAMPLE.com", true),
+            ("mx.example.com", "a.mx.example.com", false),
+            ("mx.example.com", "mx.example.co", false),
+            ("mx.example.com", "xmx.example.com", false),
+            ("*.example.com", "a.example.com", true),
+            ("*.EXAMPLE.com", "A.example.COM", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", "a.b.example.com", false),
+            ("*.example.com", "aexample.com", false),
+            ("*.com", "example.com", true),
+            ("*.com", "a.example.com", false),
+        ] {
+            let policy = policy(pattern).unwrap();
+            let host: MxHost = host.parse().unwrap();
+            assert_eq!(policy.lists(&host), expected, "{pattern} {host}");
+        }
+    }
+
+    #[test]
+    fn the_largest_body_is_read_and_one_octet_more_is_not() {
+        let mut body = b"version: STSv1\nmode: none\nmax_age: 60\nx: ".to_vec();
+        body.resize(MAX_BODY, b'x');
+        assert!(Policy::parse(&body).is_ok());
+        body.push(b'x');
+        assert_eq!(Policy::parse(&body), Err(Rule::TooLong.at(1)));
+    }
+
+    /// Bodies made by the grammar of RFC 8461 §3.2, fields in any order.
+    fn grammatical() -> impl Strategy<Value = String> {
+        let fields = (
+            Just("version:".to_owned()),
+            prop_oneof![Just("enforce"), Just("testing"), Just("none")],
+            "[0-9]{1,10}",
+            prop::collection::vec(
+                "(\\*\\.)?[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?\\.[a-z]{2,5}",
+                1..4,
+            ),
+            prop::collection::vec(
+                "[A-Za-z0-9][A-Za-z0-9_-]{0,20}\\.x:[ \t]{0,2}[!-~é€😀]([ !-~é€😀]{0,9}[!-~é€😀])?",
+                0..3,
+            ),
+        )
+            .prop_map(|(version, mode, max_age, mx, extensions)| {
+                let mut fields = vec![
+                    format!("{version}STSv1"),
+                    format!("mode:{mode}"),
+                    format!("max_age:{max_age}"),
+                ];
+                fields.extend(mx.into_iter().map(|host| format!("mx:{host}")));
+                fields.extend(extensions);
+                fields
+            })
+            .prop_shuffle();
+        let ends = prop::collection::vec("[ \t]{0,2}(\n|\r\n)", 10);
+        (fields, ends, any::<bool>()).prop_map(|(fields, ends, terminated)| {
+            let mut body: String = fields
+                .iter()
+                .zip(&ends)
+                .map(|(field, end)| format!("{field}{end}"))
+                .collect();
+            if !terminated {
+                body.truncate(body.trim_end_matches(['\r', '\n']).len());
+            }
+            body
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn sts_05_whatever_the_body_nothing_panics(body: Vec<u8>) {
+            let _ = Policy::parse(&body);
+        }
+
+        #[test]
+        fn sts_40_policies_of_the_grammar_are_read(body in grammatical()) {
+            let parsed = Policy::parse(body.as_bytes());
+            prop_assert!(parsed.is_ok(), "{:?} {:?}", parsed, body);
+        }
+
+        #[test]
+        fn sts_46_one_changed_octet_gives_an_error_or_a_policy_whose_every_line_is_a_field(
+            body in grammatical(), at: prop::sample::Index, octet: u8,
+        ) {
+            let mut body = body.into_bytes();
+            let at = at.index(body.len());
+            body[at] = octet;
+            if let Ok(policy) = Policy::parse(&body) {
+                prop_assert_eq!(policy.text.as_bytes(), &body[..]);
+                prop_assert!(policy.max_age <= MAX_AGE);
+                prop_assert!(policy.mode == Mode::None || !policy.mx.is_empty());
+                // What is read again, without the lines that say nothing, says the same.
+                let again = canonical(&policy);
+                let reread = Policy::parse(again.as_bytes()).unwrap();
+                prop_assert_eq!((reread.mode, reread.mx, reread.max_age), (policy.mode, policy.mx, policy.max_age));
+            }
+        }
+    }
+
+    fn canonical(policy: &Policy) -> String {
+        let mode = match policy.mode {
+            Mode::Enforce => "enforce",
+            Mode::Testing => "testing",
+            Mode::None => "none",
+        };
+        let mx: String = policy
+            .mx
+            .iter()
+            .map(|mx| format!("mx: {}\n", mx.as_str()))
+            .collect();
+        format!(
+            "version: STSv1\nmode: {mode}\nmax_age: {}\n{mx}",
+            policy.max_age.as_secs()
+        )
     }
 }
