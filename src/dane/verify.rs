@@ -1,8 +1,13 @@
 //! A presented chain against usable TLSA records.
+//!
+//! [`verify`] asks DANE-EE first: the leaf's key or certificate is the published one, and nothing else in it counts
+//! (RFC 7671 §5.1). Then DANE-TA: a path to a published anchor holds and the leaf carries a reference identifier.
+//! One record that holds is enough (RFC 6698 §4.1). Whether a record is usable was settled by
+//! [`usable`](super::tlsa::usable); that the server has the leaf's key, by the handshake.
 
 use rustls_pki_types::CertificateDer;
 
-use super::Tlsa;
+use super::{Tlsa, Usage, anchor};
 use crate::clock::Timestamp;
 use crate::name::ReferenceId;
 
@@ -20,28 +25,29 @@ pub struct Presented<'a> {
 pub struct Match {
     /// Which one.
     pub record: Tlsa,
-    /// Where in the chain its certificate stands, 0 for the leaf.
+    /// Where on the path its certificate stands, 0 for the leaf; for a bare key, where the certificate stands that it
+    /// has signed.
     pub depth: usize,
 }
 
-/// Why no record authenticates the server.
+/// Why no record authenticates the server, the farthest from a match first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// No record matches any certificate it could.
     #[error("no TLSA record matches the presented certificates")]
     NoMatch,
+    /// DANE-TA: an anchor matches, but no valid path leads to it.
+    #[error("no valid path to the matching trust anchor: {0}")]
+    Path(String),
+    /// DANE-TA: a certificate on the path is out of date.
+    #[error("a certificate on the path is out of date: {0}")]
+    Dates(String),
     /// DANE-TA: the path holds, but the leaf carries none of the reference identifiers.
     #[error("the certificate names {presented:?}")]
     Name {
         /// The DNS-IDs, or the CN where there are none.
         presented: Vec<String>,
     },
-    /// DANE-TA: a certificate on the path is out of date.
-    #[error("a certificate on the path is out of date: {0}")]
-    Dates(String),
-    /// DANE-TA: an anchor matches, but no valid path leads to it.
-    #[error("no valid path to the matching trust anchor: {0}")]
-    Path(String),
 }
 
 /// Decides whether any of `records` authenticates the server at `now`.
@@ -49,9 +55,30 @@ pub enum Mismatch {
 /// # Errors
 /// The [`Mismatch`] that came closest to a match.
 pub fn verify(
-    _records: &[Tlsa],
-    _presented: Presented<'_>,
-    _now: Timestamp,
+    records: &[Tlsa],
+    presented: Presented<'_>,
+    now: Timestamp,
 ) -> Result<Match, Mismatch> {
-    unimplemented!()
+    let Some((leaf, others)) = presented.chain.split_first() else {
+        return Err(Mismatch::NoMatch);
+    };
+    let own = records
+        .iter()
+        .find(|record| record.usage == Usage::DaneEe && record.matches(leaf));
+    if let Some(record) = own {
+        return Ok(Match {
+            record: record.clone(),
+            depth: 0,
+        });
+    }
+    let others = others.get(..MAX_OTHERS).unwrap_or(others);
+    anchor::verify(
+        records,
+        &anchor::Chain { leaf, others },
+        presented.reference_ids,
+        now,
+    )
 }
+
+/// How many certificates besides the leaf are looked at; what comes after them is as if it had not been sent.
+const MAX_OTHERS: usize = 32;
