@@ -1,6 +1,6 @@
 //! The lab's DNS server: one address on loopback that answers for the whole tree, as a recursive resolver would.
 //!
-//! It serves [`zones::Tree`](super::zones::Tree) over UDP and TCP on the same ephemeral port. It does not validate and
+//! It serves a [`Tree`] over UDP and TCP on the same ephemeral port. It does not validate and
 //! never sets AD: whoever asks must find out for himself what holds. It stops when it is dropped.
 #![expect(clippy::disallowed_types, reason = "IO: it owns the server's sockets")]
 
@@ -16,7 +16,7 @@ use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseI
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::zones::{Reply, Sections, Tree};
+use super::tree::{Reply, Sections, Tree};
 
 /// A running server.
 pub struct DnsServer {
@@ -135,3 +135,93 @@ const ATTEMPTS: usize = 16;
 const TCP_IDLE: Duration = Duration::from_secs(30);
 const RESPONSE_BUFFER: usize = 65_535;
 const MIN_PAYLOAD: u16 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::lab::zones::{Plan, Signing, fqdn};
+    use hickory_server::proto::op::{Message, MessageType, Query};
+    use hickory_server::proto::rr::rdata::TXT;
+    use hickory_server::proto::rr::{RData, RecordType};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    async fn server() -> DnsServer {
+        let mut plan = Plan::default();
+        plan.zone("good.test", Signing::Signed).unwrap();
+        for number in 0..40 {
+            let text = format!("record {number} {}", "x".repeat(100));
+            let rdata = RData::TXT(TXT::new(vec![text]));
+            plan.record("big.good.test", rdata).unwrap();
+        }
+        let tree = plan.sign(Timestamp::from_unix(1_800_000_000)).unwrap();
+        DnsServer::start(tree).await.unwrap()
+    }
+
+    fn query(name: &str, rtype: RecordType, dnssec_ok: Option<bool>) -> Vec<u8> {
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(fqdn(name).unwrap(), rtype));
+        message.edns = dnssec_ok.map(|dnssec_ok| {
+            let mut edns = Edns::new();
+            edns.set_dnssec_ok(dnssec_ok);
+            edns.set_max_payload(1232);
+            edns
+        });
+        message.to_vec().unwrap()
+    }
+
+    async fn by_udp(server: &DnsServer, query: &[u8]) -> Message {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        socket.send_to(query, server.address()).await.unwrap();
+        let mut buffer = vec![0; 65_535];
+        let length = socket.recv(&mut buffer).await.unwrap();
+        Message::from_vec(&buffer[..length]).unwrap()
+    }
+
+    async fn by_tcp(server: &DnsServer, query: &[u8]) -> Message {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let length = u16::try_from(query.len()).unwrap();
+        stream.write_all(&length.to_be_bytes()).await.unwrap();
+        stream.write_all(query).await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut buffer = vec![0; usize::from(length)];
+        stream.read_exact(&mut buffer).await.unwrap();
+        Message::from_vec(&buffer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_answers_like_a_recursive_resolver_that_does_not_validate() {
+        let server = server().await;
+        for (dnssec_ok, signatures) in [(None, 0), (Some(false), 0), (Some(true), 1)] {
+            let asked = query("good.test", RecordType::SOA, dnssec_ok);
+            let answer = by_udp(&server, &asked).await;
+            assert_eq!(answer.metadata.id, 7);
+            assert!(answer.metadata.recursion_available && !answer.metadata.authentic_data);
+            let rrsigs = answer
+                .answers
+                .iter()
+                .filter(|record| record.record_type() == RecordType::RRSIG);
+            assert_eq!(rrsigs.count(), signatures, "{dnssec_ok:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_udp_comes_whole_over_tcp() {
+        let server = server().await;
+        let asked = query("big.good.test", RecordType::TXT, Some(true));
+        assert!(by_udp(&server, &asked).await.metadata.truncation);
+        let whole = by_tcp(&server, &asked).await;
+        assert!(!whole.metadata.truncation);
+        assert_eq!(whole.answers.len(), 41);
+    }
+
+    #[tokio::test]
+    async fn other_zones_do_not_exist() {
+        let server = server().await;
+        let asked = query("good.example", RecordType::A, Some(true));
+        let answer = by_udp(&server, &asked).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+    }
+}

@@ -221,7 +221,7 @@ impl Identity {
     /// its end, 1 and 3 about the leaf.
     #[must_use]
     pub fn association(&self, association: Association) -> Vec<u8> {
-        let of_authority = association.usage % 2 == 0;
+        let of_authority = association.usage.is_multiple_of(2);
         let content: &[u8] = match (association.selector, of_authority) {
             (1, true) => &self.issuer_spki,
             (1, false) => &self.leaf_spki,

@@ -258,6 +258,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 "NOOP" => self.say("250 2.0.0 ok").await?,
                 "QUIT" => {
                     self.say("221 2.0.0 bye").await?;
+                    self.hang_up().await?;
                     return Ok(Next::Close);
                 }
                 _ => self.say("500 5.5.1 unknown command").await?,
@@ -345,6 +346,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
+    /// With close_notify inside TLS; elsewhere the connection just drops.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        stream.shutdown().await
+    }
+
     fn reset(&mut self) {
         self.from.clear();
         self.to.clear();
@@ -369,4 +376,134 @@ fn path_of(text: &str) -> String {
     let start = text.find('<').map_or(0, |at| at + 1);
     let end = text.rfind('>').unwrap_or(text.len());
     text.get(start..end).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::pki::{Issuer, Leaf, Pki, Validity};
+    use rustls_pki_types::ServerName;
+    use rustls_pki_types::pem::PemObject;
+    use std::net::Ipv4Addr;
+    use tokio::io::AsyncReadExt;
+
+    async fn sink(starttls: Starttls, end_of_data: EndOfData) -> (Sink, Pki) {
+        let pki = Pki::generate().unwrap();
+        let identity = pki
+            .identity(&Leaf {
+                issuer: Issuer::Public,
+                names: vec!["mx.good.test".into()],
+                validity: Validity::Current,
+            })
+            .unwrap();
+        let manner = Manner {
+            name: "mx.good.test".into(),
+            starttls,
+            rcpt: "250 2.1.5 ok",
+            end_of_data,
+            tls: pki
+                .server(vec![("mx.good.test".into(), &identity)])
+                .unwrap(),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        (Sink::start(listener, manner).unwrap(), pki)
+    }
+
+    /// Says everything at once and reads until the sink closes.
+    async fn converse(sink: &Sink, said: &str) -> String {
+        let mut stream = TcpStream::connect(sink.address()).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        heard
+    }
+
+    const TAKEN: EndOfData = EndOfData::Reply("250 taken");
+
+    #[tokio::test]
+    async fn it_writes_down_every_octet_with_dot_stuffing_undone() {
+        let (sink, _) = sink(Starttls::Absent, TAKEN).await;
+        let heard = converse(
+            &sink,
+            "EHLO me\r\nMAIL FROM:<a@b> SIZE=3\r\nRCPT TO:<c@d>\r\nDATA\r\n..\r\n...x\r\ny\r\n.\r\nQUIT\r\n",
+        )
+        .await;
+        assert!(
+            heard.ends_with("354 go on\r\n250 taken\r\n221 2.0.0 bye\r\n"),
+            "{heard}"
+        );
+        let delivery = Delivery {
+            from: "a@b".into(),
+            to: vec!["c@d".into()],
+            message: b".\r\n..x\r\ny\r\n".to_vec(),
+            protected: false,
+        };
+        assert_eq!(sink.connections()[0].deliveries, [delivery]);
+    }
+
+    #[tokio::test]
+    async fn it_treats_starttls_as_it_was_told() {
+        for (starttls, offered, reply) in [
+            (Starttls::Absent, false, "502"),
+            (Starttls::Refused("454 not today"), true, "454 not today"),
+            (
+                Starttls::Injected,
+                true,
+                "220 2.0.0 go ahead\r\n250-injected",
+            ),
+        ] {
+            let (sink, _) = sink(starttls, TAKEN).await;
+            let mut stream = TcpStream::connect(sink.address()).await.unwrap();
+            stream.write_all(b"EHLO me\r\n").await.unwrap();
+            let mut heard = String::new();
+            let mut stream = BufReader::new(stream);
+            while !heard.contains("250 8BITMIME") {
+                stream.read_line(&mut heard).await.unwrap();
+            }
+            assert_eq!(heard.contains("250-STARTTLS"), offered, "{starttls:?}");
+            stream.write_all(b"STARTTLS\r\n").await.unwrap();
+            let mut answer = vec![0; reply.len()];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&answer), reply);
+        }
+    }
+
+    #[tokio::test]
+    async fn it_can_drop_the_connection_after_the_message() {
+        let (sink, _) = sink(Starttls::Absent, EndOfData::Drop).await;
+        let heard = converse(&sink, "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n").await;
+        assert!(heard.ends_with("354 go on\r\n"), "{heard}");
+        assert_eq!(sink.connections()[0].deliveries.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn inside_tls_it_knows_the_name_that_was_asked_for() {
+        let (sink, pki) = sink(Starttls::Offered, TAKEN).await;
+        let mut stream = TcpStream::connect(sink.address()).await.unwrap();
+        let mut greeting = [0; 256];
+        let length = stream.read(&mut greeting).await.unwrap();
+        assert!(greeting[..length].starts_with(b"220 "));
+        stream.write_all(b"STARTTLS\r\n").await.unwrap();
+        let length = stream.read(&mut greeting).await.unwrap();
+        assert!(greeting[..length].starts_with(b"220 "));
+        let mut roots = rustls::RootCertStore::empty();
+        let root = rustls_pki_types::CertificateDer::from_pem_slice(pki.root_pem().as_bytes());
+        roots.add(root.unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("mx.good.test").unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        stream.write_all(b"MAIL FROM:<>\r\nQUIT\r\n").await.unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.ends_with("221 2.0.0 bye\r\n"), "{heard}");
+        let connection = &sink.connections()[0];
+        assert_eq!(connection.sni.as_deref(), Some("mx.good.test"));
+        assert_eq!((connection.protected, connection.mail_commands), (true, 1));
+    }
 }

@@ -1,6 +1,6 @@
 //! A DNSSEC-signed tree, built in memory: root, one TLD, and the zones that scenarios publish.
 //!
-//! A [`Plan`] collects records and [`Misbehaviour`]s; [`Plan::sign`] makes a [`Tree`] of it, with one Ed25519 key per
+//! A [`Plan`] collects records and [`Misbehaviour`]s; [`Plan::sign`] makes a [`Tree`](super::tree::Tree) of it, with one Ed25519 key per
 //! signed zone (RFC 8080), DS records at the parents, and an NSEC chain through each zone (RFC 4034 §4, RFC 4035 §2.3).
 //! Zones are honest unless a misbehaviour is asked for by name, and it is applied to one RRset, so that a broken zone
 //! is broken in exactly one way. Signing fails with [`ZoneError`], which is a fault of the plan.
@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hickory_server::proto::ProtoError;
-use hickory_server::proto::dnssec::crypto::Ed25519SigningKey;
-use hickory_server::proto::dnssec::rdata::sig::SigInput;
-use hickory_server::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, NSEC, RRSIG};
-use hickory_server::proto::dnssec::{DigestType, DnsSecError, PublicKeyBuf, SigningKey, TBS};
+use hickory_server::proto::dnssec::DnsSecError;
+use hickory_server::proto::dnssec::rdata::{DNSSECRData, NSEC};
 use hickory_server::proto::rr::rdata::{A, NS, SOA};
-use hickory_server::proto::rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber};
+use hickory_server::proto::rr::{Name, RData, RecordType};
 
+use super::tree::{RrSet, ServedZone, Tree};
+use super::zone_key::{Key, Window};
 use crate::clock::Timestamp;
 
 /// The TLD of the lab: reserved, so that nothing of it can be meant for real (RFC 6761 §6.2).
@@ -269,253 +269,6 @@ impl Zone {
     }
 }
 
-/// A signed tree, ready to be asked.
-#[derive(Debug)]
-pub struct Tree {
-    zones: BTreeMap<Name, ServedZone>,
-    servfail: Vec<(Name, RecordType)>,
-    anchor: String,
-}
-
-#[derive(Debug)]
-struct ServedZone {
-    nodes: BTreeMap<Name, BTreeMap<RecordType, RrSet>>,
-}
-
-#[derive(Debug)]
-struct RrSet {
-    records: Vec<Record>,
-    signature: Option<Record>,
-}
-
-impl RrSet {
-    fn new(owner: &Name, rdatas: Vec<RData>) -> Self {
-        Self {
-            records: rdatas
-                .into_iter()
-                .map(|rdata| Record::from_rdata(owner.clone(), TTL, rdata))
-                .collect(),
-            signature: None,
-        }
-    }
-
-    fn append_to(&self, section: &mut Vec<Record>) {
-        section.extend(self.records.iter().cloned());
-        section.extend(self.signature.iter().cloned());
-    }
-}
-
-/// What a recursive resolver that does not validate says of a question, signatures included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// NOERROR; no answers mean NODATA, unless only aliases were found.
-    Found(Sections),
-    /// NXDOMAIN, possibly after aliases.
-    NxDomain(Sections),
-    /// SERVFAIL.
-    Servfail,
-}
-
-/// The sections of a reply.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sections {
-    /// The answer section.
-    pub answers: Vec<Record>,
-    /// The authority section.
-    pub authorities: Vec<Record>,
-}
-
-impl Tree {
-    /// The root's DNSKEY as a line of a trust anchor file.
-    #[must_use]
-    pub fn anchor(&self) -> &str {
-        &self.anchor
-    }
-
-    /// Answers as if everything had been fetched from the authoritative servers: aliases are followed from zone to
-    /// zone, and the DS RRset of an apex comes from its parent (RFC 4035 §3.1.4.1).
-    #[must_use]
-    pub fn answer(&self, name: &Name, rtype: RecordType) -> Reply {
-        let mut sections = Sections::default();
-        let mut name = name.clone();
-        for _ in 0..MAX_ALIASES {
-            if self.servfail.contains(&(name.clone(), rtype)) {
-                return Reply::Servfail;
-            }
-            let Some((apex, zone)) = self.authority(&name, rtype) else {
-                return Reply::Servfail;
-            };
-            let Some(node) = zone.nodes.get(&name) else {
-                return zone.deny_name(apex, &name, sections);
-            };
-            if let Some(rrset) = node.get(&rtype) {
-                rrset.append_to(&mut sections.answers);
-                return Reply::Found(sections);
-            }
-            let Some(alias) = node.get(&RecordType::CNAME) else {
-                zone.deny(apex, &[&name], &mut sections);
-                return Reply::Found(sections);
-            };
-            alias.append_to(&mut sections.answers);
-            let Some(target) = alias.target() else {
-                return Reply::Servfail;
-            };
-            name = target;
-        }
-        Reply::Servfail
-    }
-
-    fn authority(&self, name: &Name, rtype: RecordType) -> Option<(&Name, &ServedZone)> {
-        self.zones
-            .iter()
-            .filter(|(apex, _)| apex.zone_of(name))
-            .filter(|(apex, _)| rtype != RecordType::DS || apex.is_root() || *apex != name)
-            .max_by_key(|(apex, _)| apex.num_labels())
-    }
-}
-
-impl RrSet {
-    fn target(&self) -> Option<Name> {
-        match &self.records.first()?.data {
-            RData::CNAME(cname) => Some(cname.0.clone()),
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "a foreign enum of all RDATA"
-            )]
-            _ => None,
-        }
-    }
-}
-
-impl ServedZone {
-    /// A name without records: an empty non-terminal exists, anything else does not (RFC 8020 §2).
-    fn deny_name(&self, apex: &Name, name: &Name, mut sections: Sections) -> Reply {
-        if self.nodes.keys().any(|owner| name.zone_of(owner)) {
-            self.deny(apex, &[name], &mut sections);
-            return Reply::Found(sections);
-        }
-        let mut encloser = name.base_name();
-        while !self.nodes.keys().any(|owner| encloser.zone_of(owner)) {
-            encloser = encloser.base_name();
-        }
-        let wildcard = encloser.prepend_label("*").unwrap_or(encloser);
-        self.deny(apex, &[name, &wildcard], &mut sections);
-        Reply::NxDomain(sections)
-    }
-
-    /// SOA, and the NSEC records that match or cover the names (RFC 4035 §3.1.3).
-    fn deny(&self, apex: &Name, names: &[&Name], sections: &mut Sections) {
-        if let Some(soa) = self.rrset(apex, RecordType::SOA) {
-            soa.append_to(&mut sections.authorities);
-        }
-        let mut shown: Vec<&Name> = Vec::new();
-        for name in names {
-            let covering = self.nodes.range(..=(*name).clone()).next_back();
-            let Some((owner, types)) = covering else {
-                continue;
-            };
-            let Some(nsec) = types.get(&RecordType::NSEC) else {
-                continue;
-            };
-            if !shown.contains(&owner) {
-                nsec.append_to(&mut sections.authorities);
-                shown.push(owner);
-            }
-        }
-    }
-
-    fn rrset(&self, owner: &Name, rtype: RecordType) -> Option<&RrSet> {
-        self.nodes.get(owner)?.get(&rtype)
-    }
-}
-
-/// A combined signing key: it signs its own DNSKEY RRset and all others.
-struct Key {
-    apex: Name,
-    public: PublicKeyBuf,
-    dnskey: DNSKEY,
-    signing: Ed25519SigningKey,
-}
-
-impl Key {
-    fn generate(apex: &Name) -> Result<Self, ZoneError> {
-        let signing = Ed25519SigningKey::from_pkcs8(&Ed25519SigningKey::generate_pkcs8()?)?;
-        let public = signing.to_public_key()?;
-        Ok(Self {
-            apex: apex.clone(),
-            dnskey: DNSKEY::from_key(&public),
-            public,
-            signing,
-        })
-    }
-
-    fn ds(&self) -> Result<DS, ZoneError> {
-        Ok(DS::from_key(&self.public, &self.apex, DigestType::SHA256)?)
-    }
-
-    fn sign(
-        &self,
-        records: &[Record],
-        window: Window,
-        misbehaviour: Option<Misbehaviour>,
-    ) -> Result<Option<Record>, ZoneError> {
-        let Some(first) = records.first() else {
-            return Ok(None);
-        };
-        let window = match misbehaviour {
-            Some(Misbehaviour::StrippedSignature) => return Ok(None),
-            Some(Misbehaviour::ExpiredSignature) => window.expired(),
-            Some(Misbehaviour::BogusSignature | Misbehaviour::Servfail) | None => window,
-        };
-        let input = SigInput {
-            type_covered: first.record_type(),
-            algorithm: self.signing.algorithm(),
-            num_labels: first.name.num_labels(),
-            original_ttl: TTL,
-            sig_expiration: SerialNumber::new(window.until),
-            sig_inception: SerialNumber::new(window.from),
-            key_tag: self.dnskey.calculate_key_tag()?,
-            signer_name: self.apex.clone(),
-        };
-        let tbs = TBS::from_input(&first.name, DNSClass::IN, &input, records.iter())?;
-        let mut signature = self.signing.sign(&tbs)?;
-        if misbehaviour == Some(Misbehaviour::BogusSignature) {
-            signature.iter_mut().take(1).for_each(|octet| *octet ^= 1);
-        }
-        let rrsig = RData::DNSSEC(DNSSECRData::RRSIG(RRSIG::from_sig(input, signature)));
-        Ok(Some(Record::from_rdata(first.name.clone(), TTL, rrsig)))
-    }
-}
-
-/// Inception and expiration of signatures, seconds since the epoch modulo 2^32 (RFC 4034 §3.1.5).
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    from: u32,
-    until: u32,
-}
-
-impl Window {
-    /// Wide enough for a lab that stays up, and for clocks that differ a little.
-    fn around(now: Timestamp) -> Self {
-        let now = serial(now);
-        Self {
-            from: now.wrapping_sub(HOUR),
-            until: now.wrapping_add(30 * 24 * HOUR),
-        }
-    }
-
-    const fn expired(self) -> Self {
-        Self {
-            from: self.from.wrapping_sub(48 * HOUR),
-            until: self.from.wrapping_sub(24 * HOUR),
-        }
-    }
-}
-
-fn serial(time: Timestamp) -> u32 {
-    u32::try_from(time.unix() % (1 << 32)).unwrap_or(0)
-}
-
 fn soa(server: &Name) -> RData {
     let hour = i32::try_from(HOUR).unwrap_or(i32::MAX);
     RData::SOA(SOA::new(
@@ -537,13 +290,14 @@ fn anchor_line(keys: &BTreeMap<Name, Key>) -> Result<String, ZoneError> {
 }
 
 /// Long enough to be cached during a trial, short enough for a lab that stays up.
-const TTL: u32 = Duration::from_mins(5).as_secs() as u32;
+pub(super) const TTL: u32 = Duration::from_mins(5).as_secs() as u32;
 const HOUR: u32 = Duration::from_hours(1).as_secs() as u32;
-const MAX_ALIASES: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::tree::{Reply, Sections};
+    use hickory_server::proto::rr::Record;
     use hickory_server::proto::rr::rdata::{CNAME, MX, TXT};
 
     const T0: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -641,11 +395,5 @@ mod tests {
                 "{how:?}"
             );
         }
-    }
-
-    #[test]
-    fn an_expired_signature_is_over_before_now() {
-        let expired = Window::around(T0).expired();
-        assert!(expired.from < expired.until && expired.until < serial(T0));
     }
 }
