@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Serialize;
 
 use super::Exit;
@@ -25,13 +25,25 @@ use crate::proxy::Proxy;
 
 /// What to show, and how.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  danelaw demo
+  danelaw demo --json | jq 'select(.passed | not)'
+  danelaw demo --only dane-ee-mismatch --only half-dane-forged-mx
+  danelaw demo --stay          # and then explore it, with the command that it prints
+
+Exit codes:
+  0   every verdict, level and reason is as expected
+  1   some are not
+  2   the lab or the proxy could not be started
+  64  the command line is wrong")]
 pub(super) struct Args {
     /// Prints one JSON object a line instead of the table.
     #[arg(long)]
     json: bool,
-    /// Runs this scenario only; may be given several times.
-    #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
+    /// Runs this scenario only; may be repeated.
+    #[arg(long, value_name = "NAME", value_parser = scenario)]
+    only: Vec<Scenario>,
     /// Keeps the world up after the table, to be explored, until Ctrl-C.
     #[arg(long)]
     stay: bool,
@@ -39,24 +51,20 @@ pub(super) struct Args {
 
 /// Runs the scenarios; one that does not come out as expected is the answer no.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let scenarios = chosen(&args.only)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    runtime.block_on(demo(args, scenarios))
+    runtime.block_on(demo(args))
 }
 
-fn chosen(only: &[String]) -> anyhow::Result<Vec<Scenario>> {
+fn scenario(name: &str) -> anyhow::Result<Scenario> {
     let all = catalogue::all();
-    for name in only {
-        if !all.iter().any(|scenario| scenario.name == name) {
-            let names: Vec<&str> = all.iter().map(|scenario| scenario.name).collect();
-            bail!("there is no scenario {name}; there are: {}", names.join(", "));
-        }
-    }
-    let wanted = |scenario: &Scenario| only.is_empty() || only.iter().any(|name| name == scenario.name);
-    Ok(all.into_iter().filter(wanted).collect())
+    let names = || all.iter().map(|scenario| scenario.name).collect::<Vec<_>>();
+    all.iter()
+        .find(|scenario| scenario.name == name)
+        .copied()
+        .with_context(|| format!("there are: {}", names().join(", ")))
 }
 
-async fn demo(args: &Args, scenarios: Vec<Scenario>) -> anyhow::Result<ExitCode> {
+async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = SystemClock;
     let started = clock.instant();
     let count = scenarios.len();
@@ -74,7 +82,7 @@ async fn demo(args: &Args, scenarios: Vec<Scenario>) -> anyhow::Result<ExitCode>
         .addresses()
         .first()
         .context("the proxy has no listener")?;
-    let mut progress = Progress::new(count);
+    let mut progress = Progress::new(world.stages().len());
     let outcomes = trial::run_all(world.stages(), address, &records, |outcome| {
         progress.step(outcome);
     })
@@ -254,24 +262,26 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 async fn stay(world: &World, proxy: SocketAddr) -> anyhow::Result<()> {
-    let mut err = io::stderr();
+    let domain = world
+        .stages()
+        .first()
+        .map(|stage| stage.scenario.domain())
+        .unwrap_or_default();
+    let (resolver, mx_port, policy_port) = (world.resolver, world.mx_port, world.policy_port);
+    let (anchor, ca) = (world.trust_anchor.display(), world.ca_file.display());
     writeln!(
-        err,
-        "\nThe lab stays up. To see how one of its domains is judged:\n\n  \
-         danelaw check dane-ee-match.{tld} --resolver {resolver} --trust-anchor {anchor} \\\n    \
+        io::stderr(),
+        "\nThe lab stays up, with {domain} and all others. To see how mail to it is judged:\n\n  \
+         danelaw check {domain} --resolver {resolver} --trust-anchor {anchor} \\\n    \
          --ca-file {ca} --port {mx_port} --policy-port {policy_port} --allow-private\n\n\
-         To ask its DNS: dig @{ip} -p {port} +dnssec dane-ee-match.{tld} MX\n\
-         To send through the proxy: SOCKS5 at {proxy}\n\nCtrl-C ends it.",
-        tld = crate::lab::zones::TLD,
-        resolver = world.resolver,
-        anchor = world.trust_anchor.display(),
-        ca = world.ca_file.display(),
-        mx_port = world.mx_port,
-        policy_port = world.policy_port,
-        ip = world.resolver.ip(),
-        port = world.resolver.port(),
+         Its DNS:   dig @{} -p {} +dnssec {domain} MX\n\
+         The proxy: SOCKS5 at {proxy}\n\nCtrl-C ends it.",
+        resolver.ip(),
+        resolver.port(),
     )?;
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
+    tokio::signal::ctrl_c()
+        .await
+        .context("cannot wait for Ctrl-C")
 }
 
 const COLUMNS: usize = 7;

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_server::proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
-use hickory_server::proto::rr::rdata::{A, AAAA, MX, TLSA, TXT};
+use hickory_server::proto::rr::rdata::{A, AAAA, CNAME, MX, TLSA, TXT};
 use hickory_server::proto::rr::{Name, RData, RecordType};
 
-use super::catalogue::{Place, Route, Scenario, Subject, TlsaRecord};
+use super::catalogue::{Alias, Place, Route, Scenario, Subject, TlsaRecord};
 use super::pki::Identity;
 use super::world::POLICY_HOST;
 use super::zones::{Plan, Signing, ZoneError, fqdn};
@@ -41,11 +41,12 @@ pub(super) fn publish(plan: &mut Plan, site: &Site<'_>) -> Result<(), ZoneError>
     if let Some((preference, exchange)) = exchange {
         plan.record(&domain, RData::MX(MX::new(preference, exchange)))?;
     }
-    plan.record(&host, address(site.host.ip()))?;
-    let tlsa_owner = format!("_{}._tcp.{host}", site.host.port());
-    for record in scenario.publishes.tlsa {
-        plan.record(&tlsa_owner, tlsa(site, record))?;
+    let base = scenario.tlsa_base();
+    if base != host {
+        plan.record(&host, alias(&base)?)?;
     }
+    plan.record(&base, address(site.host.ip()))?;
+    let tlsa_owner = publish_tlsa(plan, site, &base)?;
     if scenario.publishes.sts.is_some() {
         let announcement = TXT::new(vec!["v=STSv1; id=1;".to_owned()]);
         plan.record(&format!("_mta-sts.{domain}"), RData::TXT(announcement))?;
@@ -54,12 +55,33 @@ pub(super) fn publish(plan: &mut Plan, site: &Site<'_>) -> Result<(), ZoneError>
     for fault in scenario.publishes.faults {
         let (owner, rtype) = match fault.at {
             Place::Mx => (&domain, RecordType::MX),
-            Place::Address => (&host, RecordType::A),
+            Place::Address => (&base, RecordType::A),
             Place::Tlsa => (&tlsa_owner, RecordType::TLSA),
         };
         plan.misbehave(owner, rtype, fault.how)?;
     }
     Ok(())
+}
+
+/// Where the TLSA RRset stands.
+fn publish_tlsa(plan: &mut Plan, site: &Site<'_>, base: &str) -> Result<String, ZoneError> {
+    let publishes = &site.scenario.publishes;
+    let asked = format!("_{}._tcp.{base}", site.host.port());
+    let owner = match publishes.alias {
+        Some(Alias::Tlsa) => format!("tlsa.{base}"),
+        Some(Alias::Host) | None => asked.clone(),
+    };
+    if owner != asked {
+        plan.record(&asked, alias(&owner)?)?;
+    }
+    for record in publishes.tlsa {
+        plan.record(&owner, tlsa(site, record))?;
+    }
+    Ok(owner)
+}
+
+fn alias(target: &str) -> Result<RData, ZoneError> {
+    Ok(RData::CNAME(CNAME(fqdn(target)?)))
 }
 
 const fn address(address: IpAddr) -> RData {

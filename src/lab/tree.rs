@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 
-use super::zones::TTL;
+use super::zones::{Misbehaviour, TTL};
 
 /// A signed tree, ready to be asked.
 #[derive(Debug)]
 pub struct Tree {
     pub(super) zones: BTreeMap<Name, ServedZone>,
-    pub(super) servfail: Vec<(Name, RecordType)>,
+    pub(super) misbehaviours: BTreeMap<(Name, RecordType), Misbehaviour>,
     pub(super) anchor: String,
 }
 
@@ -81,12 +81,22 @@ impl Tree {
         let mut sections = Sections::default();
         let mut name = name.clone();
         for _ in 0..MAX_ALIASES {
-            if self.servfail.contains(&(name.clone(), rtype)) {
-                return Reply::Servfail;
-            }
             let Some((apex, zone)) = self.authority(&name, rtype) else {
                 return Reply::Servfail;
             };
+            match self.misbehaviours.get(&(name.clone(), rtype)) {
+                Some(Misbehaviour::Servfail) => return Reply::Servfail,
+                Some(Misbehaviour::Hidden) => {
+                    zone.deny(apex, &[], &mut sections);
+                    return Reply::NxDomain(sections);
+                }
+                Some(
+                    Misbehaviour::BogusSignature
+                    | Misbehaviour::ExpiredSignature
+                    | Misbehaviour::StrippedSignature,
+                )
+                | None => {}
+            }
             let Some(node) = zone.nodes.get(&name) else {
                 return zone.deny_name(apex, &name, sections);
             };

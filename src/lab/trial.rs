@@ -245,12 +245,12 @@ impl Examination<'_> {
             ));
         }
         if self.authenticates(basis) {
-            let host = self.scenario.host();
+            let base = self.scenario.tlsa_base();
             let carrier = at_destination
                 .iter()
                 .find(|connection| !connection.deliveries.is_empty());
             let sni = carrier.and_then(|connection| connection.sni.as_deref());
-            compare(problems, "SNI", Some(&host), sni);
+            compare(problems, "SNI", Some(&base), sni);
         }
     }
 

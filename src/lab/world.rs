@@ -27,9 +27,8 @@ use super::publish::{Site, publish};
 use super::sink::{EndOfData, Manner, Sink, Starttls};
 use super::zones::{Plan, ZoneError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
-use crate::policy::Settings;
-use crate::smtp::{Limits, Timeouts};
+use crate::config::{Config, DnsConfig, ListenerConfig, StsConfig, UpstreamConfig};
+use crate::smtp::Timeouts;
 
 /// A running world.
 pub struct World {
@@ -154,12 +153,7 @@ impl World {
                 allow_private: true,
                 timeout: PATIENCE,
             },
-            policy: Settings::default(),
             store: None,
-            log: LogConfig {
-                json: false,
-                filter: "warn".into(),
-            },
             timeouts: Timeouts {
                 command: PATIENCE,
                 reply: PATIENCE,
@@ -167,15 +161,7 @@ impl World {
                 end_of_data: PATIENCE,
                 decision: 2 * PATIENCE,
             },
-            limits: Limits {
-                command_line: 2048,
-                reply_line: 2048,
-                reply_lines: 128,
-                recipients: 100,
-                idle_commands: 100,
-                domains: 8,
-            },
-            max_sessions: 1000,
+            ..Config::default()
         }
     }
 }
@@ -336,3 +322,33 @@ pub(super) const POLICY_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Ample, so that nothing but a fault ever runs into it.
 const PATIENCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intercept::Via;
+    use std::collections::BTreeSet;
+
+    #[tokio::test]
+    async fn the_whole_catalogue_comes_up_and_goes_away() {
+        let world = World::start().await.unwrap();
+        let stages = world.stages();
+        assert_eq!(stages.len(), catalogue::all().len());
+        let hosts: BTreeSet<SocketAddr> = stages
+            .iter()
+            .flat_map(|stage| stage.sinks().iter().map(Sink::address))
+            .collect();
+        let sinks: usize = stages.iter().map(|stage| stage.sinks().len()).sum();
+        assert_eq!(hosts.len(), sinks, "each host has an address of its own");
+        assert!(hosts.iter().all(|host| host.port() == world.mx_port));
+        let config = world.config(ListenerConfig {
+            kind: Via::Socks5,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            allow_remote: false,
+        });
+        let (anchor, ca) = (config.dns.trust_anchor.unwrap(), config.ca_file.unwrap());
+        assert!(anchor.is_file() && ca.is_file());
+        drop(world);
+        assert!(!anchor.exists() && !ca.exists());
+    }
+}

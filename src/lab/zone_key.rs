@@ -47,7 +47,9 @@ impl Key {
         let window = match misbehaviour {
             Some(Misbehaviour::StrippedSignature) => return Ok(None),
             Some(Misbehaviour::ExpiredSignature) => window.expired(),
-            Some(Misbehaviour::BogusSignature | Misbehaviour::Servfail) | None => window,
+            // The last two are about answers, not about signatures.
+            Some(Misbehaviour::BogusSignature | Misbehaviour::Servfail | Misbehaviour::Hidden)
+            | None => window,
         };
         let input = SigInput {
             type_covered: first.record_type(),

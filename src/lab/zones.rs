@@ -48,6 +48,8 @@ pub enum Misbehaviour {
     StrippedSignature,
     /// Its question is answered with SERVFAIL.
     Servfail,
+    /// Its question is answered with NXDOMAIN, which nothing proves.
+    Hidden,
 }
 
 /// The plan cannot be signed.
@@ -132,15 +134,9 @@ impl Plan {
             };
             served.insert(apex, signed);
         }
-        let servfail = self
-            .misbehaviours
-            .into_iter()
-            .filter(|(_, how)| *how == Misbehaviour::Servfail)
-            .map(|(question, _)| question)
-            .collect();
         Ok(Tree {
             zones: served,
-            servfail,
+            misbehaviours: self.misbehaviours,
             anchor,
         })
     }
@@ -386,6 +382,7 @@ mod tests {
             (Misbehaviour::ExpiredSignature, "ok MX RRSIG / "),
             (Misbehaviour::StrippedSignature, "ok MX / "),
             (Misbehaviour::Servfail, "servfail"),
+            (Misbehaviour::Hidden, "nx  / SOA RRSIG"),
         ] {
             let broken = tree(&[("good.test", mx, how)]);
             assert_eq!(shape(&broken, "good.test", mx), expected, "{how:?}");

@@ -1,8 +1,8 @@
 //! DANE: TLSA records that match, that do not, that cannot be used, and what stands in their way (RFC 7672).
 
 use super::{
-    Association, CLEAR, Certificate, Destination, EE, EE_OTHER, ENFORCE, Expected, Issuer, Lists,
-    Names, PUBLIC, Presents, Publishes, Route, SELF_SIGNED, SIGNED, Scenario, Starttls, Sts,
+    Alias, Association, CLEAR, Certificate, Destination, EE, EE_OTHER, ENFORCE, Expected, Issuer,
+    Lists, Names, PUBLIC, Presents, Publishes, Route, SELF_SIGNED, SIGNED, Scenario, Starttls, Sts,
     TlsaRecord, UNSIGNED, Validity, pin, refuse,
 };
 use crate::policy::Level;
@@ -111,6 +111,28 @@ pub(super) const CHAPTER: &[Scenario] = &[
         rfc: "RFC 7672 §2.2.1",
         publishes: Publishes {
             route: Route::Implicit,
+            ..DANE_EE
+        },
+        presents: SELF_SIGNED,
+        expected: pin(Level::Dane, Basis::DaneEe),
+    },
+    Scenario {
+        name: "dane-host-alias",
+        sentence: "The MX host is an alias: records and SNI are those of what it stands for.",
+        rfc: "RFC 7672 §2.2.2",
+        publishes: Publishes {
+            alias: Some(Alias::Host),
+            ..DANE_EE
+        },
+        presents: SELF_SIGNED,
+        expected: pin(Level::Dane, Basis::DaneEe),
+    },
+    Scenario {
+        name: "dane-tlsa-alias",
+        sentence: "The TLSA records are kept elsewhere, behind an alias.",
+        rfc: "RFC 7672 §2.1.3",
+        publishes: Publishes {
+            alias: Some(Alias::Tlsa),
             ..DANE_EE
         },
         presents: SELF_SIGNED,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Association, Certificate, Destination, Fault, Issuer, Lists, Misbehaviour, Names, Place,
+    Alias, Association, Certificate, Destination, Fault, Issuer, Lists, Misbehaviour, Names, Place,
     Presents, Publishes, Route, Served, Signing, Starttls, Sts, StsMode, Subject, TlsaRecord,
     Validity,
 };
@@ -21,6 +21,11 @@ impl fmt::Display for Publishes {
             Route::Implicit => f.write_str(", no MX")?,
             Route::OwnHost | Route::SignedHost | Route::Literal => {}
         }
+        f.write_str(match self.alias {
+            None => "",
+            Some(Alias::Host) => ", MX host is an alias",
+            Some(Alias::Tlsa) => ", TLSA is an alias",
+        })?;
         for record in self.tlsa {
             write!(f, ", {record}")?;
         }
@@ -81,6 +86,7 @@ impl fmt::Display for Fault {
             Misbehaviour::ExpiredSignature => "signature expired",
             Misbehaviour::StrippedSignature => "signature stripped",
             Misbehaviour::Servfail => "SERVFAIL",
+            Misbehaviour::Hidden => "denied without proof",
         })
     }
 }

@@ -106,6 +106,20 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("tlsa-lookup-error", "451 4.7.5"),
     },
     Scenario {
+        name: "tlsa-hidden",
+        sentence: "The TLSA records are denied without proof, in a zone that could prove it.",
+        rfc: "RFC 4035 §5.4",
+        publishes: Publishes {
+            faults: &[Fault {
+                at: Place::Tlsa,
+                how: Misbehaviour::Hidden,
+            }],
+            ..DANE
+        },
+        presents: SELF_SIGNED,
+        expected: unknown("tlsa-lookup-error", "451 4.7.5"),
+    },
+    Scenario {
         name: "tlsa-servfail-sts-passes",
         sentence: "The TLSA lookup fails, and MTA-STS may not stand in for it.",
         rfc: "RFC 8461 §2",

@@ -53,6 +53,8 @@ pub struct Publishes {
     pub zone: Signing,
     /// Where its mail goes.
     pub route: Route,
+    /// What stands behind an alias.
+    pub alias: Option<Alias>,
     /// The TLSA RRset of its MX host, for the lab's port.
     pub tlsa: &'static [TlsaRecord],
     /// Its MTA-STS policy.
@@ -74,6 +76,15 @@ pub enum Route {
     Null,
     /// The recipient is at an address literal, so the domain does not matter.
     Literal,
+}
+
+/// What stands behind a CNAME record, validated like everything else of the zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// The MX host.
+    Host,
+    /// The TLSA RRset.
+    Tlsa,
 }
 
 /// A TLSA record.
@@ -253,6 +264,15 @@ impl Scenario {
         }
     }
 
+    /// The TLSA base domain: the MX host, or what it is an alias of (RFC 7672 §2.2.2).
+    #[must_use]
+    pub fn tlsa_base(&self) -> String {
+        match self.publishes.alias {
+            Some(Alias::Host) => format!("real.{}", self.host()),
+            Some(Alias::Tlsa) | None => self.host(),
+        }
+    }
+
     /// The names in its certificate.
     #[must_use]
     pub fn certificate_names(&self) -> Vec<String> {
@@ -320,6 +340,7 @@ impl Expected {
 const SIGNED: Publishes = Publishes {
     zone: Signing::Signed,
     route: Route::OwnHost,
+    alias: None,
     tlsa: &[],
     sts: None,
     faults: &[],
