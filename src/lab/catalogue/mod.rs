@@ -8,8 +8,12 @@ mod dane;
 mod describe;
 mod dns;
 mod opportunistic;
+mod pieces;
 mod sts;
 
+use self::pieces::{
+    CLEAR, EE, EE_OTHER, ENFORCE, PUBLIC, SELF_SIGNED, SIGNED, UNSIGNED, pin, refuse, unknown,
+};
 pub use super::pki::{Association, Issuer, Validity};
 pub use super::sink::Starttls;
 use super::zones::TLD;
@@ -333,97 +337,6 @@ impl Expected {
             Self::Pin { basis, .. } => basis.label(),
             Self::Refuse { reason, .. } => reason,
         }
-    }
-}
-
-/// A signed domain with its own MX host and nothing else.
-const SIGNED: Publishes = Publishes {
-    zone: Signing::Signed,
-    route: Route::OwnHost,
-    alias: None,
-    tlsa: &[],
-    sts: None,
-    faults: &[],
-};
-
-/// The same, unsigned.
-const UNSIGNED: Publishes = Publishes {
-    zone: Signing::Unsigned,
-    ..SIGNED
-};
-
-/// The MX host with a certificate from the public-style CA.
-const PUBLIC: Presents = Presents {
-    destination: Destination::MxHost,
-    starttls: Starttls::Offered,
-    certificate: Certificate {
-        issuer: Issuer::Public,
-        names: Names::Host,
-        validity: Validity::Current,
-    },
-    rcpt: "250 2.1.5 recipient ok",
-};
-
-/// The MX host with a certificate of its own making.
-const SELF_SIGNED: Presents = Presents {
-    certificate: Certificate {
-        issuer: Issuer::SelfSigned,
-        ..PUBLIC.certificate
-    },
-    ..PUBLIC
-};
-
-/// The MX host without STARTTLS.
-const CLEAR: Presents = Presents {
-    starttls: Starttls::Absent,
-    ..PUBLIC
-};
-
-/// `3 1 1` of what is presented.
-const EE: TlsaRecord = TlsaRecord {
-    association: Association {
-        usage: 3,
-        selector: 1,
-        matching: 1,
-    },
-    of: Subject::Presented,
-};
-
-/// `3 1 1` of something else.
-const EE_OTHER: TlsaRecord = TlsaRecord {
-    of: Subject::Another,
-    ..EE
-};
-
-/// A policy in force that lists the MX host.
-const ENFORCE: Sts = Sts {
-    mode: StsMode::Enforce,
-    lists: Lists::Host,
-    served: Served::Well,
-};
-
-const fn pin(level: Level, basis: Basis) -> Expected {
-    Expected::Pin {
-        level,
-        basis,
-        observed: None,
-    }
-}
-
-const fn refuse(level: Level, reason: &'static str, reply: &'static str) -> Expected {
-    Expected::Refuse {
-        level: Some(level),
-        reason,
-        reply,
-    }
-}
-
-/// Refused before it can be said what is demanded.
-const fn unknown(reason: &'static str, reply: &'static str) -> Expected {
-    Expected::Refuse {
-        level: None,
-        reason,
-        reply,
     }
 }
 
