@@ -7,8 +7,9 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use danelaw::config::ListenerConfig;
@@ -221,6 +222,33 @@ fn an_unknown_scenario_is_a_wrong_command_line() {
     let output = demo(&["--only", "no-such-scenario"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("dane-ee-match"));
+}
+
+#[test]
+fn demo_stays_up_to_be_explored_with_the_command_that_it_prints() {
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+        .args(["demo", "--stay", "--only", "dane-ee-match"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    let mut stderr = BufReader::new(lab.stderr.take().unwrap());
+    while !told.contains("Ctrl-C ends it") {
+        assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "it ended: {told}");
+    }
+    let start = told.find("danelaw check ").unwrap();
+    let end = told[start..].find("\n\n").unwrap() + start;
+    let command = told[start..end].replace("\\\n", " ");
+    let check = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+        .args(command.split_whitespace().skip(1))
+        .output()
+        .unwrap();
+    let pid = nix::unistd::Pid::from_raw(lab.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(lab.wait().unwrap().code(), Some(0));
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(0), "{command}\n{said}");
 }
 
 async fn put_to_the_test(scenario: Scenario) -> Outcome {
