@@ -1,8 +1,9 @@
 //! The scenarios of `danelaw demo`: what a domain publishes, what its MX host presents, and what must come of it.
 //!
-//! [`all`] lists them, chapter by chapter: DANE, DNS, MTA-STS, and domains that demand nothing. A [`Scenario`] is data; its
-//! names follow from [`Scenario::name`], so that `dane-ee-match` is about mail to `dane-ee-match.test`. [`Publishes`]
-//! and [`Presents`] describe themselves, so that the table of the demo cannot say anything but what was set up.
+//! [`all`] lists them, chapter by chapter: DANE, DNS, MTA-STS, and domains that demand nothing. A [`Scenario`] is
+//! data; its names follow from [`Scenario::name`], so that `dane-ee-match` is about mail to `dane-ee-match.test`.
+//! [`Publishes`] and [`Presents`] describe themselves, so that the table of the demo cannot say anything but what was
+//! set up.
 
 mod dane;
 mod describe;
