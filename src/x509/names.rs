@@ -1,7 +1,7 @@
 //! Names of a certificate against reference identifiers (RFC 6125 §6.4, RFC 7672 §3.2.3).
 //!
 //! [`Names`] holds what a certificate presents: its DNS-IDs, and its common names where it has no DNS-ID at all.
-//! [`matches`] is the comparison. A certificate that cannot be read, or whose subjectAltName cannot, presents
+//! [`matches()`] is the comparison. A certificate that cannot be read, or whose subjectAltName cannot, presents
 //! nothing: there is then no name that could fit.
 
 use x509_parser::asn1_rs::Tag;
