@@ -419,7 +419,7 @@ impl Driver {
                 let record = &mut self.open.record;
                 record.tls_version = Some(handshake.version());
                 record.tls_suite = Some(handshake.suite().to_owned());
-                record.pin = Some(hex(handshake.spki_sha256()));
+                record.pin = Some(handshake.pin());
                 self.clerk.show(handshake);
                 let wire = Wire::new(stream);
                 self.server = Server::Open { wire, own };
@@ -498,8 +498,4 @@ impl Driver {
             (_, _, Cause::Client | Cause::Refused) => "refused",
         }
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
