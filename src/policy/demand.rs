@@ -6,31 +6,35 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Facts;
+use super::facts::{AddressFacts, Facts, HostFacts, MxFacts, StsState, TlsaFacts};
 use crate::dane::Tlsa;
+use crate::dns::Failure;
+use crate::mtasts::{Mode, Policy};
 use crate::name::{DnsName, Domain, MxHost, ReferenceId, TlsaBase};
-use crate::verdict::Reason;
+use crate::verdict::{Question, Reason};
 
 /// What one destination must show for one recipient domain.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// The recipient's domain.
-    pub domain: Domain,
     /// How the candidates were found.
     pub located: Located,
-    /// The hosts that the destination may be, strictest first; never empty.
+    /// The hosts that the destination may be, strictest first; empty only for an address literal, which demands
+    /// nothing.
     pub candidates: Vec<Candidate>,
 }
 
 /// How sure it is that the destination is an MX host of the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {
     /// Its address belongs to each of the candidates.
     ByAddress,
     /// It belongs to none: any host of the domain may be meant, and the session must prove it.
-    ByName,
-    /// The recipient has no domain with a policy (an address literal that is the destination).
-    Literal,
+    ByName {
+        /// The recipient's domain.
+        domain: Domain,
+        /// Where the MTA wanted to go.
+        destination: IpAddr,
+    },
 }
 
 /// One host that the destination may be.
@@ -135,8 +139,228 @@ pub enum Combine {
 ///
 /// # Errors
 /// The [`Reason`] for which no session to this destination can serve the domain.
-pub fn demand(_facts: &Facts, _destination: IpAddr, _settings: Settings) -> Result<Demand, Reason> {
-    unimplemented!()
+pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<Demand, Reason> {
+    let enforce = enforced(&facts.sts);
+    let (secure, expanded, hosts) = match &facts.mx {
+        MxFacts::Hosts {
+            secure,
+            expanded,
+            hosts,
+        } => (*secure, expanded.as_ref(), hosts),
+        // An unsigned null MX would be the cheapest way to bounce a protected domain's mail.
+        MxFacts::Null { secure: false } if enforce.is_some() => {
+            return Err(Reason::ForgedNullMx {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::Null { .. } => {
+            return Err(Reason::NullMx {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::NoSuchDomain => {
+            return Err(Reason::NoSuchDomain {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::Failed(failure) => return Err(dns(Question::Mx, facts.domain.name(), failure)),
+    };
+    let names = NextHopNames {
+        domain: &facts.domain,
+        expanded,
+        secure,
+    };
+    let build = |hosts: &[&HostFacts]| candidates(hosts, names, &facts.sts, settings);
+    let located: Vec<&HostFacts> = hosts.iter().filter(|host| host.has(destination)).collect();
+    if located.is_empty() {
+        return by_name(facts, destination, hosts, build);
+    }
+    Ok(Demand {
+        located: Located::ByAddress,
+        candidates: build(&located)?,
+    })
+}
+
+/// The destination is in no host's address set: the name is the truth, the address a hint.
+fn by_name(
+    facts: &Facts,
+    destination: IpAddr,
+    hosts: &[HostFacts],
+    build: impl Fn(&[&HostFacts]) -> Result<Vec<Candidate>, Reason>,
+) -> Result<Demand, Reason> {
+    // The host that was meant may be the one whose addresses could not be looked up.
+    let unknown = hosts.iter().find_map(|host| match &host.addresses {
+        AddressFacts::Failed(failure) => Some(dns(Question::Address, host.host.name(), failure)),
+        AddressFacts::Known(_) => None,
+    });
+    if let Some(reason) = unknown {
+        return Err(reason);
+    }
+    let mut candidates = build(&hosts.iter().collect::<Vec<_>>())?;
+    let demanding = candidates
+        .iter()
+        .any(|candidate| candidate.requirement.level() != Level::Opportunistic);
+    candidates.retain(|candidate| !demanding || candidate.requirement.authenticates());
+    if candidates.is_empty() {
+        // TLS without authentication can prove nobody's identity.
+        return Err(Reason::DestNotMx {
+            domain: facts.domain.clone(),
+            destination,
+        });
+    }
+    Ok(Demand {
+        located: Located::ByName {
+            domain: facts.domain.clone(),
+            destination,
+        },
+        candidates,
+    })
+}
+
+/// The names of the next-hop that a certificate may carry beside the host's own.
+#[derive(Clone, Copy)]
+struct NextHopNames<'a> {
+    domain: &'a Domain,
+    expanded: Option<&'a DnsName>,
+    secure: bool,
+}
+
+/// The candidates, strictest first. What the hosts' own lookups leave unknown comes before what MTA-STS does.
+fn candidates(
+    hosts: &[&HostFacts],
+    names: NextHopNames<'_>,
+    sts: &StsState,
+    settings: Settings,
+) -> Result<Vec<Candidate>, Reason> {
+    let mut candidates = hosts
+        .iter()
+        .map(|host| candidate(host, names, sts, settings))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let StsState::Unknown(failure) = sts {
+        return Err(dns(Question::Sts, names.domain.name(), failure));
+    }
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
+    Ok(candidates)
+}
+
+/// One row of the table of precedence: TLSA state × MTA-STS state.
+fn candidate(
+    host: &HostFacts,
+    names: NextHopNames<'_>,
+    sts: &StsState,
+    settings: Settings,
+) -> Result<Candidate, Reason> {
+    let mut requirement = Requirement::default();
+    match &host.tlsa {
+        TlsaFacts::NotApplicable => {}
+        // MTA-STS must not rescue what DANE leaves unknown (RFC 8461 §2).
+        TlsaFacts::Failed { base, failure } => {
+            return Err(dns(Question::Tlsa, base.name(), failure));
+        }
+        TlsaFacts::Unusable { .. } => {
+            requirement.encrypt = names.secure || settings.insecure_mx != InsecureMx::Ignore;
+        }
+        TlsaFacts::Usable { base, records } => match (names.secure, settings.insecure_mx) {
+            (true, _) | (false, InsecureMx::Dane) => {
+                requirement.dane = Some(DaneDemand {
+                    base: base.clone(),
+                    records: records.clone(),
+                    reference_ids: reference_ids(base, names),
+                    half: !names.secure,
+                });
+            }
+            (false, InsecureMx::Encrypt) => requirement.encrypt = true,
+            (false, InsecureMx::Ignore) => {}
+        },
+    }
+    let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
+    let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
+    match &requirement.dane {
+        // Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a
+        // forged MX into the attacker's own signed zone would (attack DANE-11).
+        Some(DaneDemand { half: false, .. }) if settings.combine == Combine::DaneFirst => {
+            observed = observed.or(enforce)
+        }
+        Some(_) | None => requirement.sts = enforce,
+    }
+    Ok(Candidate {
+        host: host.host.clone(),
+        requirement,
+        observed,
+    })
+}
+
+/// RFC 7672 §3.2.2: base domain, next-hop, expanded next-hop; the base alone when the MX RRset is insecure.
+fn reference_ids(base: &TlsaBase, names: NextHopNames<'_>) -> Vec<ReferenceId> {
+    let mut ids = vec![ReferenceId::new(base.name().clone())];
+    if names.secure {
+        for name in [Some(names.domain.name()), names.expanded]
+            .into_iter()
+            .flatten()
+        {
+            let id = ReferenceId::new(name.clone());
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    ids
+}
+
+fn enforced(sts: &StsState) -> Option<&Policy> {
+    live(sts).filter(|policy| policy.mode == Mode::Enforce)
+}
+
+fn testing(sts: &StsState) -> Option<&Policy> {
+    live(sts).filter(|policy| policy.mode == Mode::Testing)
+}
+
+fn live(sts: &StsState) -> Option<&Policy> {
+    match sts {
+        StsState::Live { policy, .. } => Some(policy),
+        StsState::None | StsState::FetchFailed(_) | StsState::Unknown(_) => None,
+    }
+}
+
+fn dns(question: Question, name: &DnsName, failure: &Failure) -> Reason {
+    Reason::Dns {
+        question,
+        name: name.clone(),
+        failure: failure.clone(),
+    }
+}
+
+impl StsDemand {
+    fn of(policy: &Policy, host: &MxHost) -> Self {
+        Self {
+            listed: policy.lists(host),
+            patterns: policy
+                .mx
+                .iter()
+                .map(|pattern| pattern.as_str().to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl HostFacts {
+    fn has(&self, destination: IpAddr) -> bool {
+        match &self.addresses {
+            AddressFacts::Known(addresses) => addresses.contains(&destination.to_canonical()),
+            AddressFacts::Failed(_) => false,
+        }
+    }
+}
+
+impl Demand {
+    /// Of an address literal that is the destination: it has no policy domain (RFC 7672 §2.2, RFC 8461 §3.4).
+    #[must_use]
+    pub const fn of_literal() -> Self {
+        Self {
+            located: Located::ByAddress,
+            candidates: Vec::new(),
+        }
+    }
 }
 
 impl Candidate {
@@ -152,6 +376,12 @@ impl Candidate {
 }
 
 impl Requirement {
+    /// Whether a session that meets it has proven who the host is.
+    #[must_use]
+    pub const fn authenticates(&self) -> bool {
+        self.dane.is_some() || self.sts.is_some()
+    }
+
     /// The level's name.
     #[must_use]
     pub const fn level(&self) -> Level {
@@ -188,5 +418,237 @@ impl Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dane::{Matching, Selector, Usage};
+
+    const DESTINATION: &str = "192.0.2.25";
+
+    fn demanded(facts: &Facts) -> Demand {
+        demand(facts, DESTINATION.parse().unwrap(), Settings::default()).unwrap()
+    }
+
+    fn records() -> Vec<Tlsa> {
+        vec![Tlsa {
+            usage: Usage::DaneTa,
+            selector: Selector::Cert,
+            matching: Matching::Sha256,
+            data: vec![7; 32],
+        }]
+    }
+
+    /// A host at the destination whose TLSA records stand at `base`.
+    fn host(name: &str, base: &str) -> HostFacts {
+        HostFacts {
+            host: name.parse().unwrap(),
+            addresses: AddressFacts::Known(vec![DESTINATION.parse().unwrap()]),
+            tlsa: TlsaFacts::Usable {
+                base: base.parse().unwrap(),
+                records: records(),
+            },
+        }
+    }
+
+    fn facts(secure: bool, expanded: Option<&str>, hosts: Vec<HostFacts>) -> Facts {
+        Facts {
+            domain: "example.org".parse().unwrap(),
+            mx: MxFacts::Hosts {
+                secure,
+                expanded: expanded.map(|name| name.parse().unwrap()),
+                hosts,
+            },
+            sts: StsState::None,
+        }
+    }
+
+    fn enforce(mx: &str) -> StsState {
+        let text = format!("version: STSv1\nmode: enforce\nmx: {mx}\nmax_age: 86400\n");
+        StsState::Live {
+            policy: std::sync::Arc::new(Policy::parse(text.as_bytes()).unwrap()),
+            refresh: None,
+        }
+    }
+
+    #[test]
+    fn dane_27_dane_28_dane_29_reference_identifiers() {
+        for (row, secure, expanded, name, base, ids) in [
+            (
+                "a secure MX: base domain and next-hop",
+                true,
+                None,
+                "mx.example.org",
+                "mx.example.org",
+                vec!["mx.example.org", "example.org"],
+            ),
+            (
+                "a secure MX host that is an alias: its end, not its beginning",
+                true,
+                None,
+                "mx.example.org",
+                "mx.hoster.example",
+                vec!["mx.hoster.example", "example.org"],
+            ),
+            (
+                "a next-hop that is a secure alias: both its names",
+                true,
+                Some("example.com"),
+                "mx.example.com",
+                "mx.example.com",
+                vec!["mx.example.com", "example.org", "example.com"],
+            ),
+            (
+                "no MX: the domain is its own host, once",
+                true,
+                None,
+                "example.org",
+                "example.org",
+                vec!["example.org"],
+            ),
+            (
+                "no MX, and the base is the expanded domain: the original one too",
+                true,
+                Some("example.com"),
+                "example.org",
+                "example.com",
+                vec!["example.com", "example.org"],
+            ),
+            (
+                "an insecure MX: the host alone, whatever the domain is",
+                false,
+                Some("example.com"),
+                "mx.example.com",
+                "mx.example.com",
+                vec!["mx.example.com"],
+            ),
+        ] {
+            let demand = demanded(&facts(secure, expanded, vec![host(name, base)]));
+            let dane = demand.candidates[0].requirement.dane.as_ref().unwrap();
+            let seen: Vec<&str> = dane.reference_ids.iter().map(ReferenceId::as_str).collect();
+            assert_eq!(seen, ids, "{row}");
+            assert_eq!(dane.half, !secure, "{row}");
+        }
+    }
+
+    #[test]
+    fn dane_32_sts_66_the_sni_is_the_tlsa_base_domain_else_the_mx_host() {
+        let aliased = || host("mx.example.org", "mx.hoster.example");
+        let unusable = || HostFacts {
+            tlsa: TlsaFacts::Unusable {
+                base: "mx.hoster.example".parse().unwrap(),
+            },
+            ..aliased()
+        };
+        let no_records = || HostFacts {
+            tlsa: TlsaFacts::NotApplicable,
+            ..aliased()
+        };
+        for (row, secure, host, sts, sni) in [
+            (
+                "DANE: the base domain",
+                true,
+                aliased(),
+                StsState::None,
+                "mx.hoster.example",
+            ),
+            (
+                "half-DANE and MTA-STS: one SNI, DANE first",
+                false,
+                aliased(),
+                enforce("mx.example.org"),
+                "mx.hoster.example",
+            ),
+            (
+                "MTA-STS: the MX host",
+                true,
+                no_records(),
+                enforce("mx.example.org"),
+                "mx.example.org",
+            ),
+            (
+                "unusable records and MTA-STS: it is MTA-STS that is judged",
+                true,
+                unusable(),
+                enforce("mx.example.org"),
+                "mx.example.org",
+            ),
+        ] {
+            let mut facts = facts(secure, None, vec![host]);
+            facts.sts = sts;
+            let demand = demanded(&facts);
+            assert_eq!(demand.candidates[0].sni().as_str(), sni, "{row}");
+        }
+    }
+
+    #[test]
+    fn sts_64_the_unexpanded_mx_name_is_held_against_the_patterns() {
+        for (pattern, listed) in [
+            ("mx.example.org", true),
+            ("*.example.org", true),
+            ("mx.hoster.example", false),
+            ("*.hoster.example", false),
+        ] {
+            let mut facts = facts(
+                false,
+                None,
+                vec![host("mx.example.org", "mx.hoster.example")],
+            );
+            facts.sts = enforce(pattern);
+            let demand = demanded(&facts);
+            let sts = demand.candidates[0].requirement.sts.clone().unwrap();
+            assert_eq!(sts.listed, listed, "{pattern}");
+            assert_eq!(sts.patterns, [pattern]);
+        }
+    }
+
+    #[test]
+    fn m2_candidates_stand_strictest_first_and_keep_the_mx_order_otherwise() {
+        let plain = |name: &str| HostFacts {
+            tlsa: TlsaFacts::NotApplicable,
+            ..host(name, name)
+        };
+        let strict = |name: &str| host(name, name);
+        let demand = demanded(&facts(
+            true,
+            None,
+            vec![
+                plain("mx1.example.org"),
+                strict("mx2.example.org"),
+                plain("mx3.example.org"),
+                strict("mx4.example.org"),
+            ],
+        ));
+        let order: Vec<&str> = demand
+            .candidates
+            .iter()
+            .map(|candidate| candidate.host.as_str())
+            .collect();
+        assert_eq!(
+            order,
+            [
+                "mx2.example.org",
+                "mx4.example.org",
+                "mx1.example.org",
+                "mx3.example.org"
+            ]
+        );
+    }
+
+    #[test]
+    fn net_04_an_ipv4_mapped_destination_is_the_ipv4_address_it_maps() {
+        let facts = facts(true, None, vec![host("mx.example.org", "mx.example.org")]);
+        let mapped = "::ffff:192.0.2.25".parse().unwrap();
+        let demand = demand(&facts, mapped, Settings::default()).unwrap();
+        assert_eq!(demand.located, Located::ByAddress);
+    }
+
+    #[test]
+    fn a1_dane_25_an_address_literal_demands_nothing() {
+        let demand = Demand::of_literal();
+        assert!(demand.candidates.is_empty());
+        assert_eq!(demand.located, Located::ByAddress);
     }
 }

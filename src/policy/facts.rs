@@ -6,8 +6,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::future::join;
+use futures_util::stream;
+
+use super::cache::StsCache;
 use crate::dane::Tlsa;
-use crate::dns::{Failure, Lookup};
+use crate::dane::tlsa::usable;
+use crate::dns::route::{Route, route};
+use crate::dns::{Answer, Denial, Failure, Family, Lookup, Resolved};
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
@@ -114,19 +121,127 @@ pub enum StsState {
 #[derive(Clone)]
 pub struct Gatherer {
     lookup: Arc<dyn Lookup>,
-    sts: Arc<super::cache::StsCache>,
+    sts: Arc<StsCache>,
 }
 
 impl Gatherer {
     /// Over a resolver and a policy cache.
     #[must_use]
-    pub const fn new(lookup: Arc<dyn Lookup>, sts: Arc<super::cache::StsCache>) -> Self {
+    pub const fn new(lookup: Arc<dyn Lookup>, sts: Arc<StsCache>) -> Self {
         Self { lookup, sts }
     }
 
     /// Gathers for a connection to `destination`; bounded in time by the lookups' own deadlines.
-    pub async fn gather(&self, _domain: &Domain, _destination: SocketAddr) -> Facts {
-        let _ = (&self.lookup, &self.sts);
-        unimplemented!()
+    ///
+    /// Hosts that the destination cannot be are left out once one is found that it is.
+    pub async fn gather(&self, domain: &Domain, destination: SocketAddr) -> Facts {
+        let (mx, sts) = join(self.exchangers(domain, destination), self.sts.state(domain)).await;
+        Facts {
+            domain: domain.clone(),
+            mx,
+            sts,
+        }
+    }
+
+    async fn exchangers(&self, domain: &Domain, destination: SocketAddr) -> MxFacts {
+        let route = match route(self.lookup.as_ref(), domain).await {
+            Route::Hosts(route) => route,
+            Route::Null { secure } => return MxFacts::Null { secure },
+            Route::NoSuchDomain => return MxFacts::NoSuchDomain,
+            Route::Failed(failure) => return MxFacts::Failed(failure),
+        };
+        let family = Family::of(destination.ip());
+        // A/AAAA before TLSA: broken servers of unsigned zones fail on TLSA (RFC 7672 §2.2.2).
+        // Collected first: a closure that lives across an await would keep the future from being sent to another thread.
+        let questions: Vec<_> = route
+            .hosts
+            .iter()
+            .map(|host| self.lookup.addresses(host.name(), family))
+            .collect();
+        let addresses: Vec<Resolved<Vec<IpAddr>>> =
+            stream::iter(questions).buffered(AT_ONCE).collect().await;
+        let mut hosts: Vec<(&MxHost, &Resolved<Vec<IpAddr>>)> =
+            route.hosts.iter().zip(&addresses).collect();
+        let is_there = |resolved: &Resolved<Vec<IpAddr>>| {
+            resolved
+                .answer
+                .records()
+                .is_some_and(|known| known.contains(&destination.ip().to_canonical()))
+        };
+        if hosts.iter().any(|(_, resolved)| is_there(resolved)) {
+            hosts.retain(|(_, resolved)| is_there(resolved));
+        }
+        let questions: Vec<_> = hosts
+            .into_iter()
+            .map(|(host, resolved)| self.host(host, resolved, destination.port()))
+            .collect();
+        let hosts = stream::iter(questions).buffered(AT_ONCE).collect().await;
+        MxFacts::Hosts {
+            secure: route.secure,
+            expanded: route.expanded,
+            hosts,
+        }
+    }
+
+    async fn host(&self, host: &MxHost, resolved: &Resolved<Vec<IpAddr>>, port: u16) -> HostFacts {
+        let addresses = match &resolved.answer {
+            Answer::Secure(known) => AddressFacts::Known(known.data().clone()),
+            Answer::Insecure(known) => AddressFacts::Known(known.clone()),
+            Answer::Absent(_) => AddressFacts::Known(Vec::new()),
+            Answer::Failed(failure) => AddressFacts::Failed(failure.clone()),
+        };
+        let mut tlsa = TlsaFacts::NotApplicable;
+        for base in tlsa_bases(host, resolved) {
+            tlsa = self.tlsa(base, port).await;
+            // The first secure RRset wins even when it is unusable, and an error is final (RFC 7672 §2.2.3, §2.1.2).
+            if !matches!(tlsa, TlsaFacts::NotApplicable) {
+                break;
+            }
+        }
+        HostFacts {
+            host: host.clone(),
+            addresses,
+            tlsa,
+        }
+    }
+
+    async fn tlsa(&self, base: TlsaBase, port: u16) -> TlsaFacts {
+        // The destination's own port, not 25 (RFC 7672 §2.2.3).
+        let Ok(owner) = base.name().prefixed(&format!("_{port}._tcp")) else {
+            return TlsaFacts::NotApplicable; // No such name can exist.
+        };
+        match self.lookup.tlsa(&owner).await.answer {
+            Answer::Secure(rrset) => match usable(rrset.data()) {
+                records if records.is_empty() => TlsaFacts::Unusable { base },
+                records => TlsaFacts::Usable { base, records },
+            },
+            Answer::Insecure(_) | Answer::Absent(_) => TlsaFacts::NotApplicable,
+            Answer::Failed(failure) => TlsaFacts::Failed { base, failure },
+        }
     }
 }
+
+/// The names below which TLSA records may stand, in order (RFC 7672 §2.2.2, §2.2.3).
+fn tlsa_bases(host: &MxHost, addresses: &Resolved<Vec<IpAddr>>) -> Vec<TlsaBase> {
+    let original = TlsaBase::new(host.name().clone());
+    let secure = match &addresses.answer {
+        Answer::Secure(_) => true,
+        Answer::Absent(absence) => absence.denial == Denial::Secure,
+        Answer::Insecure(_) => false,
+        Answer::Failed(_) => return Vec::new(),
+    };
+    match (secure, addresses.aliases.first()) {
+        (true, None) => vec![original],
+        (true, Some(_)) => vec![
+            TlsaBase::new(addresses.expanded(host.name()).clone()),
+            original,
+        ],
+        // A secure alias into an unsigned zone: the original name may still have records of its own.
+        (false, Some(alias)) if alias.secure => vec![original],
+        // Unsigned: TLSA is not even asked for, since servers that fail on it must not block mail.
+        (false, Some(_) | None) => Vec::new(),
+    }
+}
+
+/// Lookups of one kind in flight for one domain.
+const AT_ONCE: usize = 8;

@@ -3,21 +3,31 @@
 //! [`judge`] is the only maker of [`Cleared`], and nothing of an envelope or a message leaves without one.
 //! [`Reason`] is the one vocabulary of why not.
 
+#[cfg(test)]
+mod oracle;
 mod reason;
 
-use rustls_pki_types::CertificateDer;
-
-pub use reason::{Fault, Question, Reason};
+pub use reason::{Explanation, Fault, Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
+use crate::dane::{self, Mismatch, Presented, Usage};
 use crate::name::{DnsName, MxHost};
-use crate::policy::{Demand, Level};
-use crate::tls::Evidence;
-use crate::x509::path::Roots;
+use crate::policy::{Candidate, DaneDemand, Demand, Level, Located, StsDemand};
+use crate::smtp::NoTls;
+use crate::tls::{Evidence, Handshake};
+use crate::x509::path::{self, Roots};
 
 /// Permission to relay one recipient's transaction over the session it was given for. Only [`judge`] makes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cleared(());
+
+impl Cleared {
+    /// A permission that nobody gave, for tests of what needs one.
+    #[cfg(test)]
+    pub(crate) const fn asserted() -> Self {
+        Self(())
+    }
+}
 
 /// What is to become of a recipient.
 #[derive(Debug)]
@@ -100,19 +110,262 @@ impl Basis {
     }
 }
 
-/// Judges a connection. `tried` are the SNIs that were used for this recipient, the present one last: at most
-/// [`MAX_REDIALS`] more handshakes are asked for.
-#[must_use]
-pub fn judge(
-    _demand: &Demand,
-    _evidence: &Evidence,
-    _tried: &[Option<DnsName>],
-    _roots: &Roots,
-    _now: Timestamp,
-) -> Verdict {
-    let _: Option<&CertificateDer<'_>> = None;
-    unimplemented!()
-}
-
 /// How often one recipient may cause a new connection.
 pub const MAX_REDIALS: usize = 2;
+
+/// Judges a connection. `tried` are the SNIs used for this recipient, the present one last; at most [`MAX_REDIALS`]
+/// more are asked for.
+///
+/// The candidates are taken strictest first, and the first that is met wins: each is a host that the MTA may have
+/// meant, and is judged by its own names and records, never mixed.
+#[must_use]
+pub fn judge(
+    demand: &Demand,
+    evidence: &Evidence,
+    tried: &[Option<DnsName>],
+    roots: &Roots,
+    now: Timestamp,
+) -> Verdict {
+    if demand.candidates.is_empty() {
+        return opportunistic(None, evidence, None);
+    }
+    let bench = Bench {
+        evidence,
+        tried,
+        roots,
+        now,
+    };
+    let mut nearest: Option<(&Candidate, Reason)> = None;
+    for candidate in &demand.candidates {
+        if candidate.requirement.level() == Level::Opportunistic {
+            if let Evidence::Broken(what) = evidence
+                && tried.len() > MAX_REDIALS
+            {
+                let host = candidate.host.clone();
+                let what = what.clone();
+                nearest = Some((candidate, Reason::Handshake { host, what }));
+                break;
+            }
+            // Of a destination that is no known host, nothing else can be said.
+            let observed = not_located(demand).or_else(|| bench.observe(candidate));
+            let host = matches!(demand.located, Located::ByAddress).then(|| candidate.host.clone());
+            return opportunistic(host, evidence, observed);
+        }
+        if bench.wants_other_sni(candidate) {
+            return Verdict::Redial(Redial::Sni(candidate.sni().clone()));
+        }
+        match bench.assess(candidate) {
+            Ok(basis) => {
+                return Verdict::Pin(Pin {
+                    cleared: Cleared(()),
+                    host: Some(candidate.host.clone()),
+                    level: candidate.requirement.level(),
+                    basis,
+                    observed: bench.observe(candidate),
+                });
+            }
+            Err(reason) => {
+                if nearest.is_none() || bench.sni() == Some(candidate.sni()) {
+                    nearest = Some((candidate, reason));
+                }
+            }
+        }
+    }
+    refusal(demand, nearest)
+}
+
+/// Nothing is demanded: TLS if it worked, else cleartext, on a new connection where a handshake failed
+/// (RFC 7672 §2.2).
+fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Reason>) -> Verdict {
+    let basis = match evidence {
+        Evidence::Protected(_) => Basis::OpportunisticTls,
+        Evidence::Clear(_) => Basis::Cleartext,
+        Evidence::Broken(_) => return Verdict::Redial(Redial::Cleartext),
+    };
+    Verdict::Pin(Pin {
+        cleared: Cleared(()),
+        host,
+        level: Level::Opportunistic,
+        basis,
+        observed,
+    })
+}
+
+fn not_located(demand: &Demand) -> Option<Reason> {
+    match &demand.located {
+        Located::ByAddress => None,
+        Located::ByName {
+            domain,
+            destination,
+        } => Some(Reason::DestNotMx {
+            domain: domain.clone(),
+            destination: *destination,
+        }),
+    }
+}
+
+fn refusal(demand: &Demand, nearest: Option<(&Candidate, Reason)>) -> Verdict {
+    let level = demand
+        .candidates
+        .first()
+        .map(|candidate| candidate.requirement.level());
+    match (not_located(demand), nearest) {
+        // A host that its address does not vouch for, and its certificate neither.
+        (Some(reason), _) => Verdict::Refuse(Refusal {
+            reason,
+            host: None,
+            level,
+        }),
+        (None, Some((candidate, reason))) => Verdict::Refuse(Refusal {
+            reason,
+            host: Some(candidate.host.clone()),
+            level: Some(candidate.requirement.level()),
+        }),
+        (None, None) => {
+            let reason = Reason::Unreachable {
+                what: "no MX host is left to judge".into(),
+            };
+            Verdict::Refuse(Refusal {
+                reason,
+                host: None,
+                level,
+            })
+        }
+    }
+}
+
+/// What a candidate is judged by.
+struct Bench<'a> {
+    evidence: &'a Evidence,
+    tried: &'a [Option<DnsName>],
+    roots: &'a Roots,
+    now: Timestamp,
+}
+
+impl Bench<'_> {
+    fn sni(&self) -> Option<&DnsName> {
+        self.tried.last()?.as_ref()
+    }
+
+    /// Evidence for a host must have been taken with its SNI (RFC 7672 §8.1, RFC 8461 §7.1). Where no more attempts
+    /// are left, what the server showed to another name is judged as it is.
+    fn wants_other_sni(&self, candidate: &Candidate) -> bool {
+        let shown = match self.evidence {
+            // TLS alone is demanded and there.
+            Evidence::Protected(_) if !candidate.requirement.authenticates() => return false,
+            Evidence::Protected(_)
+            | Evidence::Broken(_)
+            | Evidence::Clear(NoTls::HandshakeFailed(_)) => self.sni(),
+            // The server refuses TLS before it hears any name.
+            Evidence::Clear(NoTls::NotOffered | NoTls::Refused(_)) => return false,
+        };
+        let wanted = candidate.sni();
+        let listed = candidate
+            .requirement
+            .sts
+            .as_ref()
+            .is_none_or(|sts| sts.listed);
+        listed
+            && shown != Some(wanted)
+            && self.tried.len() <= MAX_REDIALS
+            && !self.tried.iter().flatten().any(|sni| sni == wanted)
+    }
+
+    /// Does the evidence meet all that is required of this host?
+    fn assess(&self, candidate: &Candidate) -> Result<Basis, Reason> {
+        let requirement = &candidate.requirement;
+        if let Some(sts) = &requirement.sts {
+            is_listed(sts, &candidate.host)?;
+        }
+        let handshake = self.protected(&candidate.host)?;
+        let dane = requirement
+            .dane
+            .as_ref()
+            .map(|dane| self.dane(dane, handshake))
+            .transpose()?;
+        if requirement.sts.is_some() {
+            self.pkix(&candidate.host, handshake)?;
+        }
+        Ok(match (dane, &requirement.sts) {
+            (Some(_), Some(_)) => Basis::DaneAndSts,
+            (Some(Usage::DaneEe), None) => Basis::DaneEe,
+            (Some(Usage::DaneTa), None) => Basis::DaneTa,
+            (None, Some(_)) => Basis::Sts,
+            (None, None) => Basis::Encrypted,
+        })
+    }
+
+    /// What the observed policy would refuse for.
+    fn observe(&self, candidate: &Candidate) -> Option<Reason> {
+        let sts = candidate.observed.as_ref()?;
+        is_listed(sts, &candidate.host)
+            .and_then(|()| self.protected(&candidate.host))
+            .and_then(|handshake| self.pkix(&candidate.host, handshake))
+            .err()
+    }
+
+    fn protected(&self, host: &MxHost) -> Result<&Handshake, Reason> {
+        let missing = |code| Reason::StarttlsMissing {
+            host: host.clone(),
+            code,
+        };
+        match self.evidence {
+            Evidence::Protected(handshake) => Ok(handshake),
+            Evidence::Clear(NoTls::NotOffered) => Err(missing(None)),
+            Evidence::Clear(NoTls::Refused(code)) => Err(missing(Some(*code))),
+            Evidence::Clear(NoTls::HandshakeFailed(what)) | Evidence::Broken(what) => {
+                Err(Reason::Handshake {
+                    host: host.clone(),
+                    what: what.clone(),
+                })
+            }
+        }
+    }
+
+    fn dane(&self, demand: &DaneDemand, handshake: &Handshake) -> Result<Usage, Reason> {
+        let presented = Presented {
+            chain: handshake.chain(),
+            reference_ids: &demand.reference_ids,
+        };
+        let base = || demand.base.clone();
+        match dane::verify(&demand.records, presented, self.now) {
+            Ok(matched) => Ok(matched.record.usage),
+            Err(Mismatch::NoMatch) => Err(Reason::DaneMismatch { base: base() }),
+            Err(Mismatch::Name { presented }) => Err(Reason::DaneName {
+                base: base(),
+                presented,
+            }),
+            Err(Mismatch::Dates(what)) => Err(Reason::DaneDates { base: base(), what }),
+            Err(Mismatch::Path(what)) => Err(Reason::DanePath { base: base(), what }),
+        }
+    }
+
+    /// RFC 8461 §4.2. The precedence of not-trusted over expired over mismatch keeps reports comparable.
+    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
+        let report = path::validate(handshake.chain(), self.roots, host.name(), self.now);
+        let mx = || host.clone();
+        if let Some(what) = report.untrusted {
+            return Err(Reason::StsUntrusted { mx: mx(), what });
+        }
+        if let Some(what) = report.out_of_date {
+            return Err(Reason::StsDates { mx: mx(), what });
+        }
+        match report.wrong_name {
+            Some(presented) => Err(Reason::StsName {
+                mx: mx(),
+                presented,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_listed(sts: &StsDemand, host: &MxHost) -> Result<(), Reason> {
+    if sts.listed {
+        return Ok(());
+    }
+    Err(Reason::StsMxNotListed {
+        mx: host.clone(),
+        patterns: sts.patterns.clone(),
+    })
+}

@@ -1,5 +1,10 @@
 //! Why a recipient is refused: one vocabulary of facts, and the total maps on it.
+//!
+//! The variants carry what was wanted and what was seen; every sentence is derived. [`Reason::reply`] is what the
+//! client MTA hears, [`Reason::label`] the word in records and metrics, [`Reason::tlsrpt`] the result type of RFC 8460,
+//! [`Reason::explain`] what an administrator reads. Each is one exhaustive match.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::dns::Failure;
@@ -139,6 +144,8 @@ pub enum Question {
     Address,
     /// The TLSA RRset of a host.
     Tlsa,
+    /// The MTA-STS record of a domain.
+    Sts,
 }
 
 /// Whose doing a refusal is.
@@ -154,16 +161,627 @@ pub enum Fault {
     Local,
 }
 
+/// The result types of RFC 8460 §4.3 that a refusal can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResultType {
+    /// `starttls-not-supported`
+    StarttlsNotSupported,
+    /// `certificate-host-mismatch`
+    CertificateHostMismatch,
+    /// `certificate-expired`
+    CertificateExpired,
+    /// `certificate-not-trusted`
+    CertificateNotTrusted,
+    /// `validation-failure`
+    ValidationFailure,
+    /// `dnssec-invalid`
+    DnssecInvalid,
+}
+
+/// A refusal for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What should have been.
+    pub expected: String,
+    /// What was.
+    pub seen: String,
+    /// What to do about it, and who should.
+    pub advice: &'static str,
+}
+
 impl Reason {
-    /// The reply to RCPT.
+    /// The reply to RCPT; 4xx but for a null MX, since whatever else we see may be an attacker's doing.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        unimplemented!()
+        let (code, enhanced) = self.status();
+        Reply {
+            code,
+            enhanced: Some(enhanced),
+            text: format!("{}: {}", self.keyword(), printable(&self.to_string())),
+        }
     }
 
-    /// The stable keyword, for logs, metrics and the reply's text.
+    /// Basic and enhanced status code (RFC 3463 §3).
+    const fn status(&self) -> (u16, &'static str) {
+        match self {
+            Self::Dns {
+                question: Question::Tlsa,
+                ..
+            } => (451, "4.7.5"),
+            Self::Dns {
+                question: Question::Mx | Question::Address | Question::Sts,
+                ..
+            }
+            | Self::Budget { .. } => (451, "4.4.3"),
+            Self::NullMx { .. } => (556, "5.1.10"), // RFC 7505 §4.1
+            Self::NoSuchDomain { .. } | Self::NoPolicyDomain { .. } => (451, "4.4.4"),
+            Self::ForgedNullMx { .. } | Self::DestNotMx { .. } | Self::StsMxNotListed { .. } => {
+                (451, "4.7.1")
+            }
+            Self::StarttlsMissing { .. } => (451, "4.7.4"),
+            Self::Handshake { .. }
+            | Self::DaneMismatch { .. }
+            | Self::DaneName { .. }
+            | Self::DaneDates { .. }
+            | Self::DanePath { .. }
+            | Self::StsName { .. }
+            | Self::StsDates { .. }
+            | Self::StsUntrusted { .. } => (451, "4.7.5"),
+            Self::OneDomain { .. } => (452, "4.5.3"),
+            Self::Unreachable { .. } => (451, "4.4.1"),
+        }
+    }
+
+    /// The stable keyword in the reply's text, to grep for in the MTA's log.
+    #[must_use]
+    pub const fn keyword(&self) -> &'static str {
+        match self {
+            Self::DaneMismatch { .. }
+            | Self::DaneName { .. }
+            | Self::DaneDates { .. }
+            | Self::DanePath { .. } => "dane-mismatch",
+            Self::StsName { .. } | Self::StsDates { .. } | Self::StsUntrusted { .. } => "sts-cert",
+            Self::Dns { .. }
+            | Self::NullMx { .. }
+            | Self::ForgedNullMx { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::DestNotMx { .. }
+            | Self::NoPolicyDomain { .. }
+            | Self::StarttlsMissing { .. }
+            | Self::Handshake { .. }
+            | Self::StsMxNotListed { .. }
+            | Self::OneDomain { .. }
+            | Self::Budget { .. }
+            | Self::Unreachable { .. } => self.label(),
+        }
+    }
+
+    /// The stable word in records and metrics: as the keyword, but telling the kinds of certificate faults apart.
     #[must_use]
     pub const fn label(&self) -> &'static str {
-        "unimplemented"
+        match self {
+            Self::Dns {
+                question: Question::Tlsa,
+                ..
+            } => "tlsa-lookup-error",
+            Self::Dns {
+                failure: Failure::Bogus(_),
+                ..
+            } => "dnssec-bogus",
+            Self::Dns {
+                failure: Failure::Unreachable(_),
+                ..
+            } => "dns-error",
+            Self::NullMx { .. } => "null-mx",
+            Self::ForgedNullMx { .. } => "null-mx-forged",
+            Self::NoSuchDomain { .. } => "no-such-domain",
+            Self::DestNotMx { .. } => "dest-not-mx",
+            Self::NoPolicyDomain { .. } => "no-policy-domain",
+            Self::StarttlsMissing { .. } => "starttls-required",
+            Self::Handshake { .. } => "tls-handshake",
+            Self::DaneMismatch { .. } => "dane-mismatch",
+            Self::DaneName { .. } => "dane-name",
+            Self::DaneDates { .. } => "dane-expired",
+            Self::DanePath { .. } => "dane-path",
+            Self::StsMxNotListed { .. } => "sts-mx-mismatch",
+            Self::StsName { .. } => "sts-name",
+            Self::StsDates { .. } => "sts-expired",
+            Self::StsUntrusted { .. } => "sts-untrusted",
+            Self::OneDomain { .. } => "one-domain",
+            Self::Budget { .. } => "decision-timeout",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+
+    /// The result type for reports; none for what is not to be reported (RFC 8460 §4.3.4) or is no TLS matter.
+    #[must_use]
+    pub const fn tlsrpt(&self) -> Option<ResultType> {
+        match self {
+            Self::Dns {
+                failure: Failure::Bogus(_),
+                ..
+            } => Some(ResultType::DnssecInvalid),
+            Self::StarttlsMissing { .. } => Some(ResultType::StarttlsNotSupported),
+            Self::DaneName { .. } | Self::StsName { .. } => {
+                Some(ResultType::CertificateHostMismatch)
+            }
+            Self::DaneDates { .. } | Self::StsDates { .. } => Some(ResultType::CertificateExpired),
+            Self::DaneMismatch { .. } | Self::DanePath { .. } | Self::StsUntrusted { .. } => {
+                Some(ResultType::CertificateNotTrusted)
+            }
+            Self::Handshake { .. }
+            | Self::StsMxNotListed { .. }
+            | Self::ForgedNullMx { .. }
+            | Self::DestNotMx { .. } => Some(ResultType::ValidationFailure),
+            Self::Dns {
+                failure: Failure::Unreachable(_),
+                ..
+            }
+            | Self::NullMx { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::NoPolicyDomain { .. }
+            | Self::OneDomain { .. }
+            | Self::Budget { .. }
+            | Self::Unreachable { .. } => None,
+        }
+    }
+
+    /// Whose doing it is.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Dns { .. } | Self::ForgedNullMx { .. } | Self::NoSuchDomain { .. } => Fault::Dns,
+            Self::DestNotMx { .. } | Self::NoPolicyDomain { .. } | Self::OneDomain { .. } => {
+                Fault::Client
+            }
+            Self::Budget { .. } => Fault::Local,
+            Self::NullMx { .. }
+            | Self::StarttlsMissing { .. }
+            | Self::Handshake { .. }
+            | Self::DaneMismatch { .. }
+            | Self::DaneName { .. }
+            | Self::DaneDates { .. }
+            | Self::DanePath { .. }
+            | Self::StsMxNotListed { .. }
+            | Self::StsName { .. }
+            | Self::StsDates { .. }
+            | Self::StsUntrusted { .. }
+            | Self::Unreachable { .. } => Fault::Destination,
+        }
+    }
+
+    /// Expected, seen, and what to do.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        Explanation {
+            expected: self.expected(),
+            seen: self.to_string(),
+            advice: self.advice(),
+        }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Self::Dns { question, name, .. } => format!(
+                "an answer about {question} of {name} that validates or is provably unsigned"
+            ),
+            Self::NullMx { domain }
+            | Self::ForgedNullMx { domain }
+            | Self::NoSuchDomain { domain } => {
+                format!("MX hosts for {domain}")
+            }
+            Self::DestNotMx { domain, .. } => {
+                format!("a destination that is an MX host of {domain}")
+            }
+            Self::NoPolicyDomain { .. } => {
+                "a recipient with a domain, or the address literal of the destination".into()
+            }
+            Self::StarttlsMissing { host, .. } => {
+                format!("STARTTLS offered by {host} and answered with 220")
+            }
+            Self::Handshake { host, .. } => format!("a TLS 1.2 or 1.3 handshake with {host}"),
+            Self::DaneMismatch { base }
+            | Self::DaneName { base, .. }
+            | Self::DaneDates { base, .. }
+            | Self::DanePath { base, .. } => {
+                format!("a certificate that the TLSA records of {base} authenticate")
+            }
+            Self::StsMxNotListed { mx, patterns } => {
+                format!(
+                    "{mx} among the mx patterns of the MTA-STS policy: {}",
+                    patterns.join(", ")
+                )
+            }
+            Self::StsName { mx, .. }
+            | Self::StsDates { mx, .. }
+            | Self::StsUntrusted { mx, .. } => {
+                format!("a certificate for {mx}, in date, from a trusted CA")
+            }
+            Self::OneDomain { .. } => {
+                "recipients whose domains this one session can satisfy".into()
+            }
+            Self::Budget { domain } => format!("a decision about {domain} in time"),
+            Self::Unreachable { .. } => "a connection to the destination".into(),
+        }
+    }
+
+    const fn advice(&self) -> &'static str {
+        match self {
+            Self::Dns {
+                failure: Failure::Bogus(_),
+                ..
+            } => {
+                "The domain's operator must repair its DNSSEC signatures; check them with a public DNSSEC analyser. If many domains fail, check this machine's clock and trust anchor."
+            }
+            Self::Dns {
+                failure: Failure::Unreachable(_),
+                ..
+            } => {
+                "Check that the configured resolvers answer; if only this domain fails, its name servers are at fault. Mail is retried."
+            }
+            Self::NullMx { .. } => "The domain accepts no mail: correct the recipient address.",
+            Self::ForgedNullMx { .. } => {
+                "An unsigned null MX contradicts a live MTA-STS policy: look for DNS tampering, or wait until the policy expires."
+            }
+            Self::NoSuchDomain { .. } => {
+                "Check the spelling of the domain; the mail server and danelaw see different DNS data."
+            }
+            Self::DestNotMx { .. } => {
+                "Let the mail server and danelaw use the same resolver; give smart hosts a route instead of a transport map."
+            }
+            Self::NoPolicyDomain { .. } => "Use an address with a domain.",
+            Self::StarttlsMissing { .. } => {
+                "The receiving operator must offer STARTTLS on this MX host, or withdraw its TLSA records and MTA-STS policy; otherwise someone strips it on the way."
+            }
+            Self::Handshake { .. } => {
+                "The receiving operator must offer TLS 1.2 or 1.3 with a usual cipher suite and key."
+            }
+            Self::DaneMismatch { .. } => {
+                "The receiving operator must publish TLSA records for the key in use (rollover: publish the new record two TTLs before the new key). It may also be an attack."
+            }
+            Self::DaneName { .. } => {
+                "The receiving operator must present a certificate with the MX host's name, or publish 3 1 1 records."
+            }
+            Self::DaneDates { .. } => {
+                "The receiving operator must renew the certificate, or publish 3 1 1 records."
+            }
+            Self::DanePath { .. } => {
+                "The receiving operator must send the whole chain up to the trust anchor it publishes."
+            }
+            Self::StsMxNotListed { .. } => {
+                "The receiving operator must list this MX host in its MTA-STS policy and change the id; or the MX answer is forged."
+            }
+            Self::StsName { .. } | Self::StsUntrusted { .. } => {
+                "The receiving operator must present a certificate of a public CA that names the MX host."
+            }
+            Self::StsDates { .. } => {
+                "The receiving operator must renew the certificate of this MX host."
+            }
+            Self::OneDomain { .. } | Self::Budget { .. } | Self::Unreachable { .. } => {
+                "Nothing: mail is retried."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns {
+                question,
+                name,
+                failure,
+            } => write!(f, "{question} of {name}: {failure}"),
+            Self::NullMx { domain } => write!(f, "{domain} accepts no mail (null MX)"),
+            Self::ForgedNullMx { domain } => {
+                write!(
+                    f,
+                    "{domain} has an unsigned null MX against a live MTA-STS enforce policy"
+                )
+            }
+            Self::NoSuchDomain { domain } => write!(f, "{domain} does not exist"),
+            Self::DestNotMx {
+                domain,
+                destination,
+            } => write!(
+                f,
+                "{destination} is not, and does not prove to be, an MX host of {domain}"
+            ),
+            Self::NoPolicyDomain { recipient } => {
+                write!(f, "no policy can be found for {recipient}")
+            }
+            Self::StarttlsMissing { host, code: None } => {
+                write!(f, "{host} does not offer STARTTLS")
+            }
+            Self::StarttlsMissing {
+                host,
+                code: Some(code),
+            } => write!(f, "{host} answers STARTTLS with {code}"),
+            Self::Handshake { host, what } => write!(f, "TLS with {host} fails: {what}"),
+            Self::DaneMismatch { base } => write!(
+                f,
+                "no TLSA record of {base} matches the presented certificate"
+            ),
+            Self::DaneName { base, presented } => {
+                write!(f, "the certificate for {base} names {}", listed(presented))
+            }
+            Self::DaneDates { base, what } => {
+                write!(f, "the certificate for {base} is out of date: {what}")
+            }
+            Self::DanePath { base, what } => {
+                write!(f, "no valid path to the trust anchor of {base}: {what}")
+            }
+            Self::StsMxNotListed { mx, .. } => write!(f, "the MTA-STS policy does not list {mx}"),
+            Self::StsName { mx, presented } => {
+                write!(f, "the certificate of {mx} names {}", listed(presented))
+            }
+            Self::StsDates { mx, what } => {
+                write!(f, "the certificate of {mx} is out of date: {what}")
+            }
+            Self::StsUntrusted { mx, what } => {
+                write!(f, "the certificate of {mx} is not trusted: {what}")
+            }
+            Self::OneDomain { domain } => write!(f, "{domain} needs a session of its own"),
+            Self::Budget { domain } => write!(f, "the decision about {domain} took too long"),
+            Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mx => "the MX records",
+            Self::Address => "the addresses",
+            Self::Tlsa => "the TLSA records",
+            Self::Sts => "the MTA-STS record",
+        })
+    }
+}
+
+impl ResultType {
+    /// The word in the report.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StarttlsNotSupported => "starttls-not-supported",
+            Self::CertificateHostMismatch => "certificate-host-mismatch",
+            Self::CertificateExpired => "certificate-expired",
+            Self::CertificateNotTrusted => "certificate-not-trusted",
+            Self::ValidationFailure => "validation-failure",
+            Self::DnssecInvalid => "dnssec-invalid",
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+/// Printable US-ASCII of at most [`MAX_SENTENCE`] octets: parts of it come from the network (attack DN-23).
+fn printable(text: &str) -> String {
+    text.chars()
+        .take(MAX_SENTENCE)
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .collect()
+}
+
+/// Leaves room for code, keyword and trace id in a reply line of 512 octets (RFC 5321 §4.5.3.1.5).
+const MAX_SENTENCE: usize = 400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain() -> Domain {
+        "example.com".parse().unwrap()
+    }
+
+    fn host() -> MxHost {
+        "mx.example.com".parse().unwrap()
+    }
+
+    fn base() -> TlsaBase {
+        "mx.example.com".parse().unwrap()
+    }
+
+    /// Every variant once (and every failure where it makes a difference), with code, keyword, label and result type.
+    fn golden() -> Vec<(Reason, &'static str)> {
+        let name = DnsName::parse("example.com").unwrap();
+        let bogus = || Failure::Bogus("signature expired".into());
+        let dead = || Failure::Unreachable("timeout".into());
+        let dns = |question, failure| Reason::Dns {
+            question,
+            name: name.clone(),
+            failure,
+        };
+        vec![
+            (
+                dns(Question::Mx, bogus()),
+                "451 4.4.3 dnssec-bogus dnssec-bogus dnssec-invalid",
+            ),
+            (dns(Question::Mx, dead()), "451 4.4.3 dns-error dns-error -"),
+            (
+                dns(Question::Address, bogus()),
+                "451 4.4.3 dnssec-bogus dnssec-bogus dnssec-invalid",
+            ),
+            (
+                dns(Question::Tlsa, bogus()),
+                "451 4.7.5 tlsa-lookup-error tlsa-lookup-error dnssec-invalid",
+            ),
+            (
+                dns(Question::Tlsa, dead()),
+                "451 4.7.5 tlsa-lookup-error tlsa-lookup-error -",
+            ),
+            (
+                dns(Question::Sts, bogus()),
+                "451 4.4.3 dnssec-bogus dnssec-bogus dnssec-invalid",
+            ),
+            (
+                Reason::NullMx { domain: domain() },
+                "556 5.1.10 null-mx null-mx -",
+            ),
+            (
+                Reason::ForgedNullMx { domain: domain() },
+                "451 4.7.1 null-mx-forged null-mx-forged validation-failure",
+            ),
+            (
+                Reason::NoSuchDomain { domain: domain() },
+                "451 4.4.4 no-such-domain no-such-domain -",
+            ),
+            (
+                Reason::DestNotMx {
+                    domain: domain(),
+                    destination: "192.0.2.1".parse().unwrap(),
+                },
+                "451 4.7.1 dest-not-mx dest-not-mx validation-failure",
+            ),
+            (
+                Reason::NoPolicyDomain {
+                    recipient: "postmaster".into(),
+                },
+                "451 4.4.4 no-policy-domain no-policy-domain -",
+            ),
+            (
+                Reason::StarttlsMissing {
+                    host: host(),
+                    code: Some(454),
+                },
+                "451 4.7.4 starttls-required starttls-required starttls-not-supported",
+            ),
+            (
+                Reason::Handshake {
+                    host: host(),
+                    what: "x".into(),
+                },
+                "451 4.7.5 tls-handshake tls-handshake validation-failure",
+            ),
+            (
+                Reason::DaneMismatch { base: base() },
+                "451 4.7.5 dane-mismatch dane-mismatch certificate-not-trusted",
+            ),
+            (
+                Reason::DaneName {
+                    base: base(),
+                    presented: vec![],
+                },
+                "451 4.7.5 dane-mismatch dane-name certificate-host-mismatch",
+            ),
+            (
+                Reason::DaneDates {
+                    base: base(),
+                    what: "x".into(),
+                },
+                "451 4.7.5 dane-mismatch dane-expired certificate-expired",
+            ),
+            (
+                Reason::DanePath {
+                    base: base(),
+                    what: "x".into(),
+                },
+                "451 4.7.5 dane-mismatch dane-path certificate-not-trusted",
+            ),
+            (
+                Reason::StsMxNotListed {
+                    mx: host(),
+                    patterns: vec![],
+                },
+                "451 4.7.1 sts-mx-mismatch sts-mx-mismatch validation-failure",
+            ),
+            (
+                Reason::StsName {
+                    mx: host(),
+                    presented: vec![],
+                },
+                "451 4.7.5 sts-cert sts-name certificate-host-mismatch",
+            ),
+            (
+                Reason::StsDates {
+                    mx: host(),
+                    what: "x".into(),
+                },
+                "451 4.7.5 sts-cert sts-expired certificate-expired",
+            ),
+            (
+                Reason::StsUntrusted {
+                    mx: host(),
+                    what: "x".into(),
+                },
+                "451 4.7.5 sts-cert sts-untrusted certificate-not-trusted",
+            ),
+            (
+                Reason::OneDomain { domain: domain() },
+                "452 4.5.3 one-domain one-domain -",
+            ),
+            (
+                Reason::Budget { domain: domain() },
+                "451 4.4.3 decision-timeout decision-timeout -",
+            ),
+            (
+                Reason::Unreachable { what: "x".into() },
+                "451 4.4.1 unreachable unreachable -",
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_reason_has_its_reply_label_and_result_type() {
+        for (reason, expected) in golden() {
+            let reply = reason.reply();
+            let row = format!(
+                "{} {} {} {} {}",
+                reply.code,
+                reply.enhanced.unwrap(),
+                reason.keyword(),
+                reason.label(),
+                reason.tlsrpt().map_or("-", ResultType::as_str)
+            );
+            assert_eq!(row, expected, "{reason:?}");
+            assert!(
+                reply.text.starts_with(&format!("{}: ", reason.keyword())),
+                "{}",
+                reply.text
+            );
+            assert!(!reason.explain().advice.is_empty() && !reason.explain().expected.is_empty());
+        }
+    }
+
+    #[test]
+    fn rule_r1_only_a_null_mx_is_permanent() {
+        for (reason, _) in golden() {
+            assert_eq!(
+                reason.reply().code >= 500,
+                matches!(reason, Reason::NullMx { .. }),
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn dn_23_text_from_the_network_is_made_printable_and_short() {
+        let reason = Reason::Handshake {
+            host: host(),
+            what: format!("\r\n250 ok\u{1b}[31mé{}", "x".repeat(900)),
+        };
+        let reply = reason.reply();
+        assert!(
+            reply
+                .text
+                .bytes()
+                .all(|b| b.is_ascii_graphic() || b == b' '),
+            "{}",
+            reply.text
+        );
+        assert!(reply.text.len() < 450);
     }
 }

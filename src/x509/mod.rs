@@ -3,8 +3,13 @@
 //! [`outline`] walks the DER of a certificate just far enough to find its public key, for proof of possession and
 //! DANE-EE, where nothing but the key counts (RFC 7672 §3.1.1). [`names`] compares names with what a certificate
 //! presents. [`path`] builds certification paths through webpki (RFC 5280 §6), for MTA-STS and DANE-TA alike, and
-//! reports trust, dates and name separately.
+//! reports trust, dates and name separately; `authority` holds what webpki leaves unasked of the issuers on a path.
 
+mod authority;
 pub mod names;
 pub mod outline;
 pub mod path;
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub(crate) use authority::check_anchor;

@@ -1,0 +1,115 @@
+//! What a certificate must say of itself to issue others, as far as webpki does not ask.
+//!
+//! webpki reads no KeyUsage, and of a trust anchor it keeps the name, the key and the name constraints only.
+//! [`may_issue`] adds KeyUsage for every intermediate; [`check_anchor`] asks a certificate that a DANE-TA record names
+//! what webpki asks of an intermediate (RFC 7671 §5.2.1: the constraints of the trust anchor hold). Both answer in
+//! webpki's errors, so that path building goes on past a certificate that fails. What cannot be read fails.
+
+use std::time::Duration;
+
+use rustls_pki_types::UnixTime;
+use webpki::Error;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
+
+/// Whether a certificate's KeyUsage, where there is one, lets it sign certificates (RFC 5280 §4.2.1.3).
+///
+/// # Errors
+/// [`Error::EndEntityUsedAsCa`] when it does not.
+pub(super) fn may_issue(certificate: &[u8]) -> Result<(), Error> {
+    key_usage(&read(certificate)?)
+}
+
+/// Whether a certificate holds name constraints; one that cannot be read is taken to.
+pub(super) fn constrains_names(certificate: &[u8]) -> bool {
+    read(certificate).map_or(true, |certificate| {
+        !matches!(certificate.name_constraints(), Ok(None))
+    })
+}
+
+/// Whether a certificate may be the trust anchor of a path with `below` intermediates under it at `now`.
+///
+/// Its dates count only when it is self-issued: a cross-certificate that has expired still vouches for the key that
+/// the domain has published.
+///
+/// # Errors
+/// The constraint that the path breaks.
+pub(crate) fn check_anchor(certificate: &[u8], below: usize, now: UnixTime) -> Result<(), Error> {
+    let certificate = read(certificate)?;
+    if certificate.subject().as_raw() == certificate.issuer().as_raw() {
+        dates(&certificate, now)?;
+    }
+    basic_constraints(&certificate, below)?;
+    key_usage(&certificate)?;
+    extended_key_usage(&certificate)
+}
+
+fn read(certificate: &[u8]) -> Result<X509Certificate<'_>, Error> {
+    match X509Certificate::from_der(certificate) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) | Err(_) => Err(Error::BadDer),
+    }
+}
+
+fn dates(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+    let not_before = seconds(certificate.validity().not_before.timestamp());
+    let not_after = seconds(certificate.validity().not_after.timestamp());
+    if not_before > not_after {
+        Err(Error::InvalidCertValidity)
+    } else if now < not_before {
+        Err(Error::CertNotValidYet {
+            time: now,
+            not_before,
+        })
+    } else if now > not_after {
+        Err(Error::CertExpired {
+            time: now,
+            not_after,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+fn basic_constraints(certificate: &X509Certificate<'_>, below: usize) -> Result<(), Error> {
+    let constraints = certificate
+        .basic_constraints()
+        .map_err(|_| Error::ExtensionValueInvalid)?;
+    let Some(constraints) = constraints else {
+        // Version 1 cannot say that it is a CA; there the record itself says so.
+        return if certificate.version() == X509Version::V1 && certificate.extensions().is_empty() {
+            Ok(())
+        } else {
+            Err(Error::EndEntityUsedAsCa)
+        };
+    };
+    if !constraints.value.ca {
+        return Err(Error::EndEntityUsedAsCa);
+    }
+    match constraints.value.path_len_constraint {
+        Some(most) if below > usize::try_from(most).unwrap_or(usize::MAX) => {
+            Err(Error::PathLenConstraintViolated)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn key_usage(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    match certificate.key_usage() {
+        Ok(Some(usage)) if !usage.value.key_cert_sign() => Err(Error::EndEntityUsedAsCa),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::ExtensionValueInvalid),
+    }
+}
+
+fn extended_key_usage(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    match certificate.extended_key_usage() {
+        Ok(Some(usage)) if !usage.value.server_auth => Err(Error::EndEntityUsedAsCa),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::ExtensionValueInvalid),
+    }
+}
+
+/// Times before 1970 are as good as 1970.
+fn seconds(timestamp: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(timestamp).unwrap_or(0)))
+}
