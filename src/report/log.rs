@@ -36,6 +36,8 @@ impl Records for Log {
             tls_suite = line.tls_suite,
             pin = record.pin,
             dials = record.dials,
+            recipients = record.recipients,
+            messages = record.messages,
             decision_ms = record.decision.map(millis),
             duration_ms = millis(record.duration),
             end = record.end,
@@ -140,7 +142,8 @@ mod tests {
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            let mut all = self.0.lock().map_err(|_| io::ErrorKind::Other)?;
+            all.extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
