@@ -9,5 +9,7 @@ mod authority;
 pub mod names;
 pub mod outline;
 pub mod path;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub(crate) use authority::check_anchor;

@@ -193,3 +193,150 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const HIGH_TAG: u8 = 0x1f;
 const LONG_FORM: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::x509::sample::{Sample, bare, ca, element, server};
+
+    const SERIAL: &[u8] = &[0x02, 0x01, 0x07];
+
+    fn key() -> Vec<u8> {
+        element(
+            0x30,
+            &[
+                &element(0x30, &[&[0x06, 0x01, 0x2a]]),
+                &element(0x03, &[&[0, 1, 2, 3]]),
+            ],
+        )
+    }
+
+    #[test]
+    fn the_parts_are_those_that_a_full_parser_finds() {
+        use x509_parser::prelude::{FromDer, X509Certificate};
+
+        let root = Sample::self_signed(ca("Root"));
+        let leaf = root.issue(server(&["mx.example.com"]));
+        for der in [&root.der, &leaf.der] {
+            let outline = Outline::parse(der).unwrap();
+            let (_, full) = X509Certificate::from_der(der).unwrap();
+            assert_eq!(outline.tbs, full.tbs_certificate.as_ref());
+            assert_eq!(outline.issuer, full.issuer().as_raw());
+            assert_eq!(outline.subject, full.subject().as_raw());
+            assert_eq!(outline.spki, full.public_key().raw);
+            let parts = split_spki(outline.spki).unwrap();
+            assert_eq!(
+                parts.key,
+                full.public_key().subject_public_key.data.as_ref()
+            );
+        }
+    }
+
+    #[test]
+    fn dane_01_certificates_that_only_carry_a_key_are_read() {
+        let key = key();
+        let version = |number| element(0xa0, &[&[0x02, 0x01, number]]);
+        let long_outer = {
+            let plain = bare(&[], SERIAL, &key);
+            [&[0x30, 0x84, 0, 0, 0, plain[1]], &plain[2..]].concat()
+        };
+        for (sentence, der) in [
+            ("version 1 has no version field", bare(&[], SERIAL, &key)),
+            ("version 1 spelled out", bare(&version(0), SERIAL, &key)),
+            ("version 3", bare(&version(2), SERIAL, &key)),
+            ("version 4", bare(&version(3), SERIAL, &key)),
+            (
+                "a serial number without octets",
+                bare(&[], &[0x02, 0x00], &key),
+            ),
+            (
+                "a padded serial number",
+                bare(&[], &[0x02, 0x03, 0, 0, 7], &key),
+            ),
+            ("a length longer than DER wants", long_outer),
+        ] {
+            assert_eq!(
+                Outline::parse(&der).map(|o| o.spki),
+                Ok(&key[..]),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn tlsa_7_what_is_not_one_certificate_is_malformed() {
+        let key = key();
+        let good = bare(&[], SERIAL, &key);
+        let mut trailing = good.clone();
+        trailing.push(0);
+        let indefinite = [&[0x30, 0x80], &good[2..], &[0, 0]].concat();
+        for (sentence, der) in [
+            ("nothing", Vec::new()),
+            ("a byte", vec![0x30]),
+            ("a key", key.clone()),
+            ("bytes after the end", trailing),
+            ("an indefinite length", indefinite),
+            ("no serial number", bare(&[], &[], &key)),
+            ("no key", bare(&[], SERIAL, &[])),
+            (
+                "a length beyond all bounds",
+                vec![0x30, 0x88, 1, 1, 1, 1, 1, 1, 1, 1],
+            ),
+            (
+                "a length beyond the end",
+                vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0],
+            ),
+            ("a tag of two octets", vec![0x3f, 0x81, 0x01, 0x00]),
+        ] {
+            assert!(Outline::parse(&der).is_err(), "{sentence}");
+        }
+        for end in 0..good.len() {
+            assert!(Outline::parse(&good[..end]).is_err(), "cut off after {end}");
+        }
+    }
+
+    #[test]
+    fn tlsa_7_what_is_not_one_key_is_malformed() {
+        let good = key();
+        assert_eq!(split_spki(&good).unwrap().key, [1, 2, 3]);
+        let algorithm = element(0x30, &[]);
+        for (sentence, spki) in [
+            ("nothing", Vec::new()),
+            ("bytes after the end", [&good[..], &[0]].concat()),
+            ("no bits", element(0x30, &[&algorithm, &element(0x03, &[])])),
+            (
+                "odd bits",
+                element(0x30, &[&algorithm, &element(0x03, &[&[1, 2]])]),
+            ),
+            (
+                "a third field",
+                element(0x30, &[&algorithm, &element(0x03, &[&[0]]), &[5, 0]]),
+            ),
+        ] {
+            assert!(split_spki(&spki).is_err(), "{sentence}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Outline::parse(&bytes);
+            let _ = split_spki(&bytes);
+        }
+
+        /// Whatever the parts are, they lie inside the input.
+        #[test]
+        fn no_damage_makes_it_panic(at in 0_usize..300, octet in any::<u8>(), cut in 0_usize..300) {
+            let mut der = Sample::self_signed(ca("Root")).der.to_vec();
+            let length = der.len();
+            der[at % length] = octet;
+            der.truncate(length - cut % length);
+            if let Ok(outline) = Outline::parse(&der) {
+                prop_assert!(outline.tbs.len() < der.len());
+                prop_assert!(outline.spki.len() < outline.tbs.len());
+            }
+        }
+    }
+}
