@@ -9,7 +9,22 @@
 //! [`Lookup`] is the boundary: [`resolver`] is the validating resolver behind it, `proof` the pure RFC 4035 and
 //! RFC 5155 part, [`route`] the way from a next-hop domain to MX hosts and addresses.
 
+pub mod resolver;
 pub mod route;
+
+mod anchor;
+mod answers;
+mod cache;
+mod chase;
+mod judge;
+mod proof;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tampering;
+mod trouble;
+mod upstream;
+mod walk;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,7 +42,6 @@ pub struct Secure<T> {
 }
 
 impl<T> Secure<T> {
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the resolver"))]
     pub(in crate::dns) const fn new(data: T, expires: Timestamp) -> Self {
         Self { data, expires }
     }

@@ -1,0 +1,87 @@
+//! One step of the way down from the root: what the answer to a DS question says (RFC 4035 §5.2, RFC 6840 §4.4).
+
+use hickory_resolver::proto::dnssec::rdata::DS;
+use hickory_resolver::proto::rr::{Name, Record, RecordType};
+
+use super::denial::{Denial, Evidence};
+use super::keys::{DsSet, ZoneKeys};
+use super::rrset::RrSet;
+use super::{Flaw, signature};
+use crate::clock::Timestamp;
+
+/// What stands at a name, seen from the zone above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dns) enum Ruling {
+    /// A signed zone begins; one of these must match its keys.
+    Signed(Vec<DS>),
+    /// A zone begins that is unsigned, or signed in a way that nobody here can check.
+    Unsigned,
+    /// No zone begins here.
+    Inside,
+    /// Nothing of this tree is at or below the name.
+    Nothing,
+}
+
+/// A ruling and its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dns) struct Ruled {
+    /// What.
+    pub(in crate::dns) ruling: Ruling,
+    /// Until when.
+    pub(in crate::dns) expires: Timestamp,
+}
+
+/// Reads the answer to "`name` DS?", as far as `parent` has signed it.
+pub(in crate::dns) fn rule(
+    answers: &[Record],
+    authorities: &[Record],
+    name: &Name,
+    parent: &ZoneKeys,
+    now: Timestamp,
+) -> Result<Ruled, Flaw> {
+    if let Some(set) = RrSet::select(answers, name, RecordType::DS) {
+        let expires = signature::verify_unexpanded(&set, parent, now)?;
+        let ruling = match DsSet::read(&set) {
+            DsSet::Usable(ds) => Ruling::Signed(ds),
+            DsSet::Unsupported => Ruling::Unsigned,
+        };
+        return Ok(Ruled { ruling, expires });
+    }
+    if let Some(ruled) = by_alias(answers, name, parent, now) {
+        return Ok(ruled);
+    }
+    let evidence = Evidence::gather(authorities, parent, now);
+    let ruling = match evidence.deny(name, RecordType::DS)? {
+        Denial::NoData { delegation: true } | Denial::OptOut | Denial::TooManyIterations => {
+            Ruling::Unsigned
+        }
+        Denial::NoData { delegation: false } => Ruling::Inside,
+        Denial::NxDomain => Ruling::Nothing,
+    };
+    Ok(Ruled {
+        ruling,
+        expires: evidence.expires(),
+    })
+}
+
+/// An alias is no zone cut, and below a DNAME there are no zones (RFC 6672 §2.3). A wildcard's alias needs no proof here: to
+/// take a cut for an alias makes data unsigned where signatures are due, which fails.
+fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, now: Timestamp) -> Option<Ruled> {
+    let above = answers
+        .iter()
+        .filter(|record| record.record_type() == RecordType::DNAME)
+        .map(|record| &record.name)
+        .find(|owner| owner.zone_of(name) && *owner != name);
+    let candidates = [
+        (Some(name), RecordType::CNAME, Ruling::Inside),
+        (above, RecordType::DNAME, Ruling::Nothing),
+    ];
+    candidates.into_iter().find_map(|(owner, kind, ruling)| {
+        let set = RrSet::select(answers, owner?, kind)?;
+        let signed = signature::verify(&set, parent, now).ok()?;
+        Some(Ruled {
+            ruling,
+            expires: signed.expires,
+        })
+    })
+}

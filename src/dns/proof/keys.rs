@@ -1,0 +1,182 @@
+//! The keys of a zone: from the trust anchor for the root, from DS records below it (RFC 4035 §5.2).
+//!
+//! A DNSKEY RRset counts only when a key that the anchor or a DS record vouches for has signed the whole set; that one key
+//! vouches for the others (RFC 4035 §5.3; RUSTSEC-2025-0006 was a validator that left this out).
+
+use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS};
+use hickory_resolver::proto::dnssec::{Algorithm, DigestType, PublicKey, TrustAnchors};
+use hickory_resolver::proto::rr::{Name, RData};
+
+use super::rrset::RrSet;
+use super::{Flaw, signature};
+use crate::clock::Timestamp;
+
+/// The keys that may sign in a zone.
+#[derive(Clone, Debug)]
+pub(in crate::dns) struct ZoneKeys {
+    zone: Name,
+    keys: Vec<Key>,
+    expires: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Key {
+    tag: u16,
+    dnskey: DNSKEY,
+}
+
+/// What a validated DS RRset says about the child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dns) enum DsSet {
+    /// The child is signed; one of these must match.
+    Usable(Vec<DS>),
+    /// Algorithms or digests that nobody here knows: to be treated as unsigned (RFC 4035 §5.2, RFC 6840 §5.2).
+    Unsupported,
+}
+
+impl ZoneKeys {
+    /// The keys of the root zone, when one that the anchor holds signed its DNSKEY RRset.
+    pub(in crate::dns) fn of_root(
+        dnskeys: &RrSet,
+        anchor: &TrustAnchors,
+        now: Timestamp,
+    ) -> Result<Self, Flaw> {
+        let entry: Vec<Key> = zone_keys(dnskeys)
+            .filter(|key| anchor.contains(key.dnskey.public_key()))
+            .collect();
+        if entry.is_empty() {
+            return Err(Flaw::AnchorUnmatched);
+        }
+        Self::vouched_for(dnskeys, entry, now, END_OF_TIME)
+    }
+
+    /// The keys of a child zone, when one that its DS records name signed its DNSKEY RRset.
+    pub(in crate::dns) fn of_child(
+        dnskeys: &RrSet,
+        ds: &[DS],
+        now: Timestamp,
+        ds_expires: Timestamp,
+    ) -> Result<Self, Flaw> {
+        let entry: Vec<Key> = zone_keys(dnskeys)
+            .filter(|key| is_named(key, dnskeys.owner(), ds))
+            .collect();
+        if entry.is_empty() {
+            return Err(Flaw::DsUnmatched);
+        }
+        Self::vouched_for(dnskeys, entry, now, ds_expires)
+    }
+
+    fn vouched_for(
+        dnskeys: &RrSet,
+        entry: Vec<Key>,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<Self, Flaw> {
+        let entry = Self {
+            zone: dnskeys.owner().clone(),
+            keys: entry,
+            expires,
+        };
+        let expires = signature::verify_unexpanded(dnskeys, &entry, now)?;
+        Ok(Self {
+            zone: entry.zone,
+            keys: zone_keys(dnskeys).collect(),
+            expires,
+        })
+    }
+
+    /// The apex.
+    pub(in crate::dns) const fn zone(&self) -> &Name {
+        &self.zone
+    }
+
+    /// Until when these are the keys.
+    pub(in crate::dns) const fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// The keys with this tag and algorithm; the tag is a checksum and may be shared (RFC 4034 §8).
+    pub(in crate::dns) fn fitting(
+        &self,
+        tag: u16,
+        algorithm: Algorithm,
+    ) -> impl Iterator<Item = &DNSKEY> {
+        self.keys
+            .iter()
+            .filter(move |key| key.tag == tag && key.dnskey.public_key().algorithm() == algorithm)
+            .map(|key| &key.dnskey)
+    }
+}
+
+impl DsSet {
+    /// Leaves out what cannot be used, and SHA-1 where a SHA-2 digest stands beside it (RFC 4509 §3).
+    pub(in crate::dns) fn read(set: &RrSet) -> Self {
+        let mut usable: Vec<DS> = set
+            .data()
+            .filter_map(ds)
+            .filter(|ds| ds.algorithm().is_supported() && ds.digest_type().is_supported())
+            .cloned()
+            .collect();
+        if usable.iter().any(|ds| ds.digest_type() != DigestType::SHA1) {
+            usable.retain(|ds| ds.digest_type() != DigestType::SHA1);
+        }
+        if usable.is_empty() {
+            Self::Unsupported
+        } else {
+            Self::Usable(usable)
+        }
+    }
+}
+
+/// The keys of the RRset that may sign zone data: zone keys (RFC 4034 §2.1.1), not revoked (RFC 5011 §2.1), of an algorithm
+/// that can be checked.
+fn zone_keys(dnskeys: &RrSet) -> impl Iterator<Item = Key> {
+    dnskeys.data().filter_map(dnskey).filter_map(|dnskey| {
+        let usable =
+            dnskey.zone_key() && !dnskey.revoke() && dnskey.public_key().algorithm().is_supported();
+        let tag = dnskey.calculate_key_tag().ok()?;
+        usable.then(|| Key {
+            tag,
+            dnskey: dnskey.clone(),
+        })
+    })
+}
+
+/// Does a DS record hold this key's digest? Each digest type is computed once, however many records share the tag.
+fn is_named(key: &Key, zone: &Name, ds: &[DS]) -> bool {
+    [DigestType::SHA256, DigestType::SHA384, DigestType::SHA1]
+        .into_iter()
+        .any(|digest_type| {
+            let mut candidates = ds
+                .iter()
+                .filter(|ds| {
+                    ds.key_tag() == key.tag
+                        && ds.algorithm() == key.dnskey.public_key().algorithm()
+                        && ds.digest_type() == digest_type
+                })
+                .peekable();
+            if candidates.peek().is_none() {
+                return false;
+            }
+            let Ok(digest) = key.dnskey.to_digest(zone, digest_type) else {
+                return false;
+            };
+            candidates.any(|ds| ds.digest() == digest.as_ref())
+        })
+}
+
+fn dnskey(data: &RData) -> Option<&DNSKEY> {
+    if let RData::DNSSEC(DNSSECRData::DNSKEY(key)) = data {
+        return Some(key);
+    }
+    None
+}
+
+fn ds(data: &RData) -> Option<&DS> {
+    if let RData::DNSSEC(DNSSECRData::DS(ds)) = data {
+        return Some(ds);
+    }
+    None
+}
+
+const END_OF_TIME: Timestamp = Timestamp::from_unix(u64::MAX);

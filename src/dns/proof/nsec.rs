@@ -1,0 +1,104 @@
+//! Denial of existence by names in canonical order: NSEC (RFC 4034 §4, RFC 4035 §5.4).
+
+use hickory_resolver::proto::dnssec::rdata::NSEC;
+use hickory_resolver::proto::rr::{Name, RecordType};
+
+use super::denial::{Denial, absent_at, ends_the_zone, wildcard_of};
+use super::{Flaw, Trust};
+
+/// The validated NSEC records of one zone that came in a message.
+#[derive(Debug)]
+pub(super) struct NsecChain {
+    zone: Name,
+    records: Vec<(Name, NSEC)>,
+}
+
+impl NsecChain {
+    pub(super) const fn new(zone: Name) -> Self {
+        Self {
+            zone,
+            records: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, owner: Name, nsec: NSEC) {
+        self.records.push((owner, nsec));
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// What is absent at `name`.
+    pub(super) fn deny(&self, name: &Name, record_type: RecordType) -> Result<Denial, Flaw> {
+        if let Some(nsec) = self.at(name) {
+            return absent_at(nsec.type_set(), name, record_type);
+        }
+        let (owner, nsec) = self.covering(name).ok_or(Flaw::NotDenied)?;
+        let next = nsec.next_domain_name();
+        if name.zone_of(next) {
+            return Ok(EMPTY_NON_TERMINAL);
+        }
+        // The name shares its closest encloser with one of the neighbours between which it would stand.
+        let encloser = deeper(common_ancestor(name, owner), common_ancestor(name, next));
+        let wildcard = wildcard_of(&encloser).ok_or(Flaw::WildcardNotDenied)?;
+        if let Some(nsec) = self.at(&wildcard) {
+            return absent_at(nsec.type_set(), &wildcard, record_type).map(Denial::at_a_wildcard);
+        }
+        match self.covering(&wildcard) {
+            Some((_, nsec)) if wildcard.zone_of(nsec.next_domain_name()) => Ok(EMPTY_NON_TERMINAL),
+            Some(_) => Ok(Denial::NxDomain),
+            None => Err(Flaw::WildcardNotDenied),
+        }
+    }
+
+    /// May a wildcard have been expanded past `next_closer`?
+    pub(super) fn allows_expansion(&self, next_closer: &Name) -> Result<Trust, Flaw> {
+        match self.covering(next_closer) {
+            Some((_, nsec)) if !next_closer.zone_of(nsec.next_domain_name()) => Ok(Trust::Secure),
+            Some(_) | None => Err(Flaw::ExpansionNotProven),
+        }
+    }
+
+    fn at(&self, name: &Name) -> Option<&NSEC> {
+        self.records
+            .iter()
+            .find(|(owner, _)| owner == name)
+            .map(|(_, nsec)| nsec)
+    }
+
+    /// The record between whose names `name` would stand. One from above a zone cut or a DNAME says nothing about what lies
+    /// below it (RFC 6840 §4.1).
+    fn covering(&self, name: &Name) -> Option<(&Name, &NSEC)> {
+        self.records
+            .iter()
+            .find(|(owner, nsec)| {
+                let next = nsec.next_domain_name();
+                // The last record of a zone points back to the apex (RFC 4034 §4.1.1).
+                let before_next = name < next || next == &self.zone;
+                let not_its_business = owner.zone_of(name) && ends_the_zone(nsec.type_set());
+                owner < name && before_next && !not_its_business
+            })
+            .map(|(owner, nsec)| (owner, nsec))
+    }
+}
+
+fn common_ancestor(a: &Name, b: &Name) -> Name {
+    let shared = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(a, b)| a.eq_ignore_ascii_case(b))
+        .count();
+    a.trim_to(shared)
+}
+
+fn deeper(a: Name, b: Name) -> Name {
+    if a.iter().count() >= b.iter().count() {
+        a
+    } else {
+        b
+    }
+}
+
+const EMPTY_NON_TERMINAL: Denial = Denial::NoData { delegation: false };

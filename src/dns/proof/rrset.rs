@@ -1,0 +1,117 @@
+//! One RRset of a message section with the signatures over it.
+//!
+//! Class IN only; duplicates are dropped (RFC 4034 §6.3). Nothing is checked here.
+
+use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+/// An RRset as it came.
+#[derive(Clone, Debug)]
+pub(in crate::dns) struct RrSet {
+    owner: Name,
+    record_type: RecordType,
+    records: Vec<Record>,
+    signatures: Vec<Signature>,
+}
+
+/// An RRSIG that covers the RRset, whoever made it.
+#[derive(Clone, Debug)]
+pub(in crate::dns) struct Signature {
+    /// The record.
+    pub(in crate::dns) rrsig: RRSIG,
+    /// Its TTL in the message.
+    pub(in crate::dns) ttl: u32,
+}
+
+impl RrSet {
+    /// The RRset of this owner and type, when the section holds one.
+    pub(in crate::dns) fn select(
+        section: &[Record],
+        owner: &Name,
+        record_type: RecordType,
+    ) -> Option<Self> {
+        let mut set = Self {
+            owner: owner.clone(),
+            record_type,
+            records: Vec::new(),
+            signatures: Vec::new(),
+        };
+        for record in section {
+            if record.dns_class == DNSClass::IN && &record.name == owner {
+                set.take(record);
+            }
+        }
+        (!set.records.is_empty()).then_some(set)
+    }
+
+    fn take(&mut self, record: &Record) {
+        if record.record_type() == self.record_type {
+            if !self.records.iter().any(|known| known.data == record.data) {
+                self.records.push(record.clone());
+            }
+        } else if let Some(rrsig) = covering(record, self.record_type) {
+            self.signatures.push(Signature {
+                rrsig: rrsig.clone(),
+                ttl: record.ttl,
+            });
+        }
+    }
+
+    /// The owner name.
+    pub(in crate::dns) const fn owner(&self) -> &Name {
+        &self.owner
+    }
+
+    /// The type.
+    pub(in crate::dns) const fn record_type(&self) -> RecordType {
+        self.record_type
+    }
+
+    /// The records, at least one.
+    pub(in crate::dns) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The data of the records.
+    pub(in crate::dns) fn data(&self) -> impl Iterator<Item = &RData> {
+        self.records.iter().map(|record| &record.data)
+    }
+
+    /// The signatures over it.
+    pub(in crate::dns) fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// The lowest TTL of the records.
+    pub(in crate::dns) fn ttl(&self) -> u32 {
+        self.records.iter().map(|r| r.ttl).min().unwrap_or(0)
+    }
+
+    /// The zones that the signatures claim for signers, as far as they may sign here: the owner lies in them, and a DS
+    /// RRset belongs to the parent (RFC 4035 §5.3.1, §2.4). At most [`MOST_SIGNERS`]: an honest RRset has one.
+    pub(in crate::dns) fn signers(&self) -> Vec<Name> {
+        let mut signers: Vec<Name> = Vec::new();
+        for signature in &self.signatures {
+            let signer = &signature.rrsig.input().signer_name;
+            let may_sign = signer.zone_of(&self.owner)
+                && (self.record_type != RecordType::DS || signer != &self.owner);
+            if may_sign && !signers.contains(signer) && signers.len() < MOST_SIGNERS {
+                signers.push(signer.clone());
+            }
+        }
+        signers
+    }
+}
+
+/// The RRSIG in this record, when it covers that type.
+pub(in crate::dns) fn covering(record: &Record, covered: RecordType) -> Option<&RRSIG> {
+    if let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data
+        && rrsig.input().type_covered == covered
+    {
+        return Some(rrsig);
+    }
+    None
+}
+
+/// How many claimed signers are looked into.
+const MOST_SIGNERS: usize = 2;

@@ -1,0 +1,67 @@
+//! Why a lookup ends without an answer, with the question that failed.
+
+use hickory_resolver::proto::rr::{Name, RecordType};
+
+use super::proof::Flaw;
+use super::upstream::NoReply;
+
+/// The facts behind a [`Failure`](super::Failure).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The data contradicts the chain of trust.
+    #[error("{name} {record_type}: {flaw}")]
+    Bogus {
+        /// Whose data.
+        name: Name,
+        /// Which data.
+        record_type: RecordType,
+        /// In what way.
+        flaw: Flaw,
+    },
+    /// No response that could be judged.
+    #[error("{name} {record_type}: {cause}")]
+    NoReply {
+        /// The question.
+        name: Name,
+        /// Its type.
+        record_type: RecordType,
+        /// Why.
+        cause: NoReply,
+    },
+    /// An alias that leads nowhere: several targets, or too long a name.
+    #[error("the alias at {0} has no single valid target")]
+    DanglingAlias(Name),
+    /// An alias that leads to itself, sooner or later.
+    #[error("the aliases run in a circle at {0}")]
+    AliasLoop(Name),
+    /// More aliases than anyone follows.
+    #[error("more than {} aliases in a row", super::chase::MOST_ALIASES)]
+    TooManyAliases,
+    /// The lookup as a whole took too long.
+    #[error("the lookup was given up after {0} seconds")]
+    Deadline(u64),
+    /// A name or data that means nothing to mail.
+    #[error("{0} is no name that mail can be sent to")]
+    ForeignName(Name),
+    /// A record whose data is of another type than it says, or a name in it that means nothing to mail.
+    #[error("the data of the records cannot be read")]
+    ForeignData,
+}
+
+impl Trouble {
+    pub(super) fn bogus(name: &Name, record_type: RecordType, flaw: Flaw) -> Self {
+        Self::Bogus {
+            name: name.clone(),
+            record_type,
+            flaw,
+        }
+    }
+
+    pub(super) fn no_reply(name: &Name, record_type: RecordType, cause: NoReply) -> Self {
+        Self::NoReply {
+            name: name.clone(),
+            record_type,
+            cause,
+        }
+    }
+}
