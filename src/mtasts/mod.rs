@@ -1,12 +1,14 @@
 //! MTA-STS (RFC 8461): [`record`] (pure) the TXT record, [`policy`] (pure) the policy file, [`fetch`] (IO) the policy
-//! host.
+//! host; beside it, pure, which of its addresses may be reached and which of its answers may carry a policy.
 
+mod answer;
 pub mod fetch;
 pub mod policy;
+mod reach;
 pub mod record;
 
-pub use policy::{Mode, MxPattern, Policy};
-pub use record::PolicyId;
+pub use policy::{InvalidPolicy, Mode, MxPattern, Policy};
+pub use record::{NoRecord, PolicyId};
 
 /// `sts-ext-name` and `sts-policy-ext-name` are one production (RFC 8461 §3.1, §3.2).
 fn is_field_name(name: &[u8]) -> bool {

@@ -230,6 +230,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn sts_5_sts_6_sts_7_sts_8_sts_9_fields_follow_the_grammar() {
         use Malformed::{BadId, EmptyField, NoId, NotAField};
         for (case, record, expected) in [

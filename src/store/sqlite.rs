@@ -393,6 +393,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn sts_09_what_is_no_whole_store_of_ours_is_refused_and_left_alone() {
         type Damage = fn(&Path);
         type Expected = fn(&StoreFault) -> bool;
