@@ -37,9 +37,13 @@ pub struct Hosts {
 pub async fn route(lookup: &dyn Lookup, domain: &Domain) -> Route {
     let resolved = lookup.mx(domain.name()).await;
     let expanded = resolved.aliases.last().map(|alias| alias.to.clone());
+    let way = |secure| Way {
+        secure,
+        expanded: expanded.clone(),
+    };
     match &resolved.answer {
-        Answer::Secure(records) => explicit(records.data(), true, expanded),
-        Answer::Insecure(records) => explicit(records, false, expanded),
+        Answer::Secure(records) => explicit(records.data(), way(true)),
+        Answer::Insecure(records) => explicit(records, way(false)),
         Answer::Absent(absence) => match absence.kind {
             AbsenceKind::NxDomain => Route::NoSuchDomain,
             AbsenceKind::NoData => Route::Hosts(Hosts {
@@ -52,7 +56,13 @@ pub async fn route(lookup: &dyn Lookup, domain: &Domain) -> Route {
     }
 }
 
-fn explicit(records: &[Mx], secure: bool, expanded: Option<DnsName>) -> Route {
+/// How the records were come by.
+struct Way {
+    secure: bool,
+    expanded: Option<DnsName>,
+}
+
+fn explicit(records: &[Mx], Way { secure, expanded }: Way) -> Route {
     // Of another preference it is a mistake, and no reason to bounce mail.
     if let [
         Mx {
@@ -295,12 +305,16 @@ mod tests {
                 })
                 .collect()
         };
-        let Route::Hosts(found) = explicit(&records(MAX_HOSTS), true, None) else {
+        let way = || Way {
+            secure: true,
+            expanded: None,
+        };
+        let Route::Hosts(found) = explicit(&records(MAX_HOSTS), way()) else {
             panic!("{MAX_HOSTS} are not too many");
         };
         assert_eq!(found.hosts.len(), MAX_HOSTS);
         assert!(matches!(
-            explicit(&records(MAX_HOSTS + 1), true, None),
+            explicit(&records(MAX_HOSTS + 1), way()),
             Route::Failed(Failure::Unreachable(_))
         ));
     }

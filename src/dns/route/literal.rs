@@ -75,9 +75,8 @@ impl Literal {
             });
             here = to;
         }
-        let unsigned = aliases.iter().any(|alias| !alias.secure);
         Resolved {
-            answer: answer(self.said(&here, rtype), unsigned, read),
+            answer: answer(self.said(&here, rtype), &aliases, read),
             aliases,
         }
     }
@@ -86,13 +85,19 @@ impl Literal {
         match self.said(name, "CNAME") {
             Said::Secure([to]) => Some((to.parse().unwrap(), true)),
             Said::Insecure([to]) => Some((to.parse().unwrap(), false)),
-            _ => None,
+            Said::Secure(_)
+            | Said::Insecure(_)
+            | Said::NoData(_)
+            | Said::NxDomain(_)
+            | Said::Bogus
+            | Said::Dead => None,
         }
     }
 }
 
 /// The least trust of the way counts (RFC 7672 §2.1.3).
-fn answer<T>(said: Said, unsigned: bool, read: fn(&str) -> T) -> Answer<Vec<T>> {
+fn answer<T>(said: Said, way: &[Alias], read: fn(&str) -> T) -> Answer<Vec<T>> {
+    let unsigned = way.iter().any(|alias| !alias.secure);
     let records = |texts: &[&str]| texts.iter().map(|text| read(text)).collect::<Vec<T>>();
     let absent = |kind, denial| {
         Answer::Absent(Absence {

@@ -180,16 +180,16 @@ fn by_name(case: &Case) -> Expected {
         }
     }
     let strictest = &hosts[0];
-    match case.level(strictest) {
-        // "D demands nothing: opportunistic, log dest-not-mx"
-        Level::L0 => Expected::Pin {
-            host: None,
-            level: "L0",
-            basis: case.outcome(strictest).expect("nothing is demanded"),
-            observed: Observed::Label(vec!["dest-not-mx"]),
-        },
-        // spec: does "demands anything" include TLS without authentication? It is something, and proves nobody.
-        _ => Expected::Refuse(vec!["dest-not-mx"]),
+    // spec: does "demands anything" include TLS without authentication? It is something, and proves nobody.
+    if case.level(strictest) > Level::L0 {
+        return Expected::Refuse(vec!["dest-not-mx"]);
+    }
+    // "D demands nothing: opportunistic, and the mismatch is logged."
+    Expected::Pin {
+        host: None,
+        level: "L0",
+        basis: case.outcome(strictest).expect("nothing is demanded"),
+        observed: Observed::Label(vec!["dest-not-mx"]),
     }
 }
 
