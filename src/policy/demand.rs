@@ -236,7 +236,12 @@ fn candidates(
         .iter()
         .map(|host| candidate(host, names, sts, settings))
         .collect::<Result<Vec<_>, _>>()?;
-    if let StsState::Unknown(failure) = sts {
+    // Whatever the unknown policy is, DANE may decide without it; anything else would have to guess.
+    if let StsState::Unknown(failure) = sts
+        && !candidates
+            .iter()
+            .all(|candidate| candidate.requirement.dane_decides(settings))
+    {
         return Err(dns(Question::Sts, names.domain.name(), failure));
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
@@ -275,13 +280,10 @@ fn candidate(
     }
     let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
     let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
-    match &requirement.dane {
-        // Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a
-        // forged MX into the attacker's own signed zone would (attack DANE-11).
-        Some(DaneDemand { half: false, .. }) if settings.combine == Combine::DaneFirst => {
-            observed = observed.or(enforce)
-        }
-        Some(_) | None => requirement.sts = enforce,
+    if requirement.dane_decides(settings) {
+        observed = observed.or(enforce);
+    } else {
+        requirement.sts = enforce;
     }
     Ok(Candidate {
         host: host.host.clone(),
@@ -380,6 +382,13 @@ impl Requirement {
     #[must_use]
     pub const fn authenticates(&self) -> bool {
         self.dane.is_some() || self.sts.is_some()
+    }
+
+    /// Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a forged
+    /// MX into the attacker's own signed zone would (attack DANE-11).
+    fn dane_decides(&self, settings: Settings) -> bool {
+        let full = self.dane.as_ref().is_some_and(|dane| !dane.half);
+        full && settings.combine == Combine::DaneFirst
     }
 
     /// The level's name.

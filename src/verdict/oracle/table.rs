@@ -152,8 +152,15 @@ fn before_tls(case: &Case) -> Option<&'static str> {
             .any(failed)
             .then_some("tlsa-lookup-error")
     };
-    // Unknown is never insecure; "its outcome is used only after DANE" (10.0, step 7).
-    let by_sts = || (case.sts == Sts::Unknown).then_some("dnssec-bogus");
+    // Unknown is never insecure; but "its outcome is used only after DANE" (10.0, step 7), and in row D of 10.2 all
+    // columns are LD: "LD decides delivery".
+    let by_sts = || {
+        let decided = |host: &Host| {
+            case.level(host) == Level::Ld && case.settings.combine == Combine::DaneFirst
+        };
+        let open = !case.hosts().iter().all(decided);
+        (case.sts == Sts::Unknown && open).then_some("dnssec-bogus")
+    };
     by_mx.or_else(by_address).or_else(by_tlsa).or_else(by_sts)
 }
 
