@@ -236,7 +236,12 @@ fn candidates(
         .iter()
         .map(|host| candidate(host, names, sts, settings))
         .collect::<Result<Vec<_>, _>>()?;
-    if let StsState::Unknown(failure) = sts {
+    // Whatever the unknown policy is, DANE may decide without it; anything else would have to guess.
+    if let StsState::Unknown(failure) = sts
+        && !candidates
+            .iter()
+            .all(|candidate| candidate.requirement.dane_decides(settings))
+    {
         return Err(dns(Question::Sts, names.domain.name(), failure));
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
@@ -275,13 +280,10 @@ fn candidate(
     }
     let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
     let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
-    match &requirement.dane {
-        // Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a
-        // forged MX into the attacker's own signed zone would (attack DANE-11).
-        Some(DaneDemand { half: false, .. }) if settings.combine == Combine::DaneFirst => {
-            observed = observed.or(enforce)
-        }
-        Some(_) | None => requirement.sts = enforce,
+    if requirement.dane_decides(settings) {
+        observed = observed.or(enforce);
+    } else {
+        requirement.sts = enforce;
     }
     Ok(Candidate {
         host: host.host.clone(),
@@ -382,6 +384,13 @@ impl Requirement {
         self.dane.is_some() || self.sts.is_some()
     }
 
+    /// Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a forged
+    /// MX into the attacker's own signed zone would (attack DANE-11).
+    fn dane_decides(&self, settings: Settings) -> bool {
+        let full = self.dane.as_ref().is_some_and(|dane| !dane.half);
+        full && settings.combine == Combine::DaneFirst
+    }
+
     /// The level's name.
     #[must_use]
     pub const fn level(&self) -> Level {
@@ -425,6 +434,7 @@ impl fmt::Display for Level {
 mod tests {
     use super::*;
     use crate::dane::{Matching, Selector, Usage};
+    use crate::dns::Denial;
 
     const DESTINATION: &str = "192.0.2.25";
 
@@ -453,11 +463,11 @@ mod tests {
         }
     }
 
-    fn facts(secure: bool, expanded: Option<&str>, hosts: Vec<HostFacts>) -> Facts {
+    fn facts(mx: Denial, expanded: Option<&str>, hosts: Vec<HostFacts>) -> Facts {
         Facts {
             domain: "example.org".parse().unwrap(),
             mx: MxFacts::Hosts {
-                secure,
+                secure: mx == Denial::Secure,
                 expanded: expanded.map(|name| name.parse().unwrap()),
                 hosts,
             },
@@ -475,10 +485,10 @@ mod tests {
 
     #[test]
     fn dane_27_dane_28_dane_29_reference_identifiers() {
-        for (row, secure, expanded, name, base, ids) in [
+        for (row, mx, expanded, name, base, ids) in [
             (
                 "a secure MX: base domain and next-hop",
-                true,
+                Denial::Secure,
                 None,
                 "mx.example.org",
                 "mx.example.org",
@@ -486,7 +496,7 @@ mod tests {
             ),
             (
                 "a secure MX host that is an alias: its end, not its beginning",
-                true,
+                Denial::Secure,
                 None,
                 "mx.example.org",
                 "mx.hoster.example",
@@ -494,7 +504,7 @@ mod tests {
             ),
             (
                 "a next-hop that is a secure alias: both its names",
-                true,
+                Denial::Secure,
                 Some("example.com"),
                 "mx.example.com",
                 "mx.example.com",
@@ -502,7 +512,7 @@ mod tests {
             ),
             (
                 "no MX: the domain is its own host, once",
-                true,
+                Denial::Secure,
                 None,
                 "example.org",
                 "example.org",
@@ -510,7 +520,7 @@ mod tests {
             ),
             (
                 "no MX, and the base is the expanded domain: the original one too",
-                true,
+                Denial::Secure,
                 Some("example.com"),
                 "example.org",
                 "example.com",
@@ -518,18 +528,18 @@ mod tests {
             ),
             (
                 "an insecure MX: the host alone, whatever the domain is",
-                false,
+                Denial::Insecure,
                 Some("example.com"),
                 "mx.example.com",
                 "mx.example.com",
                 vec!["mx.example.com"],
             ),
         ] {
-            let demand = demanded(&facts(secure, expanded, vec![host(name, base)]));
+            let demand = demanded(&facts(mx, expanded, vec![host(name, base)]));
             let dane = demand.candidates[0].requirement.dane.as_ref().unwrap();
             let seen: Vec<&str> = dane.reference_ids.iter().map(ReferenceId::as_str).collect();
             assert_eq!(seen, ids, "{row}");
-            assert_eq!(dane.half, !secure, "{row}");
+            assert_eq!(dane.half, mx == Denial::Insecure, "{row}");
         }
     }
 
@@ -546,37 +556,37 @@ mod tests {
             tlsa: TlsaFacts::NotApplicable,
             ..aliased()
         };
-        for (row, secure, host, sts, sni) in [
+        for (row, mx, host, sts, sni) in [
             (
                 "DANE: the base domain",
-                true,
+                Denial::Secure,
                 aliased(),
                 StsState::None,
                 "mx.hoster.example",
             ),
             (
                 "half-DANE and MTA-STS: one SNI, DANE first",
-                false,
+                Denial::Insecure,
                 aliased(),
                 enforce("mx.example.org"),
                 "mx.hoster.example",
             ),
             (
                 "MTA-STS: the MX host",
-                true,
+                Denial::Secure,
                 no_records(),
                 enforce("mx.example.org"),
                 "mx.example.org",
             ),
             (
                 "unusable records and MTA-STS: it is MTA-STS that is judged",
-                true,
+                Denial::Secure,
                 unusable(),
                 enforce("mx.example.org"),
                 "mx.example.org",
             ),
         ] {
-            let mut facts = facts(secure, None, vec![host]);
+            let mut facts = facts(mx, None, vec![host]);
             facts.sts = sts;
             let demand = demanded(&facts);
             assert_eq!(demand.candidates[0].sni().as_str(), sni, "{row}");
@@ -592,7 +602,7 @@ mod tests {
             ("*.hoster.example", false),
         ] {
             let mut facts = facts(
-                false,
+                Denial::Insecure,
                 None,
                 vec![host("mx.example.org", "mx.hoster.example")],
             );
@@ -612,7 +622,7 @@ mod tests {
         };
         let strict = |name: &str| host(name, name);
         let demand = demanded(&facts(
-            true,
+            Denial::Secure,
             None,
             vec![
                 plain("mx1.example.org"),
@@ -639,7 +649,11 @@ mod tests {
 
     #[test]
     fn net_04_an_ipv4_mapped_destination_is_the_ipv4_address_it_maps() {
-        let facts = facts(true, None, vec![host("mx.example.org", "mx.example.org")]);
+        let facts = facts(
+            Denial::Secure,
+            None,
+            vec![host("mx.example.org", "mx.example.org")],
+        );
         let mapped = "::ffff:192.0.2.25".parse().unwrap();
         let demand = demand(&facts, mapped, Settings::default()).unwrap();
         assert_eq!(demand.located, Located::ByAddress);

@@ -29,9 +29,15 @@ static WORLD: LazyLock<World> = LazyLock::new(World::new);
 struct Host {
     here: Here,
     records: Records,
-    /// Its TLSA records stand at the end of an alias.
-    aliased: bool,
+    stands: Stands,
     listed: bool,
+}
+
+/// Where its TLSA records stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    AtItsName,
+    AtTheEndOfAnAlias,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +73,13 @@ fn random() -> impl Strategy<Value = Random> {
         select(&RECORDS[..5]),
         select(&RECORDS[..]),
         0..8_u8,
-        any::<bool>(),
+        select(&[Stands::AtItsName, Stands::AtTheEndOfAnAlias][..]),
         any::<bool>(),
     )
-        .prop_map(|(here, usual, any, odd, aliased, listed)| Host {
+        .prop_map(|(here, usual, any, odd, stands, listed)| Host {
             here,
             records: if odd == 0 { any } else { usual },
-            aliased,
+            stands,
             listed,
         });
     let shown = prop_oneof![
@@ -144,7 +150,13 @@ impl Random {
         let mode = match self.sts {
             Sts::Testing => "testing",
             Sts::Enforce | Sts::EnforceStale => "enforce",
-            other => return sts(other),
+            other @ (Sts::None
+            | Sts::ModeNone
+            | Sts::FetchFailed
+            | Sts::TestingUnlisted
+            | Sts::EnforceUnlisted
+            | Sts::EnforceFirstOnly
+            | Sts::Unknown) => return sts(other),
         };
         let listed = self
             .hosts
@@ -225,10 +237,9 @@ fn name(index: usize) -> String {
 }
 
 fn host_facts((index, host): (usize, &Host)) -> HostFacts {
-    let base = if host.aliased {
-        format!("real{}.example.org", index + 1)
-    } else {
-        name(index)
+    let base = match host.stands {
+        Stands::AtTheEndOfAnAlias => format!("real{}.example.org", index + 1),
+        Stands::AtItsName => name(index),
     };
     let (addresses, tlsa) = match host.here {
         Here::Yes => (AddressFacts::Known(vec![elsewhere(), destination()]), true),
@@ -274,16 +285,16 @@ fn host_of<'a>(facts: &'a Facts, pin: &Pin) -> Option<&'a HostFacts> {
         .find(|host| Some(&host.host) == pin.host.as_ref())
 }
 
-/// A DANE match with the names that RFC 7672 §3.2.2 allows.
-fn dane_holds(host: &HostFacts, secure: bool, evidence: &Evidence) -> bool {
+/// A DANE match with the names that RFC 7672 §3.2.2 allows under a secure MX RRset.
+fn dane_holds(host: &HostFacts, evidence: &Evidence) -> bool {
     let (TlsaFacts::Usable { base, records }, Some(handshake)) = (&host.tlsa, handshake(evidence))
     else {
         return false;
     };
-    let mut names = vec![ReferenceId::new(base.name().clone())];
-    if secure {
-        names.push("example.com".parse().unwrap());
-    }
+    let names = [
+        ReferenceId::new(base.name().clone()),
+        "example.com".parse().unwrap(),
+    ];
     let presented = Presented {
         chain: handshake.chain(),
         reference_ids: &names,
@@ -323,7 +334,7 @@ proptest! {
             return Ok(());
         };
         let host = host_of(&facts, &pin).unwrap();
-        let dane = random.secure && dane_holds(host, true, &evidence);
+        let dane = random.secure && dane_holds(host, &evidence);
         prop_assert!(dane || sts_holds(policy, &host.host, &evidence), "{pin:?}");
     }
 
@@ -362,7 +373,7 @@ proptest! {
         let facts = random.facts();
         if let End { result: Ok(pin), evidence, .. } = random.run() {
             let host = host_of(&facts, &pin).unwrap();
-            prop_assert!(dane_holds(host, true, &evidence), "{pin:?}");
+            prop_assert!(dane_holds(host, &evidence), "{pin:?}");
         }
     }
 
@@ -376,7 +387,7 @@ proptest! {
             && random.secure
             && matches!(host.tlsa, TlsaFacts::Usable { .. })
         {
-            prop_assert!(dane_holds(host, true, &evidence), "{pin:?}");
+            prop_assert!(dane_holds(host, &evidence), "{pin:?}");
         }
     }
 
@@ -427,7 +438,7 @@ fn session_no_third_redial_for_cleartext() {
     let host = |records| Host {
         here: Here::Yes,
         records,
-        aliased: false,
+        stands: Stands::AtItsName,
         listed: true,
     };
     let random = Random {

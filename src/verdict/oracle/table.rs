@@ -152,8 +152,15 @@ fn before_tls(case: &Case) -> Option<&'static str> {
             .any(failed)
             .then_some("tlsa-lookup-error")
     };
-    // Unknown is never insecure; "its outcome is used only after DANE" (10.0, step 7).
-    let by_sts = || (case.sts == Sts::Unknown).then_some("dnssec-bogus");
+    // Unknown is never insecure; but "its outcome is used only after DANE" (10.0, step 7), and in row D of 10.2 all
+    // columns are LD: "LD decides delivery".
+    let by_sts = || {
+        let decided = |host: &Host| {
+            case.level(host) == Level::Ld && case.settings.combine == Combine::DaneFirst
+        };
+        let open = !case.hosts().iter().all(decided);
+        (case.sts == Sts::Unknown && open).then_some("dnssec-bogus")
+    };
     by_mx.or_else(by_address).or_else(by_tlsa).or_else(by_sts)
 }
 
@@ -180,16 +187,16 @@ fn by_name(case: &Case) -> Expected {
         }
     }
     let strictest = &hosts[0];
-    match case.level(strictest) {
-        // "D demands nothing: opportunistic, log dest-not-mx"
-        Level::L0 => Expected::Pin {
-            host: None,
-            level: "L0",
-            basis: case.outcome(strictest).expect("nothing is demanded"),
-            observed: Observed::Label(vec!["dest-not-mx"]),
-        },
-        // spec: does "demands anything" include TLS without authentication? It is something, and proves nobody.
-        _ => Expected::Refuse(vec!["dest-not-mx"]),
+    // spec: does "demands anything" include TLS without authentication? It is something, and proves nobody.
+    if case.level(strictest) > Level::L0 {
+        return Expected::Refuse(vec!["dest-not-mx"]);
+    }
+    // "D demands nothing: opportunistic, and the mismatch is logged."
+    Expected::Pin {
+        host: None,
+        level: "L0",
+        basis: case.outcome(strictest).expect("nothing is demanded"),
+        observed: Observed::Label(vec!["dest-not-mx"]),
     }
 }
 
