@@ -52,8 +52,18 @@ const DELIVERIES: &[(&str, &str, Expected)] = &[
         Delivered(&["by mx.six.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
     ),
     (
-        "the first MX host's TLSA record differs, the second one's matches",
-        "next@second.test",
+        "the first MX host's TLSA record differs, the second one's matches, over IPv4",
+        "v4.next@second.test",
+        Delivered(&["by exim.test", OVER_V4, EXIM_TLS]),
+    ),
+    (
+        "the first MX host's TLSA record differs, the second one's matches, over IPv6",
+        "v6.next@second.test",
+        Delivered(&["by exim.test", OVER_V6, EXIM_TLS]),
+    ),
+    (
+        "the first MX host is refused on both families, and Postfix may go on after two sessions",
+        "all.next@second.test",
         Delivered(&["by exim.test", EXIM_TLS]),
     ),
     (
