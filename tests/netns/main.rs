@@ -49,11 +49,21 @@ const DELIVERIES: &[(&str, &str, Expected)] = &[
     (
         "the only MX host has no IPv4 address",
         "six@six.test",
-        Delivered(&["by mx.six.test", OVER_V6, POSTFIX_TLS]),
+        Delivered(&["by mx.six.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
     ),
     (
-        "the first MX host's TLSA record differs, the second one's matches",
-        "next@second.test",
+        "the first MX host's TLSA record differs, the second one's matches, over IPv4",
+        "v4.next@second.test",
+        Delivered(&["by exim.test", OVER_V4, EXIM_TLS]),
+    ),
+    (
+        "the first MX host's TLSA record differs, the second one's matches, over IPv6",
+        "v6.next@second.test",
+        Delivered(&["by exim.test", OVER_V6, EXIM_TLS]),
+    ),
+    (
+        "the first MX host is refused on both families, and Postfix may go on after two sessions",
+        "all.next@second.test",
         Delivered(&["by exim.test", EXIM_TLS]),
     ),
     (
@@ -216,7 +226,9 @@ fn net_01_danelaws_own_connection_taken_over_again_ends_the_session() {
         rules::load(mta, Exempt::Nobody);
         for (dials, address) in [(1, "192.0.2.31"), (2, "2001:db8::31")] {
             let said = lab.hear(address, 25);
-            assert!(said.starts_with("421 4.4.6 "), "{address}: {said:?}");
+            // The hop that is found out says 4.4.6; the one before it passes that on as its destination's greeting.
+            let refused = said.starts_with("421 ") && said.contains("421 4.4.6 loop");
+            assert!(refused, "{address}: {said:?}");
             let hops = rules::counted(mta, "danelaw", "redirected");
             assert!(
                 hops <= dials * HOPS,
@@ -305,8 +317,13 @@ fn control_without_danelaw_postfix_delivers_to_every_domain() {
         let client = Client::start(&lab.network.mta);
         let capture = Capture::start(&lab.network.world);
         let messages = send_all(&client);
-        for ((case, ..), message) in DELIVERIES.iter().zip(&messages) {
-            arrives(&client, case, message, &[]);
+        for ((case, _, expected), message) in DELIVERIES.iter().zip(&messages) {
+            // Alone it stops at the first MX host, and what arrives must otherwise look as it does through danelaw.
+            let traces = match expected {
+                Delivered(traces) if !message.recipient.ends_with("@second.test") => traces,
+                Delivered(_) | Deferred(_) => &[][..],
+            };
+            arrives(&client, case, message, traces);
         }
         let stripped = messages
             .iter()
@@ -451,7 +468,8 @@ const HOSTS: [u8; 3] = [dns::AUTHORITY, dns::RESOLVER_NUMBER, policy_host::NUMBE
 /// before the first was recognised.
 const HOPS: u64 = 3;
 
-const OVER_V4: &str = "[10.9.1.2]";
-const OVER_V6: &str = "fd09:1::2]";
+/// The addresses that the client chose for these messages: the MX hosts see them, not danelaw's choice.
+const OVER_V4: &str = "[10.9.1.3]";
+const OVER_V6: &str = "fd09:1::3]";
 const POSTFIX_TLS: &str = "(using TLSv1.3 with cipher ";
 const EXIM_TLS: &str = "with esmtps (TLS1.3)";

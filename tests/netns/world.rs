@@ -246,14 +246,16 @@ impl Network {
         );
         mta.sh(
             "ip addr add 10.9.1.2/24 dev m0; ip addr add fd09:1::2/64 dev m0 nodad; ip link set m0 up
+            # The addresses of a sender that chooses; nothing else takes them.
+            ip addr add 10.9.1.3/24 dev m0; ip addr add fd09:1::3/64 dev m0 nodad preferred_lft 0
             ip neigh add 10.9.1.1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
             ip neigh add fd09:1::1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
             ip route add default via 10.9.1.1; ip route add default via fd09:1::1",
         );
         world.sh(
             "ip addr add 10.9.1.1/24 dev w0; ip addr add fd09:1::1/64 dev w0 nodad; ip link set w0 up
-            ip neigh add 10.9.1.2 lladdr 02:00:00:00:00:02 dev w0 nud permanent
-            ip neigh add fd09:1::2 lladdr 02:00:00:00:00:02 dev w0 nud permanent",
+            for host in 10.9.1.2 10.9.1.3 fd09:1::2 fd09:1::3; do
+            ip neigh add $host lladdr 02:00:00:00:00:02 dev w0 nud permanent; done",
         );
         let mut numbers: Vec<u8> = exchangers()
             .map(|(_, exchanger)| exchanger.number)
