@@ -67,8 +67,14 @@ fn scenario(name: &str) -> anyhow::Result<Scenario> {
 async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
     let clock = SystemClock;
     let started = clock.instant();
-    let count = scenarios.len();
-    let world = World::of(scenarios).await.context("cannot set up the lab")?;
+    let scenarios = if args.only.is_empty() {
+        catalogue::all()
+    } else {
+        args.only.clone()
+    };
+    let world = World::of(scenarios)
+        .await
+        .context("cannot set up the lab")?;
     let records = Arc::new(Collector::default());
     let config = world.config(ListenerConfig {
         kind: Via::Socks5,
@@ -188,7 +194,11 @@ fn write_json(out: &mut impl Write, outcomes: &[Outcome]) -> anyhow::Result<()> 
 
 fn write_table(out: &mut impl Write, outcomes: &[Outcome], took: Duration) -> io::Result<()> {
     write_row(out, &HEADINGS.map(str::to_owned))?;
-    writeln!(out, "{}", "─".repeat(WIDTHS.iter().map(|width| width + 2).sum::<usize>() - 2))?;
+    writeln!(
+        out,
+        "{}",
+        "─".repeat(WIDTHS.iter().map(|width| width + 2).sum::<usize>() - 2)
+    )?;
     for outcome in outcomes {
         write_row(out, &cells(&Row::of(outcome)))?;
         for problem in &outcome.problems {
@@ -286,6 +296,12 @@ async fn stay(world: &World, proxy: SocketAddr) -> anyhow::Result<()> {
 
 const COLUMNS: usize = 7;
 const HEADINGS: [&str; COLUMNS] = [
-    "", "scenario", "publishes", "presents", "verdict", "reply", "standard",
+    "",
+    "scenario",
+    "publishes",
+    "presents",
+    "verdict",
+    "reply",
+    "standard",
 ];
 const WIDTHS: [usize; COLUMNS] = [1, 25, 28, 24, 24, 10, 15];
