@@ -1,9 +1,4 @@
 //! `danelaw demo`: a world on loopback, a proxy in front of it, and every scenario put to the test.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "IO: answers on stdout, progress on stderr"
-)]
 
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,6 +32,10 @@ Exit codes:
   1   some are not
   2   the lab or the proxy could not be started
   64  the command line is wrong")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags of a command line"
+)]
 pub(super) struct Args {
     /// Prints one JSON object a line instead of the table.
     #[arg(long)]
