@@ -1,9 +1,5 @@
 //! The command line: one file per command, exit codes in one place.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "IO: answers on stdout, complaints on stderr"
-)]
+#![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
 mod config;
 #[cfg(feature = "lab")]

@@ -31,111 +31,114 @@ fn keys(loaded: &Loaded) -> Vec<(String, String)> {
 
 #[test]
 fn what_is_wrong_is_told_with_line_and_key() {
-    for (what, text, expected) in [
-        (
-            "an unknown key",
-            "[dns]\ntimeot = \"1s\"",
-            "/etc/d.toml:2 dns.timeot: expected one of resolvers, trust_anchor, timeout, got an unknown key",
-        ),
-        (
-            "an unknown table",
-            "\n[dnss]",
-            "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, got an unknown key",
-        ),
-        (
-            "an address without a port",
-            "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1\"",
-            "/etc/d.toml:3 listener[0].address: expected an address with a port, as \"127.0.0.1:10225\" or \"[::1]:10225\", got \"127.0.0.1\"",
-        ),
-        (
-            "a listener without a kind",
-            "[[listener]]\naddress = \"127.0.0.1:1\"",
-            "/etc/d.toml:2 listener[0].kind: expected \"redirect\" or \"socks5\", got nothing",
-        ),
-        (
-            "a kind that does not exist, in the second listener",
-            "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:1\"",
-            "/etc/d.toml:5 listener[1].kind: expected \"redirect\" or \"socks5\", got \"tproxy\"",
-        ),
-        (
-            "an open SOCKS listener that nobody asked for",
-            "[[listener]]\nkind = \"socks5\"\naddress = \"0.0.0.0:1080\"",
-            "/etc/d.toml:3 listener[0].address: expected a loopback address, or allow_remote = true, got \"0.0.0.0:1080\"",
-        ),
-        (
-            "a table where tables are expected",
-            "[listener]\nkind = \"redirect\"",
-            "/etc/d.toml:1 listener: expected [[listener]] tables, got [listener]",
-        ),
-        (
-            "a value where a table is expected",
-            "dns = 5",
-            "/etc/d.toml:1 dns: expected a table, got 5",
-        ),
-        (
-            "a duration without a unit",
-            "[dns]\ntimeout = 20",
-            "/etc/d.toml:2 dns.timeout: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got 20",
-        ),
-        (
-            "a duration of nothing",
-            "[timeouts]\nreply = \"0s\"",
-            "/etc/d.toml:2 timeouts.reply: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got \"0s\"",
-        ),
-        (
-            "a resolver with port 0",
-            "[dns]\nresolvers = [\"127.0.0.1:0\"]",
-            "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\"], got [\"127.0.0.1:0\"]",
-        ),
-        (
-            "port 0",
-            "[mta_sts]\nport = 0",
-            "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 0",
-        ),
-        (
-            "a port that is none",
-            "[mta_sts]\nport = 65536",
-            "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 65536",
-        ),
-        (
-            "no sessions at all",
-            "max_sessions = 0",
-            "/etc/d.toml:1 max_sessions: expected a number from 1 to 1000000, got 0",
-        ),
-        (
-            "a negative mark",
-            "[upstream]\nmark = -1",
-            "/etc/d.toml:2 upstream.mark: expected a number from 0 to 4294967295, got -1",
-        ),
-        (
-            "a word where a truth value is expected",
-            "[upstream]\nkeep_source = \"yes\"",
-            "/etc/d.toml:2 upstream.keep_source: expected true or false, got \"yes\"",
-        ),
-        (
-            "a policy word that does not exist",
-            "[policy]\ncombine = \"either\"",
-            "/etc/d.toml:2 policy.combine: expected \"dane-first\" or \"both\", got \"either\"",
-        ),
-        (
-            "a filter that is none",
-            "[log]\nfilter = \"danelaw=loud\"",
-            "/etc/d.toml:2 log.filter: expected log directives, as \"info,danelaw=debug\", got \"danelaw=loud\"",
-        ),
-        (
-            "a limit below what RFC 5321 asks for",
-            "[limits]\nrecipients = 99",
-            "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
-        ),
-        (
-            "an empty path",
-            "[store]\npath = \"\"",
-            "/etc/d.toml:2 store.path: expected a path, got \"\"",
-        ),
-    ] {
-        assert_eq!(parse(text).err().as_deref(), Some(expected), "{what}");
+    for (what, text, expected) in WRONG {
+        assert_eq!(parse(text).err().as_deref(), Some(*expected), "{what}");
     }
 }
+
+/// What is wrong, in which file, and how it is told.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "an unknown key",
+        "[dns]\ntimeot = \"1s\"",
+        "/etc/d.toml:2 dns.timeot: expected one of resolvers, trust_anchor, timeout, got an unknown key",
+    ),
+    (
+        "an unknown table",
+        "\n[dnss]",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, got an unknown key",
+    ),
+    (
+        "an address without a port",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1\"",
+        "/etc/d.toml:3 listener[0].address: expected an address with a port, as \"127.0.0.1:10225\" or \"[::1]:10225\", got \"127.0.0.1\"",
+    ),
+    (
+        "a listener without a kind",
+        "[[listener]]\naddress = \"127.0.0.1:1\"",
+        "/etc/d.toml:2 listener[0].kind: expected \"redirect\" or \"socks5\", got nothing",
+    ),
+    (
+        "a kind that does not exist, in the second listener",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:1\"",
+        "/etc/d.toml:5 listener[1].kind: expected \"redirect\" or \"socks5\", got \"tproxy\"",
+    ),
+    (
+        "an open SOCKS listener that nobody asked for",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"0.0.0.0:1080\"",
+        "/etc/d.toml:3 listener[0].address: expected a loopback address, or allow_remote = true, got \"0.0.0.0:1080\"",
+    ),
+    (
+        "a table where tables are expected",
+        "[listener]\nkind = \"redirect\"",
+        "/etc/d.toml:1 listener: expected [[listener]] tables, got [listener]",
+    ),
+    (
+        "a value where a table is expected",
+        "dns = 5",
+        "/etc/d.toml:1 dns: expected a table, got 5",
+    ),
+    (
+        "a duration without a unit",
+        "[dns]\ntimeout = 20",
+        "/etc/d.toml:2 dns.timeout: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got 20",
+    ),
+    (
+        "a duration of nothing",
+        "[timeouts]\nreply = \"0s\"",
+        "/etc/d.toml:2 timeouts.reply: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got \"0s\"",
+    ),
+    (
+        "a resolver with port 0",
+        "[dns]\nresolvers = [\"127.0.0.1:0\"]",
+        "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\"], got [\"127.0.0.1:0\"]",
+    ),
+    (
+        "port 0",
+        "[mta_sts]\nport = 0",
+        "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 0",
+    ),
+    (
+        "a port that is none",
+        "[mta_sts]\nport = 65536",
+        "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 65536",
+    ),
+    (
+        "no sessions at all",
+        "max_sessions = 0",
+        "/etc/d.toml:1 max_sessions: expected a number from 1 to 1000000, got 0",
+    ),
+    (
+        "a negative mark",
+        "[upstream]\nmark = -1",
+        "/etc/d.toml:2 upstream.mark: expected a number from 0 to 4294967295, got -1",
+    ),
+    (
+        "a word where a truth value is expected",
+        "[upstream]\nkeep_source = \"yes\"",
+        "/etc/d.toml:2 upstream.keep_source: expected true or false, got \"yes\"",
+    ),
+    (
+        "a policy word that does not exist",
+        "[policy]\ncombine = \"either\"",
+        "/etc/d.toml:2 policy.combine: expected \"dane-first\" or \"both\", got \"either\"",
+    ),
+    (
+        "a filter that is none",
+        "[log]\nfilter = \"danelaw=loud\"",
+        "/etc/d.toml:2 log.filter: expected log directives, as \"info,danelaw=debug\", got \"danelaw=loud\"",
+    ),
+    (
+        "a limit below what RFC 5321 asks for",
+        "[limits]\nrecipients = 99",
+        "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
+    ),
+    (
+        "an empty path",
+        "[store]\npath = \"\"",
+        "/etc/d.toml:2 store.path: expected a path, got \"\"",
+    ),
+];
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_lines() {

@@ -88,73 +88,85 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// What the kernel answers to the question for the original destination.
+    enum Kernel {
+        Says(&'static str),
+        Fails(Errno),
+    }
+
+    use Kernel::{Fails, Says};
+
+    const CASES: &[(&str, Kernel, &str, &str)] = &[
+        (
+            "redirected, v4",
+            Says("192.0.2.1:25"),
+            "127.0.0.1:10225",
+            "192.0.2.1:25",
+        ),
+        (
+            "redirected, v6",
+            Says("[2001:db8::1]:25"),
+            "[::1]:10225",
+            "[2001:db8::1]:25",
+        ),
+        (
+            "redirected to a dual-stack socket",
+            Says("192.0.2.1:25"),
+            "[::ffff:127.0.0.1]:10225",
+            "192.0.2.1:25",
+        ),
+        (
+            "another port of the listener's own address",
+            Says("127.0.0.1:25"),
+            "127.0.0.1:10225",
+            "127.0.0.1:25",
+        ),
+        (
+            "direct, v4",
+            Says("127.0.0.1:10225"),
+            "127.0.0.1:10225",
+            "Direct",
+        ),
+        (
+            "direct, to a dual-stack socket",
+            Says("127.0.0.1:10225"),
+            "[::ffff:127.0.0.1]:10225",
+            "Direct",
+        ),
+        ("direct, v6", Says("[::1]:10225"), "[::1]:10225", "Direct"),
+        (
+            "no conntrack entry",
+            Fails(Errno::ENOENT),
+            "127.0.0.1:10225",
+            "NoRecord",
+        ),
+        (
+            "no such option",
+            Fails(Errno::ENOPROTOOPT),
+            "[::1]:10225",
+            "Unsupported",
+        ),
+        (
+            "wrong level",
+            Fails(Errno::EOPNOTSUPP),
+            "[::1]:10225",
+            "Unsupported",
+        ),
+        (
+            "anything else",
+            Fails(Errno::EBADF),
+            "127.0.0.1:10225",
+            "Failed",
+        ),
+    ];
+
     #[test]
     fn net_02_net_03_net_04_only_a_destination_that_netfilter_vouches_for_is_served() {
-        let errno = |errno: Errno| Err(io::Error::from_raw_os_error(errno as i32));
-        let known = |text| Ok(SockAddr::from(at(text)));
-        for (what, original, local, expected) in [
-            (
-                "redirected, v4",
-                known("192.0.2.1:25"),
-                "127.0.0.1:10225",
-                "192.0.2.1:25",
-            ),
-            (
-                "redirected, v6",
-                known("[2001:db8::1]:25"),
-                "[::1]:10225",
-                "[2001:db8::1]:25",
-            ),
-            (
-                "redirected to a dual-stack socket",
-                known("[::ffff:192.0.2.1]:25"),
-                "127.0.0.1:10225",
-                "192.0.2.1:25",
-            ),
-            (
-                "another port of the listener's own address",
-                known("127.0.0.1:25"),
-                "127.0.0.1:10225",
-                "127.0.0.1:25",
-            ),
-            (
-                "direct, v4",
-                known("127.0.0.1:10225"),
-                "127.0.0.1:10225",
-                "Direct",
-            ),
-            (
-                "direct, mapped",
-                known("[::ffff:127.0.0.1]:10225"),
-                "127.0.0.1:10225",
-                "Direct",
-            ),
-            ("direct, v6", known("[::1]:10225"), "[::1]:10225", "Direct"),
-            (
-                "no conntrack entry",
-                errno(Errno::ENOENT),
-                "127.0.0.1:10225",
-                "NoRecord",
-            ),
-            (
-                "no such option",
-                errno(Errno::ENOPROTOOPT),
-                "127.0.0.1:10225",
-                "Unsupported",
-            ),
-            (
-                "wrong level",
-                errno(Errno::EOPNOTSUPP),
-                "127.0.0.1:10225",
-                "Unsupported",
-            ),
-            (
-                "anything else",
-                errno(Errno::EBADF),
-                "127.0.0.1:10225",
-                "Failed",
-            ),
-        ] {
+        for (what, kernel, local, expected) in CASES {
+            let original = match kernel {
+                Says(address) => Ok(SockAddr::from(at(address))),
+                Fails(errno) => Err(io::Error::from_raw_os_error(*errno as i32)),
+            };
             let seen = match judge(original, canonical(at(local))) {
                 Ok(destination) => destination.to_string(),
                 Err(NotIntercepted::NoRecord) => "NoRecord".into(),
@@ -162,7 +174,7 @@ mod tests {
                 Err(NotIntercepted::Unsupported) => "Unsupported".into(),
                 Err(NotIntercepted::Failed(_)) => "Failed".into(),
             };
-            assert_eq!(seen, expected, "{what}");
+            assert_eq!(seen, *expected, "{what}");
         }
     }
 }

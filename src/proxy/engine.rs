@@ -1,14 +1,24 @@
 //! Everything that sessions share to reach a decision: resolver, roots, policies, the TLS client. Built once.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::learned::Learned;
 use crate::clock::Clock;
+use crate::config::{Config, DnsConfig};
 use crate::dns::Lookup;
+use crate::dns::resolver::{
+    AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, system_servers,
+};
+use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
 use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 use crate::tls::client::Connector;
+use crate::tls::roots::{self, RootsError};
 use crate::x509::path::Roots;
 
 /// What decisions are made with. `danelaw check` asks it the same questions as a delivery.
@@ -33,17 +43,82 @@ pub struct Engine {
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {}
+pub enum EngineError {
+    /// The root keys.
+    #[error("dns.trust_anchor, {path}: {source}", path = path.display())]
+    Anchor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: AnchorError,
+    },
+    /// The resolver.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// The CAs.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The HTTPS client.
+    #[error(transparent)]
+    Fetcher(#[from] FetcherError),
+    /// The policies that are kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The TLS client.
+    #[error("the TLS client cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
 
 impl Engine {
-    /// From a configuration.
+    /// From a configuration. Reads the files that it names.
     ///
     /// # Errors
-    /// What could not be had.
-    pub fn new(
-        _config: &crate::config::Config,
-        _clock: Arc<dyn Clock>,
-    ) -> Result<Self, EngineError> {
-        unimplemented!()
+    /// What could not be had; nothing is replaced by something weaker.
+    pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let lookup: Arc<dyn Lookup> = Arc::new(resolver(&config.dns, Arc::clone(&clock))?);
+        let roots = roots::load(config.ca_file.as_deref())?;
+        let options = FetchOptions {
+            port: config.mta_sts.port,
+            allow_private: config.mta_sts.allow_private,
+            timeout: config.mta_sts.timeout,
+        };
+        let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
+        let store: Arc<dyn Store> = match &config.store {
+            Some(path) => Arc::new(SqliteStore::open(path)?),
+            None => Arc::new(MemoryStore::default()),
+        };
+        let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
+        let sts = Arc::new(sts);
+        Ok(Self {
+            gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
+            lookup,
+            connector: Connector::new()?,
+            roots: Arc::new(roots),
+            settings: config.policy,
+            clock,
+            sts,
+            learned: Learned::default(),
+        })
     }
+}
+
+fn resolver(config: &DnsConfig, clock: Arc<dyn Clock>) -> Result<Resolver, EngineError> {
+    let anchor = match &config.trust_anchor {
+        Some(path) => TrustAnchor::from_file(path).map_err(|source| EngineError::Anchor {
+            path: path.clone(),
+            source,
+        })?,
+        None => TrustAnchor::iana(),
+    };
+    let servers = if config.resolvers.is_empty() {
+        system_servers()?
+    } else {
+        config.resolvers.clone()
+    };
+    let options = ResolverOptions {
+        servers,
+        anchor,
+        timeout: config.timeout,
+    };
+    Ok(Resolver::new(options, clock)?)
 }

@@ -140,7 +140,8 @@ mod tests {
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            let mut all = self.0.lock().map_err(|_| io::ErrorKind::Other)?;
+            all.extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
