@@ -255,12 +255,15 @@ fn write_row(out: &mut impl Write, cells: &[String; COLUMNS]) -> io::Result<()> 
     Ok(())
 }
 
-/// Breaks between words; a word that is too long stands out.
+/// Breaks between words, but not between the numbers of a TLSA record; a word that is too long stands out.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    let mut after_digit = false;
     for word in text.split(' ') {
+        let joined = after_digit && word.starts_with(|letter: char| letter.is_ascii_digit());
+        after_digit = word.len() == 1 && word.starts_with(|letter: char| letter.is_ascii_digit());
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if joined || line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
