@@ -2,7 +2,8 @@
 //!
 //! Feed it with `handle_*`, then drain [`Session::poll_action`] until it is empty, then wait for the next input or for
 //! [`Session::poll_timeout`]. The driver moves bytes and time; the session decides what may be said to whom
-//! (RFC 5321, RFC 2920, RFC 3207). Envelope and message bytes leave only after a favourable [`Verdict`].
+//! (RFC 5321, RFC 2920, RFC 3207). Envelope and message bytes leave only after a favourable
+//! [`Verdict`](crate::verdict::Verdict).
 //!
 //! ```text
 //!   accepted ─► Dial ─► greeting ─► client EHLO ─► upstream EHLO ─► STARTTLS ─► StartTls ─► EHLO in TLS ─► reply to EHLO
@@ -10,20 +11,36 @@
 //!                                               ├─ Redial ─► Dial … EHLO ─► Judge
 //!                                               └─ Refuse ─► 451, upstream QUIT
 //! ```
+//!
+//! Small readers, each of one thing: [`command`], [`path`], [`ehlo`], [`reply`], and [`data`] for where a message ends.
+//! [`Session`] is the machine.
+
+pub mod command;
+pub mod data;
+pub mod ehlo;
+mod end;
+mod line;
+mod link;
+mod outbox;
+mod params;
+pub mod path;
+mod relay;
+mod replies;
+pub mod reply;
+mod session;
+mod timeouts;
+mod transaction;
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::name::{DnsName, Domain};
-use crate::verdict::Verdict;
+pub use end::{End, Tally};
+pub use params::ParamError;
+pub use session::Session;
 
-/// A session between one client connection and one destination.
-#[derive(Debug)]
-pub struct Session {
-    settings: Settings,
-}
+use crate::name::{DnsName, Domain};
 
 /// What a session is told at its start.
 #[derive(Clone, Debug)]
@@ -171,71 +188,4 @@ pub enum Waiting {
     Dial,
     /// A verdict.
     Verdict,
-}
-
-impl Session {
-    /// Starts: the first action is [`Action::Dial`].
-    #[must_use]
-    pub fn new(settings: Settings, _now: Instant) -> Self {
-        Self { settings }
-    }
-
-    /// Bytes from the client.
-    pub fn handle_client(&mut self, _bytes: &[u8], _now: Instant) {
-        let _ = &self.settings;
-        unimplemented!()
-    }
-
-    /// The client has closed its writing side.
-    pub fn handle_client_end(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// Bytes from the MX, decrypted where TLS is up.
-    pub fn handle_server(&mut self, _bytes: &[u8], _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The MX has closed or the connection is lost.
-    pub fn handle_server_end(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// What became of a dial or a handshake.
-    pub fn handle_upstream(&mut self, _dialled: Dialled, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The answer to [`Action::Judge`].
-    pub fn handle_verdict(&mut self, _verdict: Verdict, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// A deadline of [`Session::poll_timeout`] has passed.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The proxy is shutting down: what is in flight is finished, everything else hears 421 (RFC 5321 §3.8).
-    pub fn handle_shutdown(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// The next thing to do.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        unimplemented!()
-    }
-
-    /// When to call [`Session::handle_timeout`], and what is waited for.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, Waiting)> {
-        unimplemented!()
-    }
-
-    /// Whether more client bytes are wanted now: false while a verdict or the MX must answer first, so that a fast
-    /// client cannot fill memory.
-    #[must_use]
-    pub fn wants_client(&self) -> bool {
-        unimplemented!()
-    }
 }

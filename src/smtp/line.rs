@@ -1,0 +1,172 @@
+//! Command lines out of the client's octets, whatever the segments they came in.
+//!
+//! Only CRLF ends a line (RFC 5321 §2.3.8). A line that holds a bare CR, a bare LF or a NUL is one malformed line, never
+//! two; one that outgrows its limit is thrown away up to its CRLF, and [`Flood`] when that does not come.
+
+use bytes::{Bytes, BytesMut};
+use memchr::{memchr, memchr3, memmem};
+
+/// One line, without its CRLF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Free of CR, LF and NUL.
+    Text(Bytes),
+    /// It holds a bare CR, a bare LF or a NUL.
+    Malformed,
+    /// It was longer than allowed, and is gone.
+    TooLong,
+}
+
+/// The client sends and sends, and no line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flood;
+
+/// The client's octets that are not yet understood.
+#[derive(Debug, Default)]
+pub(super) struct LineBuffer {
+    octets: BytesMut,
+    /// Octets that are known to hold no CRLF but for a CR at their end.
+    scanned: usize,
+    /// Octets thrown away of a line that is too long.
+    discarded: Option<usize>,
+}
+
+impl LineBuffer {
+    /// Takes octets in.
+    pub(super) fn push(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// Octets that wait.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
+    /// Everything, no longer as lines: message data begins.
+    pub(super) fn take(&mut self) -> Bytes {
+        self.scanned = 0;
+        self.octets.split().freeze()
+    }
+
+    /// The next line that is complete; `limit` counts its CRLF in.
+    pub(super) fn next_line(&mut self, limit: usize) -> Result<Option<Line>, Flood> {
+        let Some(end) = self.find_crlf() else {
+            return self.hold(limit).map(|()| None);
+        };
+        let line = self.octets.split_to(end + 2).freeze();
+        self.scanned = 0;
+        if self.discarded.take().is_some() || line.len() > limit {
+            return Ok(Some(Line::TooLong));
+        }
+        let text = line.slice(..end);
+        Ok(Some(if memchr3(b'\r', b'\n', 0, &text).is_some() {
+            Line::Malformed
+        } else {
+            Line::Text(text)
+        }))
+    }
+
+    fn find_crlf(&mut self) -> Option<usize> {
+        let unseen = self.octets.get(self.scanned..)?;
+        // Most lines end at their first LF.
+        let at = match memchr(b'\n', unseen) {
+            None => None,
+            Some(_) => memmem::find(unseen, b"\r\n"),
+        };
+        let found = at.map(|at| self.scanned + at);
+        self.scanned = self.octets.len().saturating_sub(1);
+        found
+    }
+
+    /// No line is complete: keeps what may still become one.
+    fn hold(&mut self, limit: usize) -> Result<(), Flood> {
+        if self.octets.len() <= limit && self.discarded.is_none() {
+            return Ok(());
+        }
+        let keep = self.octets.len().min(1); // a CR whose LF is to come
+        let gone = self.octets.len() - keep;
+        let _ = self.octets.split_to(gone);
+        self.scanned = 0;
+        let total = self.discarded.unwrap_or(0) + gone;
+        self.discarded = Some(total);
+        if total > MAX_DISCARDED {
+            Err(Flood)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// How much of one line is thrown away before the client is given up.
+const MAX_DISCARDED: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(input: &[u8], step: usize, limit: usize) -> Result<Vec<Line>, Flood> {
+        let mut buffer = LineBuffer::default();
+        let mut lines = Vec::new();
+        for chunk in input.chunks(step) {
+            buffer.push(chunk);
+            while let Some(line) = buffer.next_line(limit)? {
+                lines.push(line);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn text(line: &'static str) -> Line {
+        Line::Text(Bytes::from_static(line.as_bytes()))
+    }
+
+    #[test]
+    fn smtp_1_dn_06_only_crlf_ends_a_line_however_it_is_cut() {
+        let rows: [(&str, &[u8], Vec<Line>); 7] = [
+            ("two lines", b"a\r\nb\r\n", vec![text("a"), text("b")]),
+            ("an empty line", b"\r\n", vec![text("")]),
+            ("no line yet", b"abc\r", vec![]),
+            (
+                "a bare LF",
+                b"a\nb\r\nc\r\n",
+                vec![Line::Malformed, text("c")],
+            ),
+            ("a bare CR", b"a\rb\r\n", vec![Line::Malformed]),
+            ("two CRs", b"a\r\r\n", vec![Line::Malformed]),
+            ("a NUL", b"a\0b\r\n", vec![Line::Malformed]),
+        ];
+        for (name, input, expected) in rows {
+            for step in 1..=input.len() {
+                assert_eq!(
+                    lines(input, step, 64).unwrap(),
+                    expected,
+                    "{name}, by {step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn dn_07_a_line_of_512_octets_passes_and_one_of_513_is_refused_alone() {
+        let line = |octets: usize| [vec![b'x'; octets - 2], b"\r\n".to_vec()].concat();
+        let input = [line(512), line(513), line(5000), b"NOOP\r\n".to_vec()].concat();
+        for step in [1, 2, 511, 512, 513, 514, input.len()] {
+            let lines = lines(&input, step, 512).unwrap();
+            assert!(matches!(lines[0], Line::Text(_)), "by {step}");
+            assert_eq!(lines[1..3], [Line::TooLong, Line::TooLong], "by {step}");
+            assert_eq!(lines[3], text("NOOP"), "by {step}");
+        }
+    }
+
+    #[test]
+    fn dn_07_a_line_that_never_ends_is_a_flood() {
+        let megabyte = vec![b'x'; 1 << 20];
+        for step in [1, 1000, 1 << 20] {
+            assert_eq!(lines(&megabyte, step, 512), Err(Flood), "by {step}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Replies that the session gives on its own account, each with the keyword that operators grep for.
+//!
+//! Refusals of recipients come from [`crate::verdict::Reason`]; these are for the protocol and the connection.
+
+use super::Reply;
+use super::ehlo::Extension;
+use super::link::LinkError;
+use crate::verdict::Reason;
+
+pub(super) fn ok() -> Reply {
+    reply(250, "2.0.0", "ok")
+}
+
+/// Provisional: the MX has not been asked (RFC 5321 §3.3 lets the sender fail at RCPT).
+pub(super) fn sender_noted() -> Reply {
+    reply(
+        250,
+        "2.1.0",
+        "sender noted, the destination is asked at RCPT",
+    )
+}
+
+pub(super) fn goodbye() -> Reply {
+    reply(221, "2.0.0", "goodbye")
+}
+
+/// RFC 5321 §3.5.3
+pub(super) fn cannot_verify() -> Reply {
+    reply(252, "2.0.0", "cannot verify, try RCPT")
+}
+
+pub(super) fn unserved() -> Reply {
+    reply(502, "5.5.1", "command not served")
+}
+
+pub(super) fn malformed() -> Reply {
+    reply(500, "5.5.2", "bare CR, bare LF or NUL in a command line")
+}
+
+pub(super) fn too_long() -> Reply {
+    reply(500, "5.5.2", "command line too long")
+}
+
+pub(super) fn out_of_order(wanted: &str) -> Reply {
+    reply(503, "5.5.1", wanted)
+}
+
+pub(super) fn no_chunking() -> Reply {
+    reply(
+        503,
+        "5.5.1",
+        "CHUNKING is not offered, and chunks are no commands",
+    )
+}
+
+pub(super) fn too_many_recipients() -> Reply {
+    reply(452, "4.5.3", "too many recipients in one transaction")
+}
+
+pub(super) fn too_many_domains() -> Reply {
+    reply(452, "4.5.3", "one-domain: too many domains in one session")
+}
+
+/// [`Reason::OneDomain`] for recipients without a domain.
+pub(super) fn session_taken() -> Reply {
+    reply(
+        452,
+        "4.5.3",
+        "one-domain: this recipient needs a session of its own",
+    )
+}
+
+/// [`Reason::Budget`] for recipients without a domain.
+pub(super) fn undecided() -> Reply {
+    reply(451, "4.4.3", "decision-timeout: the decision took too long")
+}
+
+/// The MX on the present connection lacks what the client was told and has used.
+pub(super) fn shortfall(missing: Extension) -> Reply {
+    let (code, enhanced) = match missing {
+        Extension::Size => (452, "4.3.4"),
+        Extension::EightBitMime => (451, "4.6.3"),
+        Extension::SmtpUtf8 => (451, "4.6.7"),
+        Extension::Dsn
+        | Extension::Pipelining
+        | Extension::EnhancedStatusCodes
+        | Extension::StartTls => (451, "4.3.3"),
+    };
+    let text = format!(
+        "shortfall: the destination does not offer {} any more",
+        missing.keyword()
+    );
+    reply(code, enhanced, &text)
+}
+
+pub(super) fn unreachable(error: &LinkError) -> Reply {
+    let what = error.to_string();
+    Reason::Unreachable { what }.reply()
+}
+
+/// The connection as a whole is of no use: greeting or EHLO.
+pub(super) fn closing_unreachable(error: &LinkError) -> Reply {
+    Reply {
+        code: 421,
+        ..unreachable(error)
+    }
+}
+
+pub(super) fn lost(error: &LinkError) -> Reply {
+    reply(451, "4.4.2", &format!("server-lost: {error}"))
+}
+
+/// Nobody knows whether the MX has the message, so the client must try again (RFC 5321 §4.5.3.2.6).
+pub(super) fn closing_lost(error: &LinkError) -> Reply {
+    Reply {
+        code: 421,
+        ..lost(error)
+    }
+}
+
+/// Smuggling, or a client that cannot write lines; the message was not delivered.
+pub(super) fn bare_newline() -> Reply {
+    reply(
+        550,
+        "5.6.0",
+        "bare-newline: the message holds a bare CR, a bare LF or a NUL (RFC 5321 2.3.8)",
+    )
+}
+
+pub(super) fn closing_data_behind() -> Reply {
+    reply(
+        421,
+        "4.5.0",
+        "pipelining: octets follow DATA, which was not accepted",
+    )
+}
+
+pub(super) fn closing_abuse(what: &str) -> Reply {
+    reply(421, "4.7.0", &format!("limit: {what}"))
+}
+
+pub(super) fn closing_idle() -> Reply {
+    reply(421, "4.4.2", "timeout: nothing came from you in time")
+}
+
+pub(super) fn closing_shutdown() -> Reply {
+    reply(421, "4.3.2", "shutdown: the proxy is going down")
+}
+
+fn reply(code: u16, enhanced: &'static str, text: &str) -> Reply {
+    Reply {
+        code,
+        enhanced: Some(enhanced),
+        text: text.to_owned(),
+    }
+}

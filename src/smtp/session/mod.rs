@@ -1,0 +1,311 @@
+//! The machine: what is awaited, and what happens when it comes.
+//!
+//! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
+//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
+//! [`message`] is DATA, [`server`] is what the MX says, [`closing`] how it all ends.
+
+mod client;
+mod closing;
+mod message;
+mod recipient;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use self::recipient::{Pending, RcptSent};
+use super::command::Greeter;
+use super::data::EndOfData;
+use super::ehlo::{Extension, Extensions};
+use super::line::LineBuffer;
+use super::link::Link;
+use super::outbox::Outbox;
+use super::path::Charset;
+use super::relay::{Enhanced, relayed};
+use super::reply::ServerReply;
+use super::transaction::{Relaying, Transaction};
+use super::{Action, Dialled, End, Reply, Settings, Tally, Target, Waiting};
+use crate::verdict::{Cleared, Verdict};
+
+/// A session between one client connection and one destination.
+///
+/// It holds at most one read of the driver plus 256 KiB of the client's pipelined commands, one reply of
+/// the MX (`limits.reply_line` × `limits.reply_lines`), and of a transaction the MAIL line, one RCPT line and one refusal
+/// for each of `limits.domains` domains. Message data is not held at all.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    state: State,
+    link: Link,
+    out: Outbox,
+    /// The client's octets that are not yet understood.
+    input: LineBuffer,
+    /// What the client was offered, once it has said hello.
+    told: Option<Extensions>,
+    transaction: Option<Transaction>,
+    /// Commands without progress.
+    idle: usize,
+    /// Whose policies were asked for.
+    targets: HashSet<Target>,
+    client: ClientSide,
+    life: Life,
+    tally: Tally,
+    now: Instant,
+    /// When the present wait began.
+    since: Instant,
+}
+
+/// What the session waits for.
+#[derive(Debug)]
+enum State {
+    /// The MX's greeting, to greet the client with.
+    Greeting,
+    /// The client's next command.
+    Command(Trust),
+    /// The link, to answer the client's hello with what the MX offers.
+    Hello(Greeter),
+    /// The link, to have something to judge.
+    Connecting(Pending),
+    /// The verdict.
+    Verdict(Pending),
+    /// The reply to MAIL, on which RCPT follows or has followed.
+    MailReply {
+        pending: Pending,
+        cleared: Cleared,
+        rcpt: RcptSent,
+    },
+    /// The reply to RCPT.
+    RcptReply { cleared: Cleared },
+    /// The reply to RCPT, which no longer matters since this was the one to MAIL.
+    RefusedMail(ServerReply),
+    /// The reply to RSET.
+    ResetReply,
+    /// The reply to DATA.
+    DataReply(Relaying),
+    /// Message data.
+    Message {
+        relaying: Relaying,
+        scanner: EndOfData,
+    },
+    /// The reply to the message.
+    Outcome,
+    /// The end of message data that nobody gets, to be answered with this.
+    Swallowing { scanner: EndOfData, answer: Bytes },
+    /// Nothing: the session is over.
+    Over,
+}
+
+/// Whether what the client sends can be taken for commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Full,
+    /// DATA was refused: a client that did not wait for the reply sends a message now.
+    AfterRefusedData,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientSide {
+    Open,
+    /// It sends no more, but may still listen.
+    HalfClosed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Running,
+    /// No new transaction.
+    Draining,
+    Ended(End),
+}
+
+impl Session {
+    /// Starts: the first action is [`Action::Dial`].
+    #[must_use]
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        let mut out = Outbox::default();
+        let mut link = Link::new(settings.hint.clone(), &settings.limits);
+        link.dial(&mut out);
+        Self {
+            settings,
+            state: State::Greeting,
+            link,
+            out,
+            input: LineBuffer::default(),
+            told: None,
+            transaction: None,
+            idle: 0,
+            targets: HashSet::new(),
+            client: ClientSide::Open,
+            life: Life::Running,
+            tally: Tally::default(),
+            now,
+            since: now,
+        }
+    }
+
+    /// Bytes from the client.
+    pub fn handle_client(&mut self, bytes: &[u8], now: Instant) {
+        self.now = now;
+        self.take_client(bytes);
+        self.advance();
+    }
+
+    /// The client has closed its writing side.
+    pub fn handle_client_end(&mut self, now: Instant) {
+        self.now = now;
+        self.client = ClientSide::HalfClosed;
+        self.advance();
+    }
+
+    /// Bytes from the MX, decrypted where TLS is up.
+    pub fn handle_server(&mut self, bytes: &[u8], now: Instant) {
+        self.now = now;
+        self.take_server(bytes);
+        self.advance();
+    }
+
+    /// The MX has closed or the connection is lost.
+    pub fn handle_server_end(&mut self, now: Instant) {
+        self.now = now;
+        self.on_server_end();
+        self.advance();
+    }
+
+    /// What became of a dial or a handshake. A connection that was closed in the meantime has no answer to give.
+    pub fn handle_upstream(&mut self, dialled: Dialled, now: Instant) {
+        self.now = now;
+        let step = self.link.on_dialled(dialled, &mut self.out);
+        self.on_step(step);
+        self.advance();
+    }
+
+    /// The answer to the last [`Action::Judge`]; a question that was followed by another, or whose time has run out, has
+    /// none any more.
+    pub fn handle_verdict(&mut self, verdict: Verdict, now: Instant) {
+        self.now = now;
+        self.on_verdict(verdict);
+        self.advance();
+    }
+
+    /// A deadline of [`Session::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.on_timeout();
+            self.advance();
+        }
+    }
+
+    /// The proxy is shutting down: what is in flight is finished, everything else hears 421 (RFC 5321 §3.8).
+    ///
+    /// In flight is a transaction of which the MX has heard. The driver says when it has waited long enough, by dropping
+    /// the session.
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        self.now = now;
+        self.on_shutdown();
+        self.advance();
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop()
+    }
+
+    /// When to call [`Session::handle_timeout`], and what is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Waiting)> {
+        Some((self.deadline()?, self.waiting()?))
+    }
+
+    /// Whether more client bytes are wanted now: false while a verdict or the MX must answer first, so that a fast
+    /// client cannot fill memory.
+    #[must_use]
+    pub fn wants_client(&self) -> bool {
+        let is_wanted = match &self.state {
+            State::Command(_) | State::Message { .. } | State::Swallowing { .. } => true,
+            // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
+            State::DataReply(_) => self.input.is_empty(),
+            State::Greeting
+            | State::Hello(_)
+            | State::Connecting(_)
+            | State::Verdict(_)
+            | State::MailReply { .. }
+            | State::RcptReply { .. }
+            | State::RefusedMail(_)
+            | State::ResetReply
+            | State::Outcome
+            | State::Over => false,
+        };
+        is_wanted && self.client == ClientSide::Open
+    }
+
+    /// How the session ended, once it has.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        match self.life {
+            Life::Running | Life::Draining => None,
+            Life::Ended(end) => Some(end),
+        }
+    }
+
+    /// What the session has carried so far.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.since = self.now;
+    }
+
+    /// Takes the state out, to be entered anew by whoever called.
+    fn leave(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Over)
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        self.out.to_client(reply.encode());
+    }
+
+    /// A refusal, with the id of the session's record.
+    fn refuse(&mut self, reply: Reply) {
+        let reply = reply.traced(&self.settings.trace);
+        self.say(&reply);
+    }
+
+    /// The MX's reply, in its own words.
+    fn pass(&mut self, reply: &ServerReply) {
+        let octets = self.render(reply);
+        self.out.to_client(octets);
+    }
+
+    fn render(&self, reply: &ServerReply) -> Bytes {
+        let is_promised = self
+            .told
+            .is_some_and(|told| told.has(Extension::EnhancedStatusCodes));
+        let enhanced = if is_promised {
+            Enhanced::Promised
+        } else {
+            Enhanced::AsIs
+        };
+        let charset = self
+            .transaction
+            .as_ref()
+            .map_or(Charset::Ascii, Transaction::charset);
+        relayed(reply, enhanced, charset)
+    }
+
+    fn is_relaying(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(Transaction::is_open_upstream)
+    }
+}
+
+/// Octets of pipelined commands that may wait for their turn. A group is a few kilobytes (RFC 2920 §3.1).
+const INPUT_LIMIT: usize = 256 * 1024;

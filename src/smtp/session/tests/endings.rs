@@ -1,0 +1,242 @@
+//! Deadlines, shutdown, and lost peers.
+
+use std::time::Duration;
+
+use super::super::super::{End, Timeouts, Waiting};
+use super::script::{run, run_with, start};
+use super::settings;
+
+#[test]
+fn smtp_t2_the_default_patience_is_not_below_the_rfcs() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let timeouts = Timeouts::default();
+    assert!(timeouts.command >= minutes(5));
+    assert!(timeouts.reply >= minutes(5));
+    assert!(timeouts.data >= minutes(3));
+    assert!(timeouts.end_of_data >= minutes(10));
+}
+
+#[test]
+fn smtp_t1_each_phase_has_its_own_deadline() {
+    let mut settings = settings();
+    let seconds = Duration::from_secs;
+    settings.timeouts = Timeouts {
+        command: seconds(1),
+        reply: seconds(2),
+        data: seconds(3),
+        end_of_data: seconds(4),
+        decision: seconds(5),
+    };
+    let judged = "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first";
+    let rows = [
+        ("! dial".into(), Waiting::Dial, 2),
+        ("! dial\n> connected".into(), Waiting::Server, 2),
+        ("@greeted".into(), Waiting::Client, 1),
+        ("@handshake".into(), Waiting::Dial, 2),
+        ("@rcpt".into(), Waiting::Client, 1),
+        (String::from(judged), Waiting::Verdict, 5),
+        (
+            format!("{judged}\n> redial a.example\ns: QUIT\n! close-server\n! dial"),
+            Waiting::Dial,
+            2,
+        ),
+        ("@rcpt\nC: DATA\ns: DATA".into(), Waiting::Server, 2),
+        ("@data".into(), Waiting::Client, 3),
+        ("@data\nC: x\ns: x".into(), Waiting::Client, 3),
+        ("@data\nC: .\ns: .".into(), Waiting::Server, 4),
+    ];
+    for (script, waiting, patience) in rows {
+        let before = start();
+        let session = run_with(settings.clone(), &script);
+        let (deadline, awaited) = session.poll_timeout().unwrap();
+        assert_eq!(awaited, waiting, "{script}");
+        // The script's clock ticks a millisecond for each line.
+        let left = deadline - before;
+        assert!(
+            left >= seconds(patience) && left < seconds(patience + 1),
+            "{script}: {left:?}"
+        );
+    }
+}
+
+#[test]
+fn dn_10_octets_that_trickle_in_do_not_move_the_deadline_of_a_command() {
+    let slow = run("@tls\nC~ N\nC~ O\nC~ O");
+    let idle = run("@tls");
+    let gap = |session: &super::super::Session| session.poll_timeout().unwrap().0 - session.since;
+    assert_eq!(gap(&slow), gap(&idle));
+    assert!(slow.since < slow.now);
+}
+
+#[test]
+fn dn_10_an_idle_client_hears_421() {
+    let session = run("
+        @tls
+        > time client
+        c: 421 4.4.2 timeout: …
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Timeout));
+    run("
+        @data
+        C: half a message
+        s: half a message
+        > time client
+        c: 421 4.4.2 timeout: …
+        ! close-server
+        ! close-client
+    ");
+}
+
+#[test]
+fn a_deadline_that_has_not_come_changes_nothing() {
+    let mut session = run("@tls");
+    let now = session.now;
+    session.handle_timeout(now);
+    assert!(session.poll_action().is_none() && session.end().is_none());
+}
+
+#[test]
+fn net_09_an_mx_that_goes_silent_fails_the_command_or_the_session() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        > time server
+        ! close-server
+        c: 421 4.4.1 unreachable: …
+        ! close-client
+    ");
+    run("
+        @rcpt
+        C: DATA
+        s: DATA
+        > time server
+        ! close-server
+        c: 451 4.4.2 server-lost: …
+        C: QUIT
+        c: 221 2.0.0 goodbye
+        ! close-client
+    ");
+    run("
+        @rcpt
+        C: RSET
+        s: RSET
+        > time server
+        ! close-server
+        c: 250 2.0.0 ok
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! dial
+    ");
+}
+
+#[test]
+fn an_mx_that_refuses_rset_is_left() {
+    run("
+        @rcpt
+        C: RSET
+        s: RSET
+        S: 500 what
+        s: QUIT
+        ! close-server
+        c: 250 2.0.0 ok
+    ");
+}
+
+#[test]
+fn net_07_shutdown_ends_what_the_mx_has_not_heard_of() {
+    let goodbye = "c: 421 4.3.2 shutdown: …\ns: QUIT\n! close-server\n! close-client";
+    for script in [
+        "@greeted",
+        "@tls",
+        "@tls\n@mail",
+        "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first",
+    ] {
+        let session = run(&format!("{script}\n> shutdown\n{goodbye}"));
+        assert_eq!(session.end(), Some(End::Shutdown), "{script}");
+    }
+    run("! dial\n> shutdown\nc: 421 4.3.2 …\n! close-server\n! close-client");
+    run("@handshake\n> shutdown\nc: 421 4.3.2 …\n! close-server\n! close-client");
+}
+
+#[test]
+fn net_07_shutdown_lets_a_transaction_that_the_mx_knows_be_finished() {
+    let outcome = "
+        S: 250 queued
+        c: 250 2.0.0 queued
+        c: 421 4.3.2 shutdown: …
+        s: QUIT
+        ! close-server
+        ! close-client
+    ";
+    for script in [
+        "@data\n> shutdown\nC: .\ns: .",
+        "@data\nC: .\ns: .\n> shutdown",
+        "@rcpt\n> shutdown\nC: DATA\ns: DATA\nS: 354 go\nc: 354 go\nC: .\ns: .",
+        "@rcpt\nC: DATA\ns: DATA\n> shutdown\nS: 354 go\nc: 354 go\nC: .\ns: .",
+    ] {
+        let session = run(&format!("{script}{outcome}"));
+        assert_eq!(session.end(), Some(End::Shutdown), "{script}");
+        assert_eq!(session.tally().messages, 1);
+    }
+    run("
+        @rcpt
+        > shutdown
+        C: RSET
+        s: RSET
+        S: 250 ok
+        c: 250 2.0.0 ok
+        c: 421 4.3.2 …
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+}
+
+#[test]
+fn a_client_that_closes_between_commands_ends_the_session_after_what_it_has_sent() {
+    let session = run("
+        @tls
+        C~ NOOP\\r\\nhalf a com
+        c: 250 2.0.0 ok
+        C$
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::ClientLost));
+    run("
+        ! dial
+        C~ QUIT\\r\\n
+        C$
+        > connected
+        S: 220 mx.example
+        c: 220 mx.example
+        c: 221 2.0.0 goodbye
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+}
+
+#[test]
+fn nothing_happens_after_the_end() {
+    run("
+        @tls
+        C: QUIT
+        c: 221 2.0.0 goodbye
+        s: QUIT
+        ! close-server
+        ! close-client
+        C: NOOP
+        S: 250 ok
+        C$
+        S$
+        > connected
+        > pin
+        > shutdown
+    ");
+}

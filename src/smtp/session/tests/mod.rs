@@ -1,0 +1,42 @@
+//! Conversations as tables, and a model that knows only what must never happen.
+
+mod commands;
+mod endings;
+mod message;
+mod model;
+mod script;
+mod starttls;
+mod verdicts;
+
+use super::super::{Limits, Settings, Timeouts};
+use crate::name::{DnsName, MxHost};
+use crate::policy::Level;
+use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
+
+fn settings() -> Settings {
+    Settings {
+        trace: "T1".into(),
+        hint: None,
+        timeouts: Timeouts::default(),
+        limits: Limits::default(),
+    }
+}
+
+fn pin() -> Verdict {
+    Verdict::Pin(Pin {
+        cleared: Cleared::asserted(),
+        host: None,
+        level: Level::Opportunistic,
+        basis: Basis::OpportunisticTls,
+        observed: None,
+    })
+}
+
+fn refuse() -> Verdict {
+    let host = MxHost::new(DnsName::parse("mx.example").unwrap());
+    Verdict::Refuse(Refusal {
+        reason: Reason::StarttlsMissing { host, code: None },
+        host: None,
+        level: None,
+    })
+}

@@ -1,0 +1,518 @@
+//! The boundary between clear and protected, and whatever an attacker puts there.
+
+use super::super::super::End;
+use super::script::run;
+
+#[test]
+fn tls_1_tls_3_smtp_32_the_clients_name_is_said_before_and_inside_tls() {
+    run("@tls");
+}
+
+#[test]
+fn tls_01_without_starttls_a_refusal_says_quit_and_the_mx_never_sees_mail() {
+    run("
+        @clear
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example clear(not offered) first
+        > refuse
+        s: QUIT
+        ! close-server
+        c: 451 4.7.4 starttls-required: …
+    ");
+}
+
+#[test]
+fn tls_02_a_masked_keyword_is_no_starttls() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 XXXXXXXX
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example clear(not offered) first
+    ");
+}
+
+#[test]
+fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 500 what
+        s: HELO mta.example
+        S: 250 mx.example
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example clear(not offered) first
+    ");
+}
+
+#[test]
+fn tls_03_no_code_but_220_starts_tls() {
+    for code in [454, 500, 501, 502, 530, 550, 250, 221, 354, 299] {
+        run(&format!(
+            "
+            @greeted
+            C: EHLO mta.example
+            s: EHLO mta.example
+            S: 250-mx.example
+            S: 250-STARTTLS
+            S: 250 8BITMIME
+            s: STARTTLS
+            S: {code} whatever
+            c: 250-mx.example
+            c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-ENHANCEDSTATUSCODES
+            c: 250 LIMITS RCPTDOMAINMAX=1
+            @mail
+            C: RCPT TO:<u@good.example>
+            ! judge good.example clear({code}) first
+        "
+        ));
+    }
+}
+
+#[test]
+fn tls_03_garbage_for_220_breaks_the_channel() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: \u{16}\u{3}\u{1}
+        ! close-server
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example broken(it does not speak SMTP: a reply has no valid code) first
+    ");
+}
+
+#[test]
+fn tls_04_tls_6_after_a_failed_handshake_cleartext_needs_a_verdict_and_a_new_connection() {
+    run("
+        @handshake
+        > broken not a ServerHello
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example broken(not a ServerHello) first
+        > redial clear
+        ! dial
+        > connected
+        S: 220 mx.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        ! judge good.example clear(not a ServerHello) again
+        > pin
+        s: MAIL FROM:<a@b.example>
+        S: 250 ok
+        s: RCPT TO:<u@good.example>
+        S: 250 ok
+        c: 250 2.0.0 ok
+    ");
+}
+
+#[test]
+fn tls_05_tls_2_plaintext_behind_the_220_aborts_the_connection() {
+    for injected in [
+        "S~ 220 go\\r\\n250-EVIL\\r\\n250 SIZE 1\\r\\n",
+        "S~ 220 go\\r\\n2",
+        "S~ 220 go\\r\\n\\x16\\x03\\x03",
+    ] {
+        run(&format!(
+            "
+            @greeted
+            C: EHLO mta.example
+            s: EHLO mta.example
+            S: 250-mx.example
+            S: 250 STARTTLS
+            s: STARTTLS
+            {injected}
+            ! close-server
+            c: 250-mx.example
+            c: 250-PIPELINING
+            c: 250-ENHANCEDSTATUSCODES
+            c: 250 LIMITS RCPTDOMAINMAX=1
+            @mail
+            C: RCPT TO:<u@good.example>
+            ! judge good.example broken(plaintext follows the reply to STARTTLS) first
+        "
+        ));
+    }
+}
+
+#[test]
+fn tls_05_plaintext_in_a_segment_of_its_own_aborts_too_and_the_handshake_counts_no_more() {
+    run("
+        @handshake
+        S: 250 EVIL
+        ! close-server
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        > secured
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example broken(it speaks before it is asked) first
+    ");
+}
+
+#[test]
+fn tls_06_a_reply_before_its_command_is_an_error() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S~ 250-mx.example\\r\\n250 STARTTLS\\r\\n220 early\\r\\n250 ok\\r\\n
+        ! close-server
+        c: 421 4.4.1 unreachable: the destination cannot be reached: it speaks before it is asked [T1]
+        ! close-client
+    ");
+    let session = run("
+        ! dial
+        > connected
+        S~ 220 mx.example\\r\\n250 ok\\r\\n
+        ! close-server
+        c: 421 4.4.1 …
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Unreachable));
+}
+
+#[test]
+fn tls_06_an_idle_mx_that_speaks_is_left_and_dialled_again_when_needed() {
+    run("
+        @greeted
+        S: 250 hello?
+        ! close-server
+        C: EHLO mta.example
+        ! dial
+        > connected
+        S: 220 mx.example
+        s: EHLO mta.example
+    ");
+    run("
+        @tls
+        S: 421 4.4.2 idle for too long
+        ! close-server
+        S$
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! dial
+        > connected
+        S: 220 mx.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 220 go
+        ! starttls mx.example
+        > secured
+        s: EHLO mta.example
+        S: 250 mx.example
+        ! judge good.example protected first
+    ");
+}
+
+#[test]
+fn tls_07_role_6_only_the_list_inside_tls_counts() {
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250-8BITMIME
+        S: 250-DSN
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 220 go
+        ! starttls mx.example
+        > secured
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250-SIZE 10
+        S: 250-AUTH PLAIN
+        S: 250-REQUIRETLS
+        S: 250-XCLIENT NAME
+        S: 250 STARTTLS
+        # TLS-08: STARTTLS inside TLS is ignored.
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-SIZE
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        C: MAIL FROM:<a@b.example> BODY=8BITMIME
+        c: 555 5.5.4 …
+    ");
+}
+
+#[test]
+fn tls_09_whatever_ends_a_handshake_is_told_to_the_verdict() {
+    for (ending, why) in [
+        ("> broken connection reset", "connection reset"),
+        ("> failed timed out", "timed out"),
+        ("S$\n! close-server", "the connection was lost"),
+        ("> time dial\n! close-server", "it does not answer in time"),
+    ] {
+        run(&format!(
+            "
+            @handshake
+            {ending}
+            c: 250-mx.example
+            c: 250-PIPELINING
+            c: 250-ENHANCEDSTATUSCODES
+            c: 250 LIMITS RCPTDOMAINMAX=1
+            @mail
+            C: RCPT TO:<u@good.example>
+            ! judge good.example broken({why}) first
+        "
+        ));
+    }
+}
+
+#[test]
+fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
+    run("
+        @handshake
+        > secured
+        s: EHLO mta.example
+        S$
+        ! close-server
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example broken(the connection was lost) first
+    ");
+}
+
+#[test]
+fn tls_10_half_a_reply_is_no_reply() {
+    run("
+        @tls
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: MAIL FROM:<a@b.example>
+        s: RCPT TO:<u@good.example>
+        S~ 250 ok\\r\\n250 o
+        S$
+        ! close-server
+        c: 451 4.4.2 server-lost: the connection was lost [T1]
+    ");
+}
+
+#[test]
+fn tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
+    for half in ["", "S~ 250 ok"] {
+        let session = run(&format!(
+            "
+            @data
+            C: .
+            s: .
+            {half}
+            S$
+            ! close-server
+            c: 421 4.4.2 server-lost: the connection was lost [T1]
+            ! close-client
+        "
+        ));
+        assert_eq!(session.end(), Some(End::ServerLost));
+        assert_eq!(session.tally().messages, 0);
+    }
+}
+
+#[test]
+fn tls_15_dn_24_another_protocol_is_not_relayed() {
+    for greeting in [
+        "S: HTTP/1.1 400 Bad Request\n! close-server",
+        "S: * OK IMAP4rev1\n! close-server",
+        "S: 200 ftp \u{1b}[31m\ns: QUIT\n! close-server",
+    ] {
+        let session = run(&format!(
+            "
+            ! dial
+            > connected
+            {greeting}
+            c: 421 4.4.1 unreachable: …
+            ! close-client
+        "
+        ));
+        assert_eq!(session.end(), Some(End::Unreachable));
+    }
+}
+
+#[test]
+fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
+    run("
+        ! dial
+        > connected
+        S: 554 5.7.1 go away
+        s: QUIT
+        ! close-server
+        c: 421 4.4.1 unreachable: the destination cannot be reached: it greets with 554 5.7.1 go away [T1]
+        ! close-client
+    ");
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 550 5.7.1 no
+        s: HELO mta.example
+        S: 550 5.7.1 no
+        s: QUIT
+        ! close-server
+        c: 421 4.4.1 unreachable: the destination cannot be reached: it answers HELO with 550 5.7.1 no [T1]
+        ! close-client
+    ");
+    run("
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 550 5.7.1 no TLS for you
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example clear(550) first
+        > refuse
+        s: QUIT
+        ! close-server
+        c: 451 4.7.4 …
+    ");
+}
+
+#[test]
+fn tls_18_a_greeting_that_does_not_come_or_does_not_end_is_given_up() {
+    let silent = run("
+        ! dial
+        > connected
+        > time server
+        ! close-server
+        c: 421 4.4.1 unreachable: …
+        ! close-client
+    ");
+    assert_eq!(silent.end(), Some(End::Timeout));
+    for flood in ["220-more\\r\\n".repeat(200), "2".repeat(5000)] {
+        run(&format!(
+            "
+            ! dial
+            > connected
+            S~ {flood}
+            ! close-server
+            c: 421 4.4.1 unreachable: …
+            ! close-client
+        "
+        ));
+    }
+}
+
+#[test]
+fn role_7_an_unreachable_destination_is_a_421_greeting() {
+    let session = run("
+        ! dial
+        > failed connection refused
+        c: 421 4.4.1 unreachable: the destination cannot be reached: connection refused [T1]
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Unreachable));
+}
+
+#[test]
+fn dn_24_the_greeting_is_relayed_reframed() {
+    run("
+        ! dial
+        > connected
+        S~ 220-mx.example \\x1b[2J\\x00hello\\r\\n220\\r\\n
+        c: 220-mx.example ?[2J?hello
+        c: 220 
+    "
+    .replace("c: 220 \n", "c: 220 …\n")
+    .as_str());
+}
+
+#[test]
+fn the_sni_is_the_hint_or_what_the_verdict_wants_or_what_the_mx_calls_itself() {
+    let mut settings = super::settings();
+    settings.hint = Some("known.example".parse().unwrap());
+    super::script::run_with(
+        settings,
+        "
+        @greeted
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 220 go
+        ! starttls known.example
+        > secured
+        s: EHLO mta.example
+        S: 250 mx.example
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTDOMAINMAX=1
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > redial base.example
+        s: QUIT
+        ! close-server
+        ! dial
+        > connected
+        S: 220 mx.example
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 220 go
+        ! starttls base.example
+    ",
+    );
+    run("
+        ! dial
+        > connected
+        S: 220 [192.0.2.1] hello
+        c: 220 [192.0.2.1] hello
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 250-hello there
+        S: 250 STARTTLS
+        s: STARTTLS
+        S: 220 go
+        ! starttls -
+    ");
+}
