@@ -18,6 +18,10 @@ mod cache;
 mod chase;
 mod judge;
 mod proof;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tampering;
 mod trouble;
 mod upstream;
 mod walk;
