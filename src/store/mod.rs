@@ -8,9 +8,10 @@ pub mod memory;
 pub mod sqlite;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::mtasts::PolicyId;
+use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 
 /// A policy as it is kept.
@@ -20,8 +21,8 @@ pub struct StoredPolicy {
     pub domain: Domain,
     /// The announced id it was fetched under.
     pub id: PolicyId,
-    /// The policy file as fetched.
-    pub text: String,
+    /// The policy; its text is what is written.
+    pub policy: Arc<Policy>,
     /// When the fetch succeeded: its life is counted from here.
     pub fetched: Timestamp,
 }

@@ -7,7 +7,7 @@
 //! first one, while writes are as rare as fetches.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::{Store, StoreError, StoreFault, StoredPolicy, file};
 use crate::clock::Timestamp;
-use crate::mtasts::PolicyId;
+use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 
 /// A store on disk.
@@ -89,7 +89,7 @@ impl Store for SqliteStore {
                     params![
                         policy.domain.as_str(),
                         policy.id.as_str(),
-                        policy.text,
+                        policy.policy.text,
                         fetched,
                         digest(policy),
                     ],
@@ -214,18 +214,22 @@ fn read(row: &Row<'_>) -> Result<StoredPolicy, StoreFault> {
         domain: key.clone(),
         what,
     };
+    let text: String = row.get("text").map_err(&failed)?;
     let fetched: i64 = row.get("fetched").map_err(&failed)?;
+    let written: Vec<u8> = row.get("digest").map_err(&failed)?;
     let policy = StoredPolicy {
         domain: key
             .parse()
             .map_err(|error| damaged(format!("its key is no domain: {error}")))?,
         id: PolicyId::stored(row.get("id").map_err(&failed)?),
-        text: row.get("text").map_err(&failed)?,
+        policy: Arc::new(
+            Policy::parse(text.as_bytes())
+                .map_err(|error| damaged(format!("its text is no policy: {error}")))?,
+        ),
         fetched: Timestamp::from_unix(
             u64::try_from(fetched).map_err(|_| damaged(format!("fetched at {fetched}")))?,
         ),
     };
-    let written: Vec<u8> = row.get("digest").map_err(&failed)?;
     if written == digest(&policy) {
         Ok(policy)
     } else {
@@ -240,7 +244,7 @@ fn digest(policy: &StoredPolicy) -> Vec<u8> {
     for field in [
         policy.domain.as_str().as_bytes(),
         policy.id.as_str().as_bytes(),
-        policy.text.as_bytes(),
+        policy.policy.text.as_bytes(),
         &fetched,
     ] {
         context.update(&(field.len() as u64).to_be_bytes());
@@ -296,12 +300,15 @@ mod tests {
         StoredPolicy {
             domain: domain.parse().unwrap(),
             id: PolicyId::stored("a1".to_owned()),
-            text: format!(
-                "version: STSv1\nmode: enforce\nmx: mx.{domain}\nmax_age: 604800\nx: {}\n",
-                "ü".repeat(2000)
-            ),
+            policy: text(domain, &"ü".repeat(2000)),
             fetched: Timestamp::from_unix(fetched),
         }
+    }
+
+    fn text(domain: &str, note: &str) -> Arc<Policy> {
+        let text =
+            format!("version: STSv1\nmode: enforce\nmx: mx.{domain}\nmax_age: 604800\nx: {note}\n");
+        Arc::new(Policy::parse(text.as_bytes()).unwrap())
     }
 
     /// A store of three policies, closed.
@@ -583,7 +590,7 @@ mod tests {
             .unwrap();
         pragma(&store.lock(), "max_page_count", pages).unwrap();
         let mut large = policy("a.example", 2);
-        large.text = "x".repeat(60_000);
+        large.policy = text("a.example", &"x".repeat(60_000));
         let error = store.save(&large).unwrap_err();
         assert!(matches!(error.fault, StoreFault::Sqlite { .. }), "{error}");
         assert_eq!(store.policies().unwrap(), policies);

@@ -1,0 +1,339 @@
+//! Discoveries: the IO that `entry` asks for, one at a time per domain.
+//!
+//! A discovery is a task of its own, so that a session that goes away neither stops it nor leaves the others that wait
+//! for it without an answer. Nothing here fails: what cannot be known is a [`StsState`] too.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "IO: discoveries are tasks, the store blocks, refreshing goes by time"
+)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, Shared};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use super::entry::{Entry, Heard, Moment, Step, Write};
+use super::shelf::{Evicted, Shelf};
+use crate::clock::Clock;
+use crate::dns::Lookup;
+use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
+use crate::mtasts::{Mode, NoRecord, PolicyId};
+use crate::name::Domain;
+use crate::policy::StsState;
+use crate::store::{Store, StoreError};
+
+/// The policies that this node knows.
+pub struct StsCache {
+    shared: Arc<Cache>,
+}
+
+struct Cache {
+    lookup: Arc<dyn Lookup>,
+    fetch: Arc<dyn FetchPolicy>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    shelf: Shelf,
+    flights: HashMap<Domain, Flight>,
+}
+
+/// A discovery under way; ends with an error when its task does without a result.
+type Flight = Shared<oneshot::Receiver<StsState>>;
+
+/// Why a discovery is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// A session must know.
+    Session,
+    /// A session was refused: is there a newer policy?
+    Newer,
+    /// The policy grows old.
+    Refresh,
+}
+
+impl StsCache {
+    /// Starts with what the store holds. Blocks while it reads.
+    ///
+    /// # Errors
+    /// When the store cannot be read: never taken for "no policies".
+    pub fn open(
+        lookup: Arc<dyn Lookup>,
+        fetch: Arc<dyn FetchPolicy>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let now = Moment::of(&*clock);
+        let mut shelf = Shelf::new(CAPACITY);
+        for stored in store.policies()? {
+            let domain = stored.domain.clone();
+            let ((), evicted) =
+                shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
+            evicted.tell();
+            for domain in evicted.stored {
+                store.remove(&domain)?;
+            }
+        }
+        Ok(Self {
+            shared: Arc::new(Cache {
+                lookup,
+                fetch,
+                store,
+                clock,
+                memory: Mutex::new(Memory {
+                    shelf,
+                    flights: HashMap::new(),
+                }),
+            }),
+        })
+    }
+
+    /// The policy of a domain, discovered or refreshed when it must be. Without IO for a minute after the records were
+    /// asked for.
+    pub async fn state(&self, domain: &Domain) -> StsState {
+        self.shared.run(domain, Errand::Session).await
+    }
+
+    /// After a refusal under an enforced policy: asks for a newer one at once (RFC 8461 §5, "before permanently
+    /// failing"), so that the next attempt is judged by it.
+    pub async fn recheck(&self, domain: &Domain) {
+        self.shared.run(domain, Errand::Newer).await;
+    }
+
+    /// Fetches anew every policy that has lived a day or half its life, also those whose record is gone.
+    pub async fn refresh_due(&self) {
+        let now = self.shared.now();
+        let due = self.shared.lock().shelf.domains(|entry| entry.is_due(now));
+        stream::iter(due)
+            .for_each_concurrent(REFRESHES, |domain| async move {
+                self.shared.run(&domain, Errand::Refresh).await;
+            })
+            .await;
+    }
+
+    /// Calls [`Self::refresh_due`] from time to time, without end.
+    pub async fn keep_fresh(&self) {
+        loop {
+            tokio::time::sleep(REFRESH_TICK).await;
+            self.refresh_due().await;
+        }
+    }
+}
+
+impl Cache {
+    async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+        let flight = match self.board(domain, errand) {
+            Boarded::Known(state) => return state,
+            Boarded::Waiting(flight) => flight,
+        };
+        match flight.await {
+            Ok(state) => state,
+            Err(_) => self.broken_off(domain),
+        }
+    }
+
+    /// Knows at once, or joins the discovery under way, or starts one.
+    fn board(self: &Arc<Self>, domain: &Domain, errand: Errand) -> Boarded {
+        let now = self.now();
+        let mut memory = self.lock();
+        if errand == Errand::Session
+            && let Step::Ready(state) = memory.shelf.get(domain).step(now)
+        {
+            return Boarded::Known(state);
+        }
+        if let Some(flight) = memory.flights.get(domain) {
+            return Boarded::Waiting(flight.clone());
+        }
+        let (tell, hear) = oneshot::channel();
+        let flight = hear.shared();
+        memory.flights.insert(domain.clone(), flight.clone());
+        // A runtime that shuts down drops the task here and now, and with it the discovery, which takes the lock.
+        drop(memory);
+        let discovery = Discovery {
+            cache: Arc::clone(self),
+            domain: domain.clone(),
+            errand,
+        };
+        tokio::spawn(async move {
+            // Nobody may be left to hear it.
+            let _ = tell.send(discovery.run().await);
+        });
+        Boarded::Waiting(flight)
+    }
+
+    fn broken_off(&self, domain: &Domain) -> StsState {
+        let now = self.now();
+        self.lock().shelf.get(domain).broken_off(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        // A panic can only lose what was to be put in, never leave it half put in.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::of(&*self.clock)
+    }
+}
+
+enum Boarded {
+    Known(StsState),
+    Waiting(Flight),
+}
+
+/// One discovery; its end, however it comes, clears the way for the next.
+struct Discovery {
+    cache: Arc<Cache>,
+    domain: Domain,
+    errand: Errand,
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.cache.lock().flights.remove(&self.domain);
+    }
+}
+
+impl Discovery {
+    async fn run(self) -> StsState {
+        let first = match self.errand {
+            Errand::Session => {
+                let now = self.cache.now();
+                self.cache.lock().shelf.get(&self.domain).step(now)
+            }
+            Errand::Newer | Errand::Refresh => Step::Ask,
+        };
+        let next = match first {
+            Step::Ask => self.ask().await,
+            Step::Ready(_) | Step::Fetch(_) => first,
+        };
+        match next {
+            Step::Fetch(id) => self.fetch(id).await,
+            Step::Ready(state) => state,
+            // An answer that has just come is fresh.
+            Step::Ask => self.cache.broken_off(&self.domain),
+        }
+    }
+
+    async fn ask(&self) -> Step {
+        // No parent domain and no public suffix is ever asked (RFC 8461 §3.4).
+        let heard = match self.domain.name().prefixed("_mta-sts") {
+            Ok(name) => Heard::from(self.cache.lookup.txt(&name).await.answer),
+            // No such name can exist.
+            Err(_) => Heard::Silent(NoRecord::None),
+        };
+        debug!(domain = %self.domain, ?heard, "MTA-STS record");
+        let errand = self.errand;
+        self.change(|entry, now| {
+            entry.hear(heard, now);
+            let step = match (errand, entry.refresh_under(now)) {
+                (Errand::Refresh, Some(id)) => Step::Fetch(id),
+                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => entry.step(now),
+            };
+            (step, Write::Nothing)
+        })
+        .await
+    }
+
+    async fn fetch(&self, id: PolicyId) -> StsState {
+        let result = self.cache.fetch.fetch(&self.domain).await;
+        debug!(domain = %self.domain, id = id.as_str(), ok = result.is_ok(), "MTA-STS policy");
+        if let Err(failure) = &result {
+            self.alert(failure);
+        }
+        self.change(|entry, now| entry.fetched(&self.domain, id, result, now))
+            .await
+    }
+
+    /// RFC 8461 §3.3: administrators are to hear of refreshes that fail, unless the cached mode is none.
+    fn alert(&self, failure: &FetchFailure) {
+        let now = self.cache.now();
+        let in_force = self.cache.lock().shelf.get(&self.domain).in_force(now);
+        match in_force {
+            Some((Mode::Enforce | Mode::Testing, until)) => warn!(
+                domain = %self.domain,
+                %failure,
+                remaining_seconds = until.since(now.wall).as_secs(),
+                "the MTA-STS policy cannot be refreshed; the cached one stays in force until it expires"
+            ),
+            Some((Mode::None, _)) | None => {}
+        }
+    }
+
+    /// Changes the entry, then the store: a policy is in force even if it cannot be written down.
+    async fn change<T>(&self, change: impl FnOnce(&mut Entry, Moment) -> (T, Write)) -> T {
+        let now = self.cache.now();
+        let ((result, write), evicted) =
+            self.cache
+                .lock()
+                .shelf
+                .change(&self.domain, now, |entry| change(entry, now));
+        evicted.tell();
+        self.write(write, evicted.stored).await;
+        result
+    }
+
+    async fn write(&self, write: Write, evicted: Vec<Domain>) {
+        if write == Write::Nothing && evicted.is_empty() {
+            return;
+        }
+        let store = Arc::clone(&self.cache.store);
+        let domain = self.domain.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            for domain in &evicted {
+                store.remove(domain)?;
+            }
+            match write {
+                Write::Nothing => Ok(()),
+                Write::Save(policy) => store.save(&policy),
+                Write::Remove => store.remove(&domain),
+            }
+        })
+        .await;
+        let what = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        warn!(
+            domain = %self.domain,
+            error = what,
+            "an MTA-STS policy is in force but not written down: a restart would forget it"
+        );
+    }
+}
+
+impl Evicted {
+    fn tell(&self) {
+        if self.enforced > 0 {
+            warn!(
+                policies = self.enforced,
+                "the MTA-STS cache is full of enforce policies: the least used are forgotten"
+            );
+        }
+    }
+}
+
+impl Moment {
+    fn of(clock: &dyn Clock) -> Self {
+        Self {
+            wall: clock.wall(),
+            instant: clock.instant(),
+        }
+    }
+}
+
+/// Octets of policies in memory, roughly: a hundred thousand domains with a policy of ordinary size.
+const CAPACITY: usize = 128 * 1024 * 1024;
+
+/// Refreshes at a time.
+const REFRESHES: usize = 4;
+
+/// Between looks for policies that are due.
+const REFRESH_TICK: Duration = Duration::from_mins(10);
