@@ -167,7 +167,7 @@ fn config_check_tells_all_problems_and_whether_there_are_any() {
             "a file that is not there",
             "[tls]\nca_file = \"missing.pem\"\n",
             1,
-            vec!["danelaw.toml:2 tls.ca_file: expected a readable file, got "],
+            vec!["danelaw.toml:2 tls.ca_file: expected a file of CA certificates, got "],
         ),
     ] {
         let files = Files::with(text);

@@ -16,7 +16,7 @@ pub(super) enum Command {
     /// Prints everything that is wrong with the file; exit code 1 when something is.
     #[command(after_help = "\
 Examples:
-  danelaw config check --config /etc/danelaw/danelaw.toml
+  danelaw config check --config /etc/danelaw.toml
   danelaw config check --config danelaw.toml --json | jq '.problems[].key'")]
     Check(File),
     /// Prints the configuration in force, in the format of the file, with the origin of each value.

@@ -21,7 +21,7 @@ use crate::report::log::Log;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  danelaw run --config /etc/danelaw/danelaw.toml
+  danelaw run --config /etc/danelaw.toml
 
 The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to a minute;
 a second signal ends them at once.")]

@@ -9,7 +9,7 @@ use crate::smtp::{Limits, Timeouts};
 use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
 
 /// Where `danelaw` looks for its configuration when no file is named.
-pub const PATH: &str = "/etc/danelaw/danelaw.toml";
+pub const PATH: &str = "/etc/danelaw.toml";
 
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;
@@ -31,25 +31,6 @@ pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
-
-/// RFC 5321 §4.5.3.2 for both sides; the decision leaves a mail server that waits 300 s for RCPT a good margin.
-pub const TIMEOUTS: Timeouts = Timeouts {
-    command: Duration::from_secs(5 * 60),
-    reply: Duration::from_secs(5 * 60),
-    data: Duration::from_secs(5 * 60),
-    end_of_data: Duration::from_secs(10 * 60),
-    decision: Duration::from_secs(120),
-};
-
-/// Above what RFC 5321 §4.5.3.1 and its extensions ask for, far below what hurts.
-pub const LIMITS: Limits = Limits {
-    command_line: 4096,
-    reply_line: 2048,
-    reply_lines: 256,
-    recipients: 1000,
-    idle_commands: 100,
-    domains: 100,
-};
 
 impl Default for Config {
     fn default() -> Self {
@@ -77,8 +58,8 @@ impl Default for Config {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
             },
-            timeouts: TIMEOUTS,
-            limits: LIMITS,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
             max_sessions: MAX_SESSIONS,
         }
     }

@@ -4,6 +4,7 @@
     reason = "IO: reads the configuration and tries the files that it names"
 )]
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +14,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
-use super::read::{Place, Problem, Reader, Section, Setting};
+use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{Bound, LogFormat, Port, Resolvers};
 use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use crate::dns::resolver::TrustAnchor;
 use crate::intercept::Via;
 use crate::policy;
 use crate::smtp::{Limits, Timeouts};
+use crate::tls::roots;
 
 /// A configuration with the origin of each value.
 #[derive(Clone, Debug)]
@@ -94,22 +97,39 @@ impl Loaded {
     /// Files that the configuration names and that cannot be used by this process.
     #[must_use]
     pub fn unusable_files(&self, file: &Path) -> Vec<Problem> {
-        let config = &self.config;
-        let named = [
-            ("[dns]", "trust_anchor", config.dns.trust_anchor.as_deref()),
-            ("[tls]", "ca_file", config.ca_file.as_deref()),
-        ];
-        let unreadable = named.into_iter().filter_map(|(table, key, path)| {
-            let error = std::fs::File::open(path?).err()?;
-            Some(self.problem(file, (table, key), "a readable file", (path?, &error)))
+        let Config {
+            dns,
+            ca_file,
+            store,
+            ..
+        } = &self.config;
+        let anchor = dns.trust_anchor.as_deref().and_then(|path| {
+            let error = TrustAnchor::from_file(path).err()?;
+            let expected = "a file of DNSKEY records";
+            Some(self.problem(
+                file,
+                ("[dns]", "trust_anchor"),
+                expected,
+                describe(path, &error),
+            ))
         });
-        let store = config.store.as_deref().and_then(|path| {
+        let roots = ca_file.as_deref().and_then(|path| {
+            let error = roots::load(Some(path)).err()?;
+            let expected = "a file of CA certificates";
+            Some(self.problem(file, ("[tls]", "ca_file"), expected, describe(path, &error)))
+        });
+        let store = store.as_deref().and_then(|path| {
             let directory = path.parent()?;
             let error = std::fs::read_dir(directory).err()?;
             let expected = "a file in a directory that exists";
-            Some(self.problem(file, ("[store]", "path"), expected, (directory, &error)))
+            Some(self.problem(
+                file,
+                ("[store]", "path"),
+                expected,
+                describe(directory, &error),
+            ))
         });
-        unreadable.chain(store).collect()
+        [anchor, roots, store].into_iter().flatten().collect()
     }
 
     fn problem(
@@ -117,22 +137,33 @@ impl Loaded {
         file: &Path,
         (table, key): (&str, &str),
         expected: &str,
-        (path, error): (&Path, &io::Error),
+        got: String,
     ) -> Problem {
         let setting = self
             .settings
             .iter()
             .find(|setting| setting.table == table && setting.key == key);
+        let line = setting.map_or(0, |setting| match setting.origin {
+            Origin::Line(line) => line,
+            Origin::Default => 0,
+        });
         Problem {
             file: file.to_owned(),
-            line: setting.map_or(0, |setting| match setting.origin {
-                super::Origin::Line(line) => line,
-                super::Origin::Default => 0,
-            }),
+            line,
             key: format!("{}.{key}", table.trim_matches(['[', ']'])),
             expected: expected.to_owned(),
-            got: format!("{}: {error}", path.display()),
+            got,
         }
+    }
+}
+
+/// The error with its path, which some name themselves.
+fn describe(path: &Path, error: &dyn Error) -> String {
+    let (path, told) = (path.display().to_string(), error.to_string());
+    if told.contains(&path) {
+        told
+    } else {
+        format!("{path}: {told}")
     }
 }
 

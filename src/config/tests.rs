@@ -255,6 +255,24 @@ fn the_example_holds_every_key_and_the_defaults() {
 }
 
 #[test]
+fn every_configuration_in_the_manual_is_one() {
+    let manual = [
+        include_str!("../../docs/quick-start-gateway.md"),
+        include_str!("../../docs/quick-start-lab.md"),
+        include_str!("../../docs/quick-start-mta.md"),
+    ];
+    let mut count = 0;
+    for page in manual {
+        for block in page.split("```toml\n").skip(1) {
+            let (text, _) = block.split_once("```").unwrap();
+            assert_eq!(parse(text).err(), None, "{text}");
+            count += 1;
+        }
+    }
+    assert!(count > 0, "the manual shows no configuration");
+}
+
+#[test]
 fn the_reference_names_every_key_with_its_default_and_no_other() {
     let (reference, _) = REFERENCE.split_once("## The session line").unwrap();
     let keys = keys(&parse("").unwrap());

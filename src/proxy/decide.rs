@@ -31,7 +31,7 @@ pub(super) struct Clerk {
     shown: Option<Evidence>,
     /// The names asked for on behalf of the present recipient, the last one first shown above.
     tried: Vec<Option<DnsName>>,
-    /// The recipient that was asked about last.
+    /// The recipient whose fate is open.
     case: Option<Case>,
 }
 
@@ -48,8 +48,8 @@ enum State {
     Gathering(BoxFuture<'static, Option<Facts>>),
     /// Known, and to be judged now.
     Known(Facts),
-    /// Judged; a redial comes back to the same facts.
-    Judged(Option<Facts>),
+    /// To be judged by another connection, on the same facts.
+    Redialled(Option<Facts>),
 }
 
 /// A verdict with what the record tells of it.
@@ -100,7 +100,7 @@ impl Clerk {
             Some(Case {
                 question: before,
                 asked,
-                state: State::Judged(facts),
+                state: State::Redialled(facts),
             }) if !question.first && before.target == question.target => Some((facts, asked)),
             Some(_) | None => None,
         };
@@ -149,34 +149,46 @@ impl Clerk {
                     self.engine.learned.learn(&facts, now);
                     Some(facts)
                 }
-                Poll::Ready(None) => return self.late(case.question, case.asked),
+                // A late answer is a refusal, never a guess.
+                Poll::Ready(None) => {
+                    let verdict = refuse(budget(&case.question.target));
+                    return Poll::Ready(self.decision(verdict, &case.question.target, case.asked));
+                }
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
                     self.case = Some(case);
                     return Poll::Pending;
                 }
             },
-            State::Judged(_) => {
+            State::Redialled(_) => {
                 self.case = Some(case);
                 return Poll::Pending;
             }
         };
         let verdict = self.judge(&case.question, facts.as_ref());
         let decision = self.decision(verdict, &case.question.target, case.asked);
-        case.state = State::Judged(facts);
-        self.case = Some(case);
+        if let Verdict::Redial(_) = decision.verdict {
+            case.state = State::Redialled(facts);
+            self.case = Some(case);
+        }
         Poll::Ready(decision)
     }
 
-    /// The verdict when time is up: a late answer is a refusal, never a guess.
-    fn late(&self, question: Question, asked: Instant) -> Poll<Decision> {
-        let refusal = match &question.target {
-            Target::Domain(domain) => Reason::Budget {
-                domain: domain.clone(),
-            },
-            Target::Literal(_) | Target::Postmaster => no_policy_domain(&question.target),
-        };
-        Poll::Ready(self.decision(refuse(refusal), &question.target, asked))
+    /// The session gives up a recipient when its time is up, and answers it itself.
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<Judgement> {
+        let late = |case: &mut Case| now.saturating_duration_since(case.asked) >= self.budget;
+        let case = self.case.take_if(late)?;
+        judgement(
+            &refuse(budget(&case.question.target)),
+            &case.question.target,
+        )
+    }
+
+    /// The same when it cannot be dialled again.
+    pub(super) fn unreachable(&mut self, what: &str) -> Option<Judgement> {
+        let case = self.case.take()?;
+        let reason = Reason::Unreachable { what: what.into() };
+        judgement(&refuse(reason), &case.question.target)
     }
 
     fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
@@ -239,6 +251,15 @@ const fn refuse(reason: Reason) -> Verdict {
         host: None,
         level: None,
     })
+}
+
+fn budget(target: &Target) -> Reason {
+    match target {
+        Target::Domain(domain) => Reason::Budget {
+            domain: domain.clone(),
+        },
+        Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
+    }
 }
 
 fn no_policy_domain(target: &Target) -> Reason {

@@ -106,12 +106,19 @@ impl Dialer {
 }
 
 /// Connects from the address that the client chose, which multi-homed senders publish in SPF. A client on another host
-/// has an address that is not ours: then the kernel chooses.
+/// has an address that is not ours, and a link-local one says too little: then the kernel chooses.
 fn keep_source(socket: &TcpSocket, client: IpAddr) -> io::Result<()> {
     // Without this a bound address gets one port for all destinations together.
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
     match socket.bind(SocketAddr::new(client, 0)) {
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::AddrNotAvailable | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
         bound => bound,
     }
 }

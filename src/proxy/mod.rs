@@ -282,6 +282,9 @@ impl Door {
             let negotiated = shell.negotiate(&mut stream, client);
             match tokio::time::timeout(NEGOTIATION, negotiated).await {
                 Ok(Ok(from)) => session::drive(shell, from, stream, stage).await,
+                Ok(Err(socks5::Refused::Io(error))) => {
+                    debug!(%client, %error, "a SOCKS5 negotiation broke off");
+                }
                 Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
                 Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
             }
@@ -303,7 +306,7 @@ impl Door {
     fn send_away(&self, stream: &TcpStream, reply: &Reply) {
         match self.config.kind {
             // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
-            Via::Redirect => drop(SockRef::from(stream).send(&refusal::line(reply))),
+            Via::Redirect => drop(SockRef::from(stream).send(&reply.encode())),
             // SOCKS has no words before the request.
             Via::Socks5 => {}
         }
@@ -345,6 +348,8 @@ impl Shell {
             tls_suite: None,
             pin: None,
             dials: 0,
+            recipients: 0,
+            messages: 0,
             end: "aborted",
             decision: None,
             duration: Duration::ZERO,
@@ -376,3 +381,6 @@ fn trace_id() -> String {
     let letter = |octet: u8| char::from(ALPHABET[usize::from(octet % 32)]);
     octets.into_iter().map(letter).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! What clients hear that never get a session: one line in place of the greeting, then the close. Always temporary, so
 //! that the mail server keeps the message and tries again (RFC 5321 §3.8, §4.2.1).
 
-use bytes::Bytes;
-
 use crate::intercept::guard::Loop;
 use crate::intercept::redirect::NotIntercepted;
 use crate::smtp::Reply;
@@ -44,17 +42,6 @@ fn reply(enhanced: &'static str, text: &str) -> Reply {
     }
 }
 
-/// The reply as it goes over the wire.
-pub(super) fn line(reply: &Reply) -> Bytes {
-    let Reply {
-        code,
-        enhanced,
-        text,
-    } = reply;
-    let enhanced = enhanced.map_or_else(String::new, |enhanced| format!("{enhanced} "));
-    format!("{code} {enhanced}{text}\r\n").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +58,7 @@ mod tests {
             busy(),
         ];
         for reply in every {
-            let line = line(&reply);
+            let line = reply.encode();
             let text = std::str::from_utf8(&line).unwrap();
             let body = text.strip_suffix("\r\n").unwrap();
             assert!(body.starts_with("421 4."), "{text}");

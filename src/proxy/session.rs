@@ -31,7 +31,7 @@ use crate::intercept::Intercepted;
 use crate::intercept::guard::OwnAddress;
 use crate::name::DnsName;
 use crate::report::Open;
-use crate::smtp::{Action, Dialled, Reply, Session, Settings, Waiting};
+use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 
 /// How long the last octets may take on their way to a peer that is being left.
@@ -62,10 +62,17 @@ struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     turn: Turn,
     open: Open,
-    cause: Cause,
-    /// The code of the last reply to the client; none before the greeting.
-    said: Option<[u8; 3]>,
+    greeting: Greeting,
     stage: Stage,
+}
+
+/// What the client has heard so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    Nothing,
+    Something,
+    /// A refusal of the driver's own, in place of the greeting: the session is over.
+    Refusal,
 }
 
 /// Whether the client has more to say.
@@ -106,16 +113,6 @@ enum Turn {
     Server,
 }
 
-/// What the session was told last, and thus what ended it.
-#[derive(Clone, Copy)]
-enum Cause {
-    Client,
-    Server,
-    Dial,
-    Timeout,
-    Refused,
-}
-
 impl Driver {
     fn new(shell: Arc<Shell>, from: Intercepted, client: TcpStream) -> Self {
         let engine = Arc::clone(&shell.engine);
@@ -139,8 +136,7 @@ impl Driver {
             timer: None,
             turn: Turn::Client,
             open,
-            cause: Cause::Client,
-            said: None,
+            greeting: Greeting::Nothing,
             stage: Stage::Running,
             shell,
             from,
@@ -176,7 +172,7 @@ impl Driver {
 
     /// Does everything that the session asks for.
     fn act(&mut self) -> ControlFlow<()> {
-        if matches!(self.cause, Cause::Refused) {
+        if self.greeting == Greeting::Refusal {
             return ControlFlow::Break(());
         }
         while let Some(action) = self.session.poll_action() {
@@ -201,9 +197,9 @@ impl Driver {
     }
 
     fn say(&mut self, bytes: Bytes) {
-        let text = bytes.strip_suffix(b"\r\n").unwrap_or(&bytes);
-        let line = memchr::memrchr(b'\n', text).map_or(text, |end| &text[end + 1..]);
-        self.said = line.first_chunk().copied().or(self.said);
+        if self.greeting == Greeting::Nothing {
+            self.greeting = Greeting::Something;
+        }
         if self.reading != Reading::Lost {
             self.client.push(bytes);
         }
@@ -259,10 +255,11 @@ impl Driver {
 
     fn tell(&mut self, dialled: Dialled) {
         let now = self.now();
-        self.cause = match dialled {
-            Dialled::Connected | Dialled::Secured => self.cause,
-            Dialled::Failed(_) | Dialled::HandshakeFailed(_) => Cause::Dial,
-        };
+        if let Dialled::Failed(what) = &dialled
+            && let Some(judgement) = self.clerk.unreachable(what)
+        {
+            self.open.judged(judgement);
+        }
         self.session.handle_upstream(dialled, now);
     }
 
@@ -324,11 +321,11 @@ impl Driver {
         if deaf || self.reading != Reading::Open {
             return Poll::Pending;
         }
-        let now = self.now();
         let session = &mut self.session;
+        let clock = &self.shell.engine.clock;
         let read = self.client.poll_read(cx, |bytes| {
             if !bytes.is_empty() {
-                session.handle_client(bytes, now);
+                session.handle_client(bytes, clock.instant());
             }
             bytes.len()
         });
@@ -336,9 +333,10 @@ impl Driver {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 self.reading = Reading::Ended;
+                let now = self.now();
                 self.session.handle_client_end(now);
             }
-            Poll::Ready(Ok(_)) => self.cause = Cause::Client,
+            Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(_)) => self.lose_client(),
         }
         Poll::Ready(())
@@ -362,19 +360,19 @@ impl Driver {
             }
             Server::Open { .. } if self.client.is_full() => Poll::Pending,
             Server::Open { wire, .. } => {
-                let now = self.shell.engine.clock.instant();
                 let session = &mut self.session;
+                let clock = &self.shell.engine.clock;
                 let read = wire.poll_read(cx, |bytes| {
                     if !bytes.is_empty() {
-                        session.handle_server(bytes, now);
+                        session.handle_server(bytes, clock.instant());
                     }
                     bytes.len()
                 });
                 let count = std::task::ready!(read).unwrap_or(0);
-                self.cause = Cause::Server;
                 if count == 0 {
                     self.server = Server::Absent;
                     self.clerk.forget();
+                    let now = self.now();
                     self.session.handle_server_end(now);
                 }
                 Poll::Ready(())
@@ -398,7 +396,7 @@ impl Driver {
                 self.server = Server::Open { wire, own };
                 self.tell(Dialled::Connected);
             }
-            Err(DialError::Exhausted(error)) if self.said.is_none() => {
+            Err(DialError::Exhausted(error)) if self.greeting == Greeting::Nothing => {
                 debug!(%error, "no socket to dial with");
                 self.refuse(&refusal::busy());
             }
@@ -408,8 +406,8 @@ impl Driver {
 
     /// Ends the session with a reply of our own in place of the greeting.
     fn refuse(&mut self, reply: &Reply) {
-        self.say(refusal::line(reply));
-        self.cause = Cause::Refused;
+        self.say(reply.encode());
+        self.greeting = Greeting::Refusal;
     }
 
     fn secured(&mut self, done: Result<Secured, String>) {
@@ -469,13 +467,18 @@ impl Driver {
     fn expire(&mut self, due: Instant, waiting: Waiting) {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
-        self.cause = Cause::Timeout;
         let now = self.now().max(due);
+        if let Some(judgement) = self.clerk.overdue(now) {
+            self.open.judged(judgement);
+        }
         self.session.handle_timeout(now);
     }
 
     /// Says the last words to both sides.
     async fn close(mut self) {
+        let tally = self.session.tally();
+        let record = &mut self.open.record;
+        (record.recipients, record.messages) = (tally.recipients, tally.messages);
         self.open.record.end = self.end();
         self.close_server();
         let mut client = self.client;
@@ -488,15 +491,13 @@ impl Driver {
     }
 
     fn end(&self) -> &'static str {
-        match (self.said.as_ref(), self.stage, self.cause) {
-            (Some(b"221"), _, _) => "quit",
-            _ if self.reading != Reading::Open => "client-lost",
-            (_, Stage::Over, _) | (Some(b"421"), Stage::Draining, _) => "shutdown",
-            (_, _, Cause::Server) => "server-lost",
-            (_, _, Cause::Dial) => "unreachable",
-            (_, _, Cause::Timeout) => "timeout",
-            (_, _, Cause::Client | Cause::Refused) => "refused",
-        }
+        let end = match (self.session.end(), self.greeting, self.stage) {
+            (Some(end), ..) => end,
+            (None, Greeting::Refusal, _) => End::Refused,
+            (None, _, Stage::Over) => End::Shutdown,
+            (None, ..) => return "aborted",
+        };
+        end.label()
     }
 }
 

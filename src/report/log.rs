@@ -36,6 +36,8 @@ impl Records for Log {
             tls_suite = line.tls_suite,
             pin = record.pin,
             dials = record.dials,
+            recipients = record.recipients,
+            messages = record.messages,
             decision_ms = record.decision.map(millis),
             duration_ms = millis(record.duration),
             end = record.end,

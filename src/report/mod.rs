@@ -31,6 +31,10 @@ pub struct Record {
     pub pin: Option<String>,
     /// How often the destination was dialled.
     pub dials: u32,
+    /// Recipients that the MX accepted.
+    pub recipients: u64,
+    /// Messages that the MX accepted.
+    pub messages: u64,
     /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`
     /// (by us: a loop, a client without manners), `aborted` (dropped half-way).
     pub end: &'static str,
@@ -129,6 +133,8 @@ mod tests {
             tls_suite: None,
             pin: None,
             dials: 0,
+            recipients: 0,
+            messages: 0,
             end: "aborted",
             decision: None,
             duration: Duration::ZERO,

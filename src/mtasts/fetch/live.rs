@@ -378,7 +378,7 @@ async fn sts_03_sts_22_sts_24_sts_25_answers_that_carry_no_policy_are_fetch_fail
         ),
         (
             "chunks without end",
-            Script::Endless(chunked.clone(), b"1\r\nx\r\n".to_vec()),
+            Script::Endless(chunked.clone(), b"9\r\nxxxxxxxxx\r\n".to_vec()),
             "longer than 65536",
         ),
         (

@@ -957,8 +957,6 @@ fn check_pace(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
-
     #[test]
     fn sts_28_sts_07_whatever_happens_only_a_fetched_policy_replaces_a_live_one(
         events in prop::collection::vec(event(), 1..60),

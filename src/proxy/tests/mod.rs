@@ -1,0 +1,258 @@
+//! The shell over real sockets on loopback, with the real session and the real TLS.
+
+mod world;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use self::world::{Client, Names, Offers, Sink, World, pinned};
+
+/// Recipient at the sink itself: an address literal, which demands nothing.
+const LITERAL: [(&str, &str); 3] = [
+    ("EHLO client.example", "250"),
+    ("MAIL FROM:<a@client.example>", "250"),
+    ("RCPT TO:<b@[127.0.0.1]>", "250"),
+];
+
+#[tokio::test]
+async fn a_message_goes_through_octet_by_octet_and_one_record_tells_of_it() {
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    assert!(client.hear().await.starts_with("220 "));
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    let message = b"Subject: x\r\n\r\n..dots\r\nand \xff octets\r\n.\r\n";
+    client.send(message).await;
+    assert!(client.hear().await.starts_with("250 "));
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(sink.message().await, message);
+
+    let record = world.record().await;
+    assert_eq!((record.end, record.dials), ("quit", 1));
+    assert_eq!((record.recipients, record.messages), (1, 1));
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!(judgement.domain, "[127.0.0.1]");
+    assert_eq!((judgement.verdict, judgement.reason), ("pin", "cleartext"));
+    assert_eq!(record.tls_version, None);
+}
+
+#[tokio::test]
+async fn a_large_message_to_a_slow_mx_arrives_whole() {
+    let world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    let mut message = Vec::new();
+    for number in 0..200_000_u32 {
+        message.extend_from_slice(format!("line {number:020}\r\n").as_bytes());
+    }
+    message.extend_from_slice(b".\r\n");
+    client.send(&message).await;
+    assert!(client.hear().await.starts_with("250 "));
+    client.expect(&[("QUIT", "221")]).await;
+    assert!(sink.message().await == message);
+}
+
+#[tokio::test]
+async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_was_seen() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+            ("DATA", "354"),
+            ("\r\n.", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    assert_eq!(sink.message().await, b"\r\n.\r\n");
+    let record = world.record().await;
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!((judgement.verdict, judgement.reason), ("pin", "dane-ee"));
+    assert_eq!(judgement.level, Some("LD"));
+    assert_eq!(judgement.host.as_deref(), Some("mx.signed.example"));
+    assert_eq!(record.tls_version, Some("TLSv1.3"));
+    assert_eq!(record.pin.map(|pin| pin.len()), Some(64));
+}
+
+#[tokio::test]
+async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
+    let (sample, _) = pinned("mx.signed.example");
+    let (_, tlsa) = pinned("mx.signed.example");
+    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+        ])
+        .await;
+    let refused = client.say("RCPT TO:<b@signed.example>").await;
+    client.expect(&[("QUIT", "221")]).await;
+    let record = world.record().await;
+    assert!(refused.starts_with("451 4.7.5 "), "{refused}");
+    assert!(refused.contains(&record.trace), "{refused}");
+    assert_eq!(record.judgements[0].verdict, "refuse");
+    assert_eq!(record.judgements[0].reason, "dane-mismatch");
+    assert_eq!(record.end, "quit");
+}
+
+#[tokio::test]
+async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
+    let (sample, _) = pinned("other.example");
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    assert_eq!(record.judgements[0].reason, "opportunistic-tls");
+    assert_eq!(record.judgements[0].level, Some("L0"));
+}
+
+#[tokio::test]
+async fn recipients_without_a_policy_domain_are_refused() {
+    for recipient in ["b@[192.0.2.1]", "postmaster"] {
+        let mut world = World::new(Names::default()).await;
+        let sink = Sink::new(Offers::Nothing).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client.expect(&LITERAL[..2]).await;
+        let reply = client.say(&format!("RCPT TO:<{recipient}>")).await;
+        assert!(reply.starts_with("451 4.4.4 "), "{recipient}: {reply}");
+        client.expect(&[("QUIT", "221")]).await;
+        let record = world.record().await;
+        assert_eq!(record.judgements[0].verdict, "refuse", "{recipient}");
+    }
+}
+
+#[tokio::test]
+async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
+    let mut world = World::new(Names::default()).await;
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = unused.local_addr().unwrap();
+    drop(unused);
+    let mut client = Client::new(world.socks5(), destination).await;
+    let heard = client.hear().await;
+    assert!(heard.starts_with("421 4.4.1 "), "{heard}");
+    assert_eq!(client.hear().await, "");
+    let record = world.record().await;
+    assert_eq!(record.end, "unreachable");
+    assert!(heard.contains(&record.trace), "{heard}");
+}
+
+#[tokio::test]
+async fn net_08_a_client_that_goes_away_is_recorded() {
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    drop(client);
+    assert_eq!(world.record().await.end, "client-lost");
+}
+
+#[tokio::test]
+async fn net_01_a_client_that_is_one_of_our_own_sockets_hears_of_the_loop_at_accept() {
+    let world = World::new(Names::default()).await;
+    let (socket, address) = Client::socket();
+    let own = world.proxy.shell.guard.claim(address);
+    let mut stream = socket.connect(world.redirect()).await.unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.unwrap();
+    assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
+    drop(own);
+}
+
+#[tokio::test]
+async fn net_01_a_loop_that_shows_only_after_accept_is_cut_before_anything_is_relayed() {
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let (socket, address) = Client::socket();
+    let mut stream = socket.connect(world.socks5()).await.unwrap();
+    stream.write_all(&[5, 1, 0]).await.unwrap();
+    // The proxy has accepted once it answers; its reply stays unread.
+    stream.readable().await.unwrap();
+    let _own = world.proxy.shell.guard.claim(address);
+    let mut client = Client::request(stream, sink.address).await;
+    let heard = client.hear().await;
+    assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
+    assert_eq!(client.hear().await, "");
+    assert_eq!(world.record().await.end, "refused");
+}
+
+#[tokio::test]
+async fn net_10_beyond_the_cap_a_client_hears_421_and_the_others_go_on() {
+    let mut world = World::with(Names::default(), |config| config.max_sessions = 1).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let mut second = TcpStream::connect(world.redirect()).await.unwrap();
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).await.unwrap();
+    assert!(heard.starts_with("421 4.3.2 busy"), "{heard}");
+    client.expect(&LITERAL).await;
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
+}
+
+#[tokio::test]
+async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_flight() {
+    let mut world = World::new(Names::default()).await;
+    let (idle, busy) = (
+        Sink::new(Offers::Nothing).await,
+        Sink::new(Offers::Nothing).await,
+    );
+    let mut waiting = Client::new(world.socks5(), idle.address).await;
+    waiting.hear().await;
+    let mut sending = Client::new(world.socks5(), busy.address).await;
+    sending.hear().await;
+    sending.expect(&LITERAL).await;
+    sending.expect(&[("DATA", "354")]).await;
+    sending.send(b"half a mess").await;
+
+    let World { proxy, mut records } = world;
+    let addresses = proxy.addresses().to_vec();
+    let shutdown = tokio::spawn(proxy.shutdown());
+    let farewell = waiting.hear().await;
+    assert!(farewell.starts_with("421 4.3.2 "), "{farewell}");
+    assert_eq!(records.recv().await.unwrap().end, "shutdown");
+    drop(waiting);
+    // A listener that is gone refuses.
+    for address in addresses {
+        assert!(TcpStream::connect(address).await.is_err(), "{address}");
+    }
+
+    sending.send(b"age\r\n.\r\n").await;
+    assert!(sending.hear().await.starts_with("250 "));
+    let farewell = sending.hear().await;
+    assert!(
+        farewell.is_empty() || farewell.starts_with("421 "),
+        "{farewell}"
+    );
+    drop(sending);
+    shutdown.await.unwrap();
+    assert_eq!(busy.message().await, b"half a message\r\n.\r\n");
+    assert_eq!(records.recv().await.unwrap().messages, 1);
+}

@@ -1,0 +1,385 @@
+//! What the proxy's tests need around it: names that resolve to loopback, a mail server, a client, a keeper of records.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use rustls::ServerConfig;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, ListenerConfig};
+use crate::dns::{
+    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
+    TlsaRdata,
+};
+use crate::intercept::Via;
+use crate::mtasts::Policy;
+use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
+use crate::name::{DnsName, Domain};
+use crate::policy::cache::StsCache;
+use crate::policy::facts::Gatherer;
+use crate::proxy::Proxy;
+use crate::proxy::engine::Engine;
+use crate::proxy::learned::Learned;
+use crate::report::{Record, Records};
+use crate::store::memory::MemoryStore;
+use crate::tls::client::Connector;
+use crate::x509::path::Roots;
+use crate::x509::sample::{Sample, T0, server};
+
+/// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port.
+/// `plain.example` is the same without signatures. Nothing else exists.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) tlsa: Vec<TlsaRdata>,
+}
+
+fn secure<T>(data: T) -> Answer<T> {
+    Answer::Secure(Secure::asserted(data, T0.plus(std::time::Duration::MAX)))
+}
+
+fn nothing<T>(denial: Denial) -> Answer<T> {
+    let kind = AbsenceKind::NxDomain;
+    Answer::Absent(Absence { kind, denial })
+}
+
+fn told<'a, T: Send + 'a>(answer: Answer<T>) -> BoxFuture<'a, Resolved<T>> {
+    Box::pin(async {
+        Resolved {
+            answer,
+            aliases: vec![],
+        }
+    })
+}
+
+impl Lookup for Names {
+    fn mx<'a>(&'a self, domain: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Mx>>> {
+        let mx = || {
+            let host = domain.prefixed("mx").unwrap();
+            let exchange = Exchange::Host(host);
+            vec![Mx {
+                preference: 10,
+                exchange,
+            }]
+        };
+        told(match domain.as_str() {
+            "signed.example" => secure(mx()),
+            "plain.example" => Answer::Insecure(mx()),
+            _ => nothing(Denial::Insecure),
+        })
+    }
+
+    fn addresses<'a>(
+        &'a self,
+        host: &'a DnsName,
+        family: Family,
+    ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
+        let here = || vec!["127.0.0.1".parse().unwrap()];
+        told(match (host.as_str(), family) {
+            ("mx.signed.example", Family::V4) => secure(here()),
+            ("mx.plain.example", Family::V4) => Answer::Insecure(here()),
+            _ => nothing(Denial::Insecure),
+        })
+    }
+
+    fn tlsa<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>> {
+        told(if self.tlsa.is_empty() {
+            nothing(Denial::Secure)
+        } else {
+            secure(self.tlsa.clone())
+        })
+    }
+
+    fn txt<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
+        told(nothing(Denial::Insecure))
+    }
+
+    fn cname<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
+        Box::pin(async { nothing(Denial::Insecure) })
+    }
+}
+
+/// No policy host answers.
+struct NoPolicies;
+
+impl FetchPolicy for NoPolicies {
+    fn fetch<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
+        Box::pin(async { Err(FetchFailure::Fetch("no such host".into())) })
+    }
+}
+
+/// Sends records to the test.
+struct Kept(UnboundedSender<Record>);
+
+impl Records for Kept {
+    fn record(&self, record: &Record) {
+        // A test that is over needs no records.
+        let _ = self.0.send(record.clone());
+    }
+}
+
+/// A proxy with a SOCKS5 listener, then a redirect listener.
+pub(super) struct World {
+    pub(super) proxy: Proxy,
+    pub(super) records: UnboundedReceiver<Record>,
+}
+
+impl World {
+    pub(super) async fn new(names: Names) -> Self {
+        Self::with(names, |_| {}).await
+    }
+
+    pub(super) async fn with(names: Names, change: impl FnOnce(&mut Config)) -> Self {
+        let listener = |kind| ListenerConfig {
+            kind,
+            address: "127.0.0.1:0".parse().unwrap(),
+            allow_remote: false,
+        };
+        let mut config = Config {
+            listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],
+            ..Config::default()
+        };
+        change(&mut config);
+        let (sender, records) = unbounded_channel();
+        let engine = Arc::new(engine(names));
+        let proxy = Proxy::serve(&config, engine, Arc::new(Kept(sender))).await;
+        Self {
+            proxy: proxy.unwrap(),
+            records,
+        }
+    }
+
+    pub(super) fn socks5(&self) -> SocketAddr {
+        self.proxy.addresses()[0]
+    }
+
+    pub(super) fn redirect(&self) -> SocketAddr {
+        self.proxy.addresses()[1]
+    }
+
+    pub(super) async fn record(&mut self) -> Record {
+        self.records.recv().await.unwrap()
+    }
+}
+
+fn engine(names: Names) -> Engine {
+    let lookup: Arc<dyn Lookup> = Arc::new(names);
+    let clock = Arc::new(SystemClock);
+    let store = Arc::new(MemoryStore::default());
+    let fetch = Arc::new(NoPolicies);
+    let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
+    let sts = Arc::new(sts);
+    Engine {
+        gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
+        lookup,
+        connector: Connector::new().unwrap(),
+        roots: Arc::new(Roots(vec![])),
+        settings: crate::policy::Settings::default(),
+        clock,
+        sts,
+        learned: Learned::default(),
+    }
+}
+
+/// A mail server for one connection.
+pub(super) struct Sink {
+    pub(super) address: SocketAddr,
+    message: JoinHandle<Vec<u8>>,
+}
+
+/// What a mail server offers.
+#[derive(Clone, Copy)]
+pub(super) enum Offers<'a> {
+    Nothing,
+    StartTls(&'a Sample),
+}
+
+impl Sink {
+    /// Takes any number of connections, for the redials; the message is the one that the last of them got.
+    pub(super) async fn new(offers: Offers<'_>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = match offers {
+            Offers::Nothing => None,
+            Offers::StartTls(sample) => Some(acceptor(sample)),
+        };
+        let message = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Some(message) = serve(stream, tls.as_ref()).await {
+                    return message;
+                }
+            }
+        });
+        Self { address, message }
+    }
+
+    /// The octets of the message, once one was delivered.
+    pub(super) async fn message(self) -> Vec<u8> {
+        self.message.await.unwrap()
+    }
+}
+
+fn acceptor(sample: &Sample) -> TlsAcceptor {
+    let key = sample.key.serialize_der().try_into().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![sample.der.clone()], key);
+    TlsAcceptor::from(Arc::new(config.unwrap()))
+}
+
+async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Vec<u8>> {
+    let mut stream = BufReader::new(stream);
+    stream
+        .write_all(b"220 mx.signed.example ready\r\n")
+        .await
+        .ok()?;
+    let Some(tls) = tls else {
+        return converse(stream, "").await;
+    };
+    match converse(&mut stream, "250-STARTTLS\r\n").await {
+        Some(secured) if secured.is_empty() => {}
+        other => return other,
+    }
+    assert!(
+        stream.buffer().is_empty(),
+        "nothing comes before the handshake"
+    );
+    let secured = tls.accept(stream.into_inner()).await.ok()?;
+    converse(BufReader::new(secured), "").await
+}
+
+/// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
+async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
+where
+    S: AsyncBufReadExt + AsyncWrite + Unpin,
+{
+    let mut message = None;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.ok()? == 0 {
+            return message;
+        }
+        let verb = line.get(..4).unwrap_or("").to_ascii_uppercase();
+        let reply = match verb.as_str() {
+            "EHLO" => format!("250-mx.signed.example\r\n{offer}250 PIPELINING\r\n"),
+            "STAR" => {
+                stream.write_all(b"220 go ahead\r\n").await.ok()?;
+                return Some(Vec::new());
+            }
+            "DATA" => {
+                stream.write_all(b"354 go ahead\r\n").await.ok()?;
+                message = Some(body(&mut stream).await?);
+                "250 2.0.0 taken\r\n".into()
+            }
+            "QUIT" => {
+                // The client may have closed already.
+                let _ = stream.write_all(b"221 2.0.0 bye\r\n").await;
+                return message;
+            }
+            _ => "250 2.0.0 fine\r\n".into(),
+        };
+        stream.write_all(reply.as_bytes()).await.ok()?;
+    }
+}
+
+async fn body<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
+    let mut message = Vec::new();
+    let mut piece = [0; 1000];
+    while !message.ends_with(b"\r\n.\r\n") {
+        let count = stream.read(&mut piece).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        message.extend_from_slice(&piece[..count]);
+        // A slow reader: everybody else goes first.
+        tokio::task::yield_now().await;
+    }
+    Some(message)
+}
+
+/// A mail server's sending side.
+pub(super) struct Client {
+    pub(super) stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// With an address that is known before it connects.
+    pub(super) fn socket() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    /// Asks the proxy for `destination`.
+    pub(super) async fn new(proxy: SocketAddr, destination: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(proxy).await.unwrap();
+        stream.write_all(&[5, 1, 0]).await.unwrap();
+        Self::request(stream, destination).await
+    }
+
+    /// The same for a stream that has offered its methods.
+    pub(super) async fn request(mut stream: TcpStream, destination: SocketAddr) -> Self {
+        let SocketAddr::V4(v4) = destination else {
+            panic!("the tests speak IPv4")
+        };
+        let mut request = vec![5, 1, 0, 1];
+        request.extend_from_slice(&v4.ip().octets());
+        request.extend_from_slice(&v4.port().to_be_bytes());
+        stream.write_all(&request).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// One reply, all its lines.
+    pub(super) async fn hear(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let start = reply.len();
+            let count = self.stream.read_line(&mut reply).await.unwrap();
+            if count == 0 || reply[start..].as_bytes().get(3) != Some(&b'-') {
+                return reply;
+            }
+        }
+    }
+
+    pub(super) async fn send(&mut self, octets: &[u8]) {
+        self.stream.write_all(octets).await.unwrap();
+    }
+
+    /// A command and its reply.
+    pub(super) async fn say(&mut self, command: &str) -> String {
+        self.send(format!("{command}\r\n").as_bytes()).await;
+        self.hear().await
+    }
+
+    /// Commands whose replies must have these codes.
+    pub(super) async fn expect(&mut self, dialogue: &[(&str, &str)]) {
+        for (command, code) in dialogue {
+            let reply = self.say(command).await;
+            assert!(reply.starts_with(code), "{command}: {reply}");
+        }
+    }
+}
+
+/// A certificate and the `3 1 1` record that matches it.
+pub(super) fn pinned(name: &str) -> (Sample, TlsaRdata) {
+    let sample = Sample::self_signed(server(&[name]));
+    let digest = ring::digest::digest(&ring::digest::SHA256, sample.spki());
+    let mut rdata = vec![3, 1, 1];
+    rdata.extend_from_slice(digest.as_ref());
+    (sample, rdata)
+}
