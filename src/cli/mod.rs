@@ -1,6 +1,7 @@
 //! The command line: one file per command, exit codes in one place.
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
+mod check;
 mod config;
 #[cfg(feature = "lab")]
 mod demo;
@@ -49,6 +50,8 @@ struct CommandLine {
 enum Command {
     /// Runs the proxy until SIGTERM or SIGINT, then lets sessions finish.
     Run(run::Args),
+    /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
+    Check(check::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand)]
     Config(config::Command),
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &line.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
         Command::Config(command) => config::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
