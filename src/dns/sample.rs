@@ -19,7 +19,7 @@ use hickory_resolver::proto::dnssec::{
     Algorithm, DigestType, Nsec3HashAlgorithm, SigningKey, TBS, TrustAnchors,
 };
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{CNAME, NULL, SOA};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, NS, NULL, SOA, TLSA};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber};
 
 /// When the tests happen: 2026-01-01T00:00:00Z.
@@ -28,16 +28,16 @@ pub(super) const T0: u64 = 1_767_225_600;
 /// TTL of all records.
 pub(super) const TTL: u32 = 3600;
 
+/// A name as written, without escapes.
 pub(super) fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    Name::from_labels(labels.map(str::as_bytes)).unwrap()
 }
 
 /// A key and its DNSKEY record.
 pub(super) struct ZoneKey {
     dnskey: DNSKEY,
-    key: Ed25519SigningKey,
+    key: Arc<Ed25519SigningKey>,
 }
 
 impl ZoneKey {
@@ -45,7 +45,17 @@ impl ZoneKey {
         let pkcs8 = Ed25519SigningKey::generate_pkcs8().unwrap();
         let key = Ed25519SigningKey::from_pkcs8(&pkcs8).unwrap();
         let dnskey = DNSKEY::from_key(&key.to_public_key().unwrap());
+        let key = Arc::new(key);
         Self { dnskey, key }
+    }
+
+    /// The same key with other flags (RFC 4034 §2.1.1).
+    pub(super) fn clone_with_flags(&self, flags: u16) -> Self {
+        let public_key = self.dnskey.public_key().clone();
+        Self {
+            dnskey: DNSKEY::with_flags(flags, public_key),
+            key: Arc::clone(&self.key),
+        }
     }
 
     pub(super) fn dnskey(&self) -> RData {
@@ -115,7 +125,7 @@ impl Zone {
     pub(super) fn unsigned(origin: &str) -> Self {
         let origin = name(origin);
         let soa = SOA::new(origin.clone(), origin.clone(), 1, 900, 300, 9000, 300);
-        let ns = RData::NS(hickory_resolver::proto::rr::rdata::NS(origin.clone()));
+        let ns = RData::NS(NS(origin.clone()));
         let nodes = BTreeMap::from([(origin.clone(), vec![RData::SOA(soa), ns])]);
         Self {
             origin,
@@ -146,7 +156,7 @@ impl Zone {
     /// Delegates to another zone, with a DS record when that is signed.
     pub(super) fn delegating(self, child: &Self) -> Self {
         let owner = child.origin.to_ascii();
-        let ns = RData::NS(hickory_resolver::proto::rr::rdata::NS(child.origin.clone()));
+        let ns = RData::NS(NS(child.origin.clone()));
         let zone = self.with(&owner, ns);
         let Some(key) = &child.key else { return zone };
         let ds = key.ds(&child.origin, DigestType::SHA256);
@@ -182,15 +192,20 @@ impl Zone {
         self.rrset(&self.origin, RecordType::SOA, &self.origin)
     }
 
-    fn exists(&self, name: &Name) -> bool {
+    pub(super) fn exists(&self, name: &Name) -> bool {
         self.nodes.keys().any(|node| name.zone_of(node))
+    }
+
+    /// All names that exist, also those without records.
+    pub(super) fn names(&self) -> BTreeSet<Name> {
+        self.signed_names(false)
     }
 
     fn is_cut(&self, node: &Name) -> bool {
         node != &self.origin && self.has(node, RecordType::NS)
     }
 
-    fn has(&self, node: &Name, record_type: RecordType) -> bool {
+    pub(super) fn has(&self, node: &Name, record_type: RecordType) -> bool {
         self.nodes
             .get(node)
             .is_some_and(|data| data.iter().any(|d| d.record_type() == record_type))
@@ -280,7 +295,7 @@ impl Zone {
         names
     }
 
-    fn closest_encloser(&self, name: &Name) -> Name {
+    pub(super) fn closest_encloser(&self, name: &Name) -> Name {
         (0..name.iter().count())
             .rev()
             .map(|depth| name.trim_to(depth))
@@ -390,6 +405,16 @@ impl Zone {
             .push(Record::from_rdata(name.clone(), TTL, cname));
         target
     }
+}
+
+/// Some address.
+pub(super) fn address() -> RData {
+    RData::A(A::new(192, 0, 2, 1))
+}
+
+/// A TLSA record of thirty-two such octets.
+pub(super) fn tlsa(octet: u8) -> RData {
+    RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), vec![octet; 32]))
 }
 
 /// The DNAME record data that leads to `target`.

@@ -9,13 +9,15 @@ use std::time::Duration;
 use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, DS};
 use hickory_resolver::proto::dnssec::{Algorithm, DigestType};
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, CNAME, TLSA};
+use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::AbsenceKind;
 use super::chase::{Chase, Found, Outcome};
 use super::proof::Trust;
-use super::sample::{Liar, Proofs, T0, TTL, VALID, World, Zone, ZoneKey, dname, name};
+use super::sample::{
+    Liar, Proofs, T0, TTL, VALID, World, Zone, ZoneKey, address, dname, name, tlsa,
+};
 use super::trouble::Trouble;
 use crate::clock::{Clock, Timestamp};
 
@@ -116,14 +118,6 @@ fn contents(zone: Zone, origin: &str) -> Zone {
         );
     }
     zone.with(&below("c13"), address())
-}
-
-fn address() -> RData {
-    RData::A(A::new(192, 0, 2, 1))
-}
-
-fn tlsa(octet: u8) -> RData {
-    RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), vec![octet; 32]))
 }
 
 fn ns(host: &str) -> RData {
