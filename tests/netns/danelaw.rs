@@ -58,7 +58,7 @@ fn configuration() -> String {
     format!(
         "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n[tls]\nca_file = \"{}\"\n\
         [mta_sts]\nallow_private = true\n[store]\npath = \"{HOME}/danelaw/state/danelaw.db\"\n\
-        [log]\nfilter = \"debug\"\n",
+        [log]\nfilter = \"info,danelaw=debug\"\n",
         dns::RESOLVER,
         dns::TRUST_ANCHOR,
         pki::CA

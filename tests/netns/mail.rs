@@ -17,15 +17,20 @@ pub(crate) struct Client<'a> {
 
 impl<'a> Client<'a> {
     /// Starts it. Mail to `v4.…` and `v6.…` goes over that family and from an address of its own choice, as
-    /// from a sender that shares a host with others; all other mail takes what comes.
+    /// from a sender that shares a host with others. Mail to `all.…` may use more than the two sessions that Postfix
+    /// grants a delivery by default. All other mail takes what comes.
     pub(crate) fn start(mta: &'a Namespace) -> Self {
         let settings = "myhostname = client.test\nmyorigin = client.test\nmydestination =\n\
             inet_interfaces = loopback-only\nsmtp_tls_security_level = may\nsmtp_tls_loglevel = 1\n\
             transport_maps = regexp:/run/lab/client/transport\nalias_maps =\n";
-        write("client/transport", "/^v4\\./ smtp4:\n/^v6\\./ smtp6:\n");
+        write(
+            "client/transport",
+            "/^v4\\./ smtp4:\n/^v6\\./ smtp6:\n/^all\\./ smtpall:\n",
+        );
         let services = "pickup unix n - n 60 1 pickup
 smtp4 unix - - n - - smtp -o inet_protocols=ipv4 -o smtp_bind_address=10.9.1.3
 smtp6 unix - - n - - smtp -o inet_protocols=ipv6 -o smtp_bind_address6=fd09:1::3
+smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
 ";
         start_postfix(mta, "client", settings, services);
         Self { mta }
