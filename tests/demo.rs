@@ -267,82 +267,57 @@ async fn put_to_the_test(scenario: Scenario) -> Outcome {
     outcome
 }
 
-#[tokio::test]
-async fn a_deliberately_wrong_expectation_makes_a_trial_fail() {
-    let scenario = |name: &str| {
-        let mut all = catalogue::all().into_iter();
-        all.find(|scenario| scenario.name == name).unwrap()
-    };
-    let pin = |level, basis| Expected::Pin {
-        level,
-        basis,
-        observed: None,
-    };
-    let refuse = |reason, reply| Expected::Refuse {
+const MATCH: Expected = Expected::Pin {
+    level: Level::Dane,
+    basis: Basis::DaneEe,
+    observed: None,
+};
+const OTHER_LEVEL: Expected = Expected::Pin {
+    level: Level::Sts,
+    basis: Basis::DaneEe,
+    observed: None,
+};
+const OTHER_BASIS: Expected = Expected::Pin {
+    level: Level::Dane,
+    basis: Basis::DaneTa,
+    observed: None,
+};
+const MISMATCH: Expected = refusal("dane-mismatch", "451 4.7.5");
+const OTHER_REASON: Expected = refusal("dane-name", "451 4.7.5");
+const OTHER_REPLY: Expected = refusal("dane-mismatch", "451 4.7.1");
+
+const fn refusal(reason: &'static str, reply: &'static str) -> Expected {
+    Expected::Refuse {
         level: Some(Level::Dane),
         reason,
         reply,
-    };
-    for (what, name, expected, passes) in [
-        (
-            "right",
-            "dane-ee-match",
-            pin(Level::Dane, Basis::DaneEe),
-            true,
-        ),
-        (
-            "level",
-            "dane-ee-match",
-            pin(Level::Sts, Basis::DaneEe),
-            false,
-        ),
-        (
-            "basis",
-            "dane-ee-match",
-            pin(Level::Dane, Basis::DaneTa),
-            false,
-        ),
-        (
-            "verdict",
-            "dane-ee-match",
-            refuse("dane-mismatch", "451 4.7.5"),
-            false,
-        ),
-        (
-            "right",
-            "dane-ee-mismatch",
-            refuse("dane-mismatch", "451 4.7.5"),
-            true,
-        ),
-        (
-            "reason",
-            "dane-ee-mismatch",
-            refuse("dane-name", "451 4.7.5"),
-            false,
-        ),
-        (
-            "reply",
-            "dane-ee-mismatch",
-            refuse("dane-mismatch", "451 4.7.1"),
-            false,
-        ),
-        (
-            "verdict",
-            "dane-ee-mismatch",
-            pin(Level::Dane, Basis::DaneEe),
-            false,
-        ),
+    }
+}
+
+#[tokio::test]
+async fn a_deliberately_wrong_expectation_makes_a_trial_fail() {
+    for (name, expected, passes) in [
+        ("dane-ee-match", MATCH, true),
+        ("dane-ee-match", OTHER_LEVEL, false),
+        ("dane-ee-match", OTHER_BASIS, false),
+        ("dane-ee-match", MISMATCH, false),
+        ("dane-ee-mismatch", MISMATCH, true),
+        ("dane-ee-mismatch", OTHER_REASON, false),
+        ("dane-ee-mismatch", OTHER_REPLY, false),
+        ("dane-ee-mismatch", MATCH, false),
     ] {
+        let mut all = catalogue::all().into_iter();
+        let scenario = all.find(|scenario| scenario.name == name).unwrap();
         let outcome = put_to_the_test(Scenario {
             expected,
-            ..scenario(name)
+            ..scenario
         })
         .await;
+        let problems = &outcome.problems;
         assert_eq!(
             outcome.passed(),
             passes,
-            "{what} of {name}: {:?}",
-            outcome.problems
+            "{name} {expected:?}: {problems:?}"
         );
     }
 }

@@ -3,6 +3,8 @@
 
 mod check;
 mod config;
+#[cfg(feature = "lab")]
+mod demo;
 mod run;
 
 use std::process::ExitCode;
@@ -53,6 +55,9 @@ enum Command {
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand)]
     Config(config::Command),
+    /// Sets up a world on this machine and puts the proxy to the test in it.
+    #[cfg(feature = "lab")]
+    Demo(demo::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -66,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Config(command) => config::run(command),
+        #[cfg(feature = "lab")]
+        Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("danelaw: {error:#}");

@@ -49,19 +49,8 @@ pub async fn send(proxy: SocketAddr, letter: &Letter<'_>) -> io::Result<Heard> {
             ..Heard::default()
         },
     };
-    let steps = [
-        String::new(),
-        format!("EHLO {CLIENT}\r\n"),
-        format!("MAIL FROM:<{SENDER}> BODY=8BITMIME\r\n"),
-        format!("RCPT TO:<{}>\r\n", letter.recipient),
-        "DATA\r\n".to_owned(),
-    ];
-    let mut going = true;
-    for step in &steps {
-        going = going && talk.say(step.as_bytes()).await?;
-    }
-    if going {
-        talk.say(&stuffed(letter.message)).await?;
+    if talk.say(b"").await? && talk.say(format!("EHLO {CLIENT}\r\n").as_bytes()).await? {
+        talk.transaction(letter).await?;
     }
     let mut heard = talk.heard.clone();
     // What is said to QUIT decides nothing any more, and the connection may be closed already.
@@ -85,6 +74,24 @@ impl Talk {
         self.heard.decisive.clone_from(&reply);
         self.heard.replies.push(reply);
         Ok(going)
+    }
+
+    async fn transaction(&mut self, letter: &Letter<'_>) -> io::Result<()> {
+        // Where 8-bit text is not announced, it is sent all the same, as many MTAs do.
+        let announced = self.heard.decisive.contains("8BITMIME");
+        let body = if announced { " BODY=8BITMIME" } else { "" };
+        let steps = [
+            format!("MAIL FROM:<{SENDER}>{body}\r\n").into_bytes(),
+            format!("RCPT TO:<{}>\r\n", letter.recipient).into_bytes(),
+            b"DATA\r\n".to_vec(),
+            stuffed(letter.message),
+        ];
+        for step in &steps {
+            if !self.say(step).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// All lines of one reply (RFC 5321 §4.2.1).

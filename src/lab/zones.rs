@@ -1,6 +1,6 @@
 //! A DNSSEC-signed tree, built in memory: root, one TLD, and the zones that scenarios publish.
 //!
-//! A [`Plan`] collects records and [`Misbehaviour`]s; [`Plan::sign`] makes a [`Tree`](super::tree::Tree) of it, with one Ed25519 key per
+//! A [`Plan`] collects records and [`Misbehaviour`]s; [`Plan::sign`] makes a [`Tree`] of it, with one Ed25519 key per
 //! signed zone (RFC 8080), DS records at the parents, and an NSEC chain through each zone (RFC 4034 §4, RFC 4035 §2.3).
 //! Zones are honest unless a misbehaviour is asked for by name, and it is applied to one RRset, so that a broken zone
 //! is broken in exactly one way. Signing fails with [`ZoneError`], which is a fault of the plan.

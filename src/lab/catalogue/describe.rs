@@ -46,7 +46,7 @@ impl fmt::Display for TlsaRecord {
             selector,
             matching,
         } = self.association;
-        write!(f, "{usage} {selector} {matching}")?;
+        write!(f, "TLSA {usage} {selector} {matching}")?;
         match self.of {
             Subject::Presented => Ok(()),
             Subject::Another => f.write_str(" of another key"),
