@@ -20,7 +20,7 @@ use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
 use crate::smtp::{Channel, Question, Target};
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Reason, Refusal, Verdict, judge};
+use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -81,7 +81,10 @@ impl Clerk {
 
     /// A handshake begins.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
-        self.tried.push(sni);
+        // A redial is counted when it is ruled: a server that breaks off before the handshake has had its chance.
+        if self.tried.last() != Some(&sni) {
+            self.tried.push(sni);
+        }
     }
 
     /// A handshake has ended well.
@@ -166,6 +169,9 @@ impl Clerk {
             }
         };
         let verdict = self.judge(&case.question, facts.as_ref());
+        if let Verdict::Redial(Redial::Sni(name)) = &verdict {
+            self.tried.push(Some(name.clone()));
+        }
         let decision = self.decision(verdict, &case.question.target, case.asked);
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redialled(facts);
