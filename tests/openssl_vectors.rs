@@ -5,6 +5,7 @@
 //! SMTP (RFC 7672 §3.1.3), which is then what is asserted; every case of the files is counted.
 #![allow(
     clippy::unwrap_used,
+    clippy::unwrap_in_result,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -1,7 +1,10 @@
 //! The command line: one file per command, exit codes in one place.
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
+mod check;
 mod config;
+#[cfg(feature = "lab")]
+mod demo;
 mod run;
 
 use std::process::ExitCode;
@@ -47,9 +50,14 @@ struct CommandLine {
 enum Command {
     /// Runs the proxy until SIGTERM or SIGINT, then lets sessions finish.
     Run(run::Args),
+    /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
+    Check(check::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand)]
     Config(config::Command),
+    /// Sets up a world on this machine and puts the proxy to the test in it.
+    #[cfg(feature = "lab")]
+    Demo(demo::Args),
 }
 
 /// Runs the command that the arguments name.
@@ -61,7 +69,10 @@ pub fn main() -> ExitCode {
     };
     let done = match &line.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
         Command::Config(command) => config::run(command),
+        #[cfg(feature = "lab")]
+        Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("danelaw: {error:#}");

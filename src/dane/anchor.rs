@@ -122,18 +122,20 @@ impl<'a> Anchors<'a> {
                 self.push_certificate(record, certificate);
             }
         }
+        if !absent {
+            return;
+        }
+        if record.matches(chain.leaf) {
+            self.mistake = Some(
+                "a DANE-TA record matches the server's own certificate, which only DANE-EE (usage 3) may do",
+            );
+        }
         match (record.matching, record.selector) {
-            (Matching::Full, Selector::Cert) if absent && record.data != chain.leaf.as_ref() => {
+            (Matching::Full, Selector::Cert) if record.data != chain.leaf.as_ref() => {
                 self.push_certificate(record, &record.data);
             }
-            (Matching::Full, Selector::Spki) if absent => self.push_key(record, chain),
-            (Matching::Full | Matching::Sha256 | Matching::Sha512, _) => {
-                if absent && record.matches(chain.leaf) {
-                    self.mistake = Some(
-                        "a DANE-TA record matches the server's own certificate, which only DANE-EE (usage 3) may do",
-                    );
-                }
-            }
+            (Matching::Full, Selector::Spki) => self.push_key(record, chain),
+            (Matching::Full | Matching::Sha256 | Matching::Sha512, _) => {}
         }
     }
 

@@ -154,3 +154,194 @@ impl fmt::Display for Tlsa {
             .try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::x509::sample::{Sample, server};
+
+    /// RDATA with a digest of this many octets.
+    fn rdata(usage: u8, selector: u8, matching: u8, length: usize) -> TlsaRdata {
+        let mut rdata = vec![usage, selector, matching];
+        rdata.resize(3 + length, 0xab);
+        rdata
+    }
+
+    fn shown(rrset: &[TlsaRdata]) -> Vec<String> {
+        usable(rrset)
+            .iter()
+            .map(|record| record.to_string().chars().take(9).collect())
+            .collect()
+    }
+
+    #[test]
+    fn tlsa_1_tlsa_6_tlsa_7_tlsa_10_dane_03_what_is_usable() {
+        let sample = Sample::self_signed(server(&[]));
+        let cert = [&[3, 0, 0], &sample.der[..]].concat();
+        let spki = [&[2, 1, 0], sample.spki()].concat();
+        for (sentence, rdata, is_usable) in [
+            ("3 1 1", rdata(3, 1, 1, 32), true),
+            ("3 0 2", rdata(3, 0, 2, 64), true),
+            ("2 1 2", rdata(2, 1, 2, 64), true),
+            ("2 0 1", rdata(2, 0, 1, 32), true),
+            ("a whole certificate", cert.clone(), true),
+            ("a whole key", spki.clone(), true),
+            ("nothing at all", vec![], false),
+            ("one octet", vec![3], false),
+            ("two octets", vec![3, 1], false),
+            ("no data", vec![3, 1, 1], false),
+            ("no data to be matched in full", vec![3, 1, 0], false),
+            ("a short SHA-256", rdata(3, 1, 1, 31), false),
+            ("a long SHA-256", rdata(3, 1, 1, 33), false),
+            ("a short SHA-512", rdata(3, 1, 2, 63), false),
+            ("a SHA-512 where SHA-256 is said", rdata(3, 1, 1, 64), false),
+            ("usage 0", rdata(0, 0, 1, 32), false),
+            ("usage 1", rdata(1, 1, 1, 32), false),
+            ("usage 4", rdata(4, 1, 1, 32), false),
+            ("usage 255", rdata(255, 1, 1, 32), false),
+            ("selector 2", rdata(3, 2, 1, 32), false),
+            ("selector 255", rdata(3, 255, 1, 32), false),
+            ("matching type 3", rdata(3, 1, 3, 32), false),
+            ("matching type 255", rdata(3, 1, 255, 32), false),
+            (
+                "no certificate where one is said",
+                [&[3, 0, 0], sample.spki()].concat(),
+                false,
+            ),
+            (
+                "no key where one is said",
+                [&[3, 1, 0], &sample.der[..]].concat(),
+                false,
+            ),
+            (
+                "a certificate with an octet more",
+                [&cert[..], &[0]].concat(),
+                false,
+            ),
+            (
+                "a key with an octet less",
+                spki[..spki.len() - 1].to_vec(),
+                false,
+            ),
+        ] {
+            assert_eq!(usable(&[rdata]).len() == 1, is_usable, "{sentence}");
+        }
+        assert_eq!(usable(&[]), [], "an empty RRset");
+    }
+
+    #[test]
+    fn tlsa_11_dane_04_the_strongest_digest_counts_per_usage_and_selector() {
+        let sample = Sample::self_signed(server(&[]));
+        let full = |usage| [&[usage, 1, 0], sample.spki()].concat();
+        for (sentence, rrset, kept) in [
+            (
+                "SHA-512 drives SHA-256 out, wherever it stands",
+                vec![rdata(3, 1, 1, 32), rdata(3, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec!["3 1 2 aba"],
+            ),
+            (
+                "a malformed SHA-512 drives nothing out",
+                vec![rdata(3, 1, 1, 32), rdata(3, 1, 2, 63)],
+                vec!["3 1 1 aba"],
+            ),
+            (
+                "an unknown matching type drives nothing out",
+                vec![rdata(3, 1, 1, 32), rdata(3, 1, 9, 64)],
+                vec!["3 1 1 aba"],
+            ),
+            (
+                "a key in full stays beside a digest",
+                vec![full(3), rdata(3, 1, 1, 32), rdata(3, 1, 2, 64)],
+                vec!["3 1 0 305", "3 1 2 aba"],
+            ),
+            (
+                "a key in full drives nothing out",
+                vec![rdata(3, 1, 1, 32), full(3)],
+                vec!["3 1 1 aba", "3 1 0 305"],
+            ),
+            (
+                "selectors are apart",
+                vec![rdata(3, 0, 2, 64), rdata(3, 1, 1, 32)],
+                vec!["3 0 2 aba", "3 1 1 aba"],
+            ),
+            (
+                "usages are apart",
+                vec![rdata(2, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec!["2 1 2 aba", "3 1 1 aba"],
+            ),
+            (
+                "an unusable usage drives nothing out",
+                vec![rdata(1, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec!["3 1 1 aba"],
+            ),
+            (
+                "the same record twice is one",
+                vec![rdata(3, 1, 1, 32), rdata(3, 1, 1, 32)],
+                vec!["3 1 1 aba"],
+            ),
+        ] {
+            assert_eq!(shown(&rrset), kept, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn tlsa_9_records_match_by_selector_and_matching_type() {
+        let sample = Sample::self_signed(server(&[]));
+        let other = Sample::self_signed(server(&[]));
+        for (selector, selected) in [(0, &sample.der[..]), (1, sample.spki())] {
+            for (matching, data) in [
+                (0, selected.to_vec()),
+                (
+                    1,
+                    digest::digest(&digest::SHA256, selected).as_ref().to_vec(),
+                ),
+                (
+                    2,
+                    digest::digest(&digest::SHA512, selected).as_ref().to_vec(),
+                ),
+            ] {
+                let record = &usable(&[[&[3, selector, matching], &data[..]].concat()])[0];
+                assert!(record.matches(&sample.der), "{record}");
+                assert!(!record.matches(&other.der), "{record}");
+                assert!(!record.matches(b"no certificate"), "{record}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_shown_as_in_a_zone_file() {
+        let record = &usable(&[rdata(3, 1, 1, 32)])[0];
+        assert_eq!(record.to_string(), format!("3 1 1 {}", "ab".repeat(32)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_rdata_makes_it_panic(
+            rrset in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..5),
+        ) {
+            for record in usable(&rrset) {
+                let _ = record.matches(&rrset[0]);
+            }
+        }
+
+        /// Agility leaves something of every usage and selector that had something.
+        #[test]
+        fn tlsa_11_agility_never_empties_a_set(
+            kinds in prop::collection::vec((2_u8..4, 0_u8..2, 1_u8..3), 1..8),
+        ) {
+            let rrset: Vec<_> = kinds
+                .iter()
+                .map(|&(usage, selector, matching)| {
+                    rdata(usage, selector, matching, 32 * usize::from(matching))
+                })
+                .collect();
+            let kept = shown(&rrset);
+            for (usage, selector, _) in kinds {
+                let prefix = format!("{usage} {selector} ");
+                prop_assert_eq!(kept.iter().filter(|record| record.starts_with(&prefix)).count(), 1);
+            }
+        }
+    }
+}

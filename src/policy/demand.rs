@@ -165,27 +165,19 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
         }
         MxFacts::Failed(failure) => return Err(dns(Question::Mx, facts.domain.name(), failure)),
     };
-    if let StsState::Unknown(failure) = &facts.sts {
-        return Err(dns(Question::Sts, facts.domain.name(), failure));
-    }
     let names = NextHopNames {
         domain: &facts.domain,
         expanded,
         secure,
     };
-    let build = |host: &HostFacts| candidate(host, names, &facts.sts, settings);
+    let build = |hosts: &[&HostFacts]| candidates(hosts, names, &facts.sts, settings);
     let located: Vec<&HostFacts> = hosts.iter().filter(|host| host.has(destination)).collect();
     if located.is_empty() {
         return by_name(facts, destination, hosts, build);
     }
-    let mut candidates = located
-        .into_iter()
-        .map(build)
-        .collect::<Result<Vec<_>, _>>()?;
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
     Ok(Demand {
         located: Located::ByAddress,
-        candidates,
+        candidates: build(&located)?,
     })
 }
 
@@ -194,7 +186,7 @@ fn by_name(
     facts: &Facts,
     destination: IpAddr,
     hosts: &[HostFacts],
-    build: impl Fn(&HostFacts) -> Result<Candidate, Reason>,
+    build: impl Fn(&[&HostFacts]) -> Result<Vec<Candidate>, Reason>,
 ) -> Result<Demand, Reason> {
     // The host that was meant may be the one whose addresses could not be looked up.
     let unknown = hosts.iter().find_map(|host| match &host.addresses {
@@ -204,14 +196,11 @@ fn by_name(
     if let Some(reason) = unknown {
         return Err(reason);
     }
-    let candidates = hosts.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+    let mut candidates = build(&hosts.iter().collect::<Vec<_>>())?;
     let demanding = candidates
         .iter()
         .any(|candidate| candidate.requirement.level() != Level::Opportunistic);
-    let mut candidates: Vec<Candidate> = candidates
-        .into_iter()
-        .filter(|candidate| !demanding || candidate.requirement.authenticates())
-        .collect();
+    candidates.retain(|candidate| !demanding || candidate.requirement.authenticates());
     if candidates.is_empty() {
         // TLS without authentication can prove nobody's identity.
         return Err(Reason::DestNotMx {
@@ -219,7 +208,6 @@ fn by_name(
             destination,
         });
     }
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
     Ok(Demand {
         located: Located::ByName {
             domain: facts.domain.clone(),
@@ -235,6 +223,29 @@ struct NextHopNames<'a> {
     domain: &'a Domain,
     expanded: Option<&'a DnsName>,
     secure: bool,
+}
+
+/// The candidates, strictest first. What the hosts' own lookups leave unknown comes before what MTA-STS does.
+fn candidates(
+    hosts: &[&HostFacts],
+    names: NextHopNames<'_>,
+    sts: &StsState,
+    settings: Settings,
+) -> Result<Vec<Candidate>, Reason> {
+    let mut candidates = hosts
+        .iter()
+        .map(|host| candidate(host, names, sts, settings))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Whatever the unknown policy is, DANE may decide without it; anything else would have to guess.
+    if let StsState::Unknown(failure) = sts
+        && !candidates
+            .iter()
+            .all(|candidate| candidate.requirement.dane_decides(settings))
+    {
+        return Err(dns(Question::Sts, names.domain.name(), failure));
+    }
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
+    Ok(candidates)
 }
 
 /// One row of the table of precedence: TLSA state × MTA-STS state.
@@ -269,13 +280,10 @@ fn candidate(
     }
     let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
     let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
-    match &requirement.dane {
-        // Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a
-        // forged MX into the attacker's own signed zone would (attack DANE-11).
-        Some(DaneDemand { half: false, .. }) if settings.combine == Combine::DaneFirst => {
-            observed = observed.or(enforce)
-        }
-        Some(_) | None => requirement.sts = enforce,
+    if requirement.dane_decides(settings) {
+        observed = observed.or(enforce);
+    } else {
+        requirement.sts = enforce;
     }
     Ok(Candidate {
         host: host.host.clone(),
@@ -376,6 +384,13 @@ impl Requirement {
         self.dane.is_some() || self.sts.is_some()
     }
 
+    /// Full DANE authenticates the MX name too, so it may decide alone; half-DANE never replaces MTA-STS, or a forged
+    /// MX into the attacker's own signed zone would (attack DANE-11).
+    fn dane_decides(&self, settings: Settings) -> bool {
+        let full = self.dane.as_ref().is_some_and(|dane| !dane.half);
+        full && settings.combine == Combine::DaneFirst
+    }
+
     /// The level's name.
     #[must_use]
     pub const fn level(&self) -> Level {
@@ -412,5 +427,242 @@ impl Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dane::{Matching, Selector, Usage};
+    use crate::dns::Denial;
+
+    const DESTINATION: &str = "192.0.2.25";
+
+    fn demanded(facts: &Facts) -> Demand {
+        demand(facts, DESTINATION.parse().unwrap(), Settings::default()).unwrap()
+    }
+
+    fn records() -> Vec<Tlsa> {
+        vec![Tlsa {
+            usage: Usage::DaneTa,
+            selector: Selector::Cert,
+            matching: Matching::Sha256,
+            data: vec![7; 32],
+        }]
+    }
+
+    /// A host at the destination whose TLSA records stand at `base`.
+    fn host(name: &str, base: &str) -> HostFacts {
+        HostFacts {
+            host: name.parse().unwrap(),
+            addresses: AddressFacts::Known(vec![DESTINATION.parse().unwrap()]),
+            tlsa: TlsaFacts::Usable {
+                base: base.parse().unwrap(),
+                records: records(),
+            },
+        }
+    }
+
+    fn facts(mx: Denial, expanded: Option<&str>, hosts: Vec<HostFacts>) -> Facts {
+        Facts {
+            domain: "example.org".parse().unwrap(),
+            mx: MxFacts::Hosts {
+                secure: mx == Denial::Secure,
+                expanded: expanded.map(|name| name.parse().unwrap()),
+                hosts,
+            },
+            sts: StsState::None,
+        }
+    }
+
+    fn enforce(mx: &str) -> StsState {
+        let text = format!("version: STSv1\nmode: enforce\nmx: {mx}\nmax_age: 86400\n");
+        StsState::Live {
+            policy: std::sync::Arc::new(Policy::parse(text.as_bytes()).unwrap()),
+            refresh: None,
+        }
+    }
+
+    #[test]
+    fn dane_27_dane_28_dane_29_reference_identifiers() {
+        for (row, mx, expanded, name, base, ids) in [
+            (
+                "a secure MX: base domain and next-hop",
+                Denial::Secure,
+                None,
+                "mx.example.org",
+                "mx.example.org",
+                vec!["mx.example.org", "example.org"],
+            ),
+            (
+                "a secure MX host that is an alias: its end, not its beginning",
+                Denial::Secure,
+                None,
+                "mx.example.org",
+                "mx.hoster.example",
+                vec!["mx.hoster.example", "example.org"],
+            ),
+            (
+                "a next-hop that is a secure alias: both its names",
+                Denial::Secure,
+                Some("example.com"),
+                "mx.example.com",
+                "mx.example.com",
+                vec!["mx.example.com", "example.org", "example.com"],
+            ),
+            (
+                "no MX: the domain is its own host, once",
+                Denial::Secure,
+                None,
+                "example.org",
+                "example.org",
+                vec!["example.org"],
+            ),
+            (
+                "no MX, and the base is the expanded domain: the original one too",
+                Denial::Secure,
+                Some("example.com"),
+                "example.org",
+                "example.com",
+                vec!["example.com", "example.org"],
+            ),
+            (
+                "an insecure MX: the host alone, whatever the domain is",
+                Denial::Insecure,
+                Some("example.com"),
+                "mx.example.com",
+                "mx.example.com",
+                vec!["mx.example.com"],
+            ),
+        ] {
+            let demand = demanded(&facts(mx, expanded, vec![host(name, base)]));
+            let dane = demand.candidates[0].requirement.dane.as_ref().unwrap();
+            let seen: Vec<&str> = dane.reference_ids.iter().map(ReferenceId::as_str).collect();
+            assert_eq!(seen, ids, "{row}");
+            assert_eq!(dane.half, mx == Denial::Insecure, "{row}");
+        }
+    }
+
+    #[test]
+    fn dane_32_sts_66_the_sni_is_the_tlsa_base_domain_else_the_mx_host() {
+        let aliased = || host("mx.example.org", "mx.hoster.example");
+        let unusable = || HostFacts {
+            tlsa: TlsaFacts::Unusable {
+                base: "mx.hoster.example".parse().unwrap(),
+            },
+            ..aliased()
+        };
+        let no_records = || HostFacts {
+            tlsa: TlsaFacts::NotApplicable,
+            ..aliased()
+        };
+        for (row, mx, host, sts, sni) in [
+            (
+                "DANE: the base domain",
+                Denial::Secure,
+                aliased(),
+                StsState::None,
+                "mx.hoster.example",
+            ),
+            (
+                "half-DANE and MTA-STS: one SNI, DANE first",
+                Denial::Insecure,
+                aliased(),
+                enforce("mx.example.org"),
+                "mx.hoster.example",
+            ),
+            (
+                "MTA-STS: the MX host",
+                Denial::Secure,
+                no_records(),
+                enforce("mx.example.org"),
+                "mx.example.org",
+            ),
+            (
+                "unusable records and MTA-STS: it is MTA-STS that is judged",
+                Denial::Secure,
+                unusable(),
+                enforce("mx.example.org"),
+                "mx.example.org",
+            ),
+        ] {
+            let mut facts = facts(mx, None, vec![host]);
+            facts.sts = sts;
+            let demand = demanded(&facts);
+            assert_eq!(demand.candidates[0].sni().as_str(), sni, "{row}");
+        }
+    }
+
+    #[test]
+    fn sts_64_the_unexpanded_mx_name_is_held_against_the_patterns() {
+        for (pattern, listed) in [
+            ("mx.example.org", true),
+            ("*.example.org", true),
+            ("mx.hoster.example", false),
+            ("*.hoster.example", false),
+        ] {
+            let mut facts = facts(
+                Denial::Insecure,
+                None,
+                vec![host("mx.example.org", "mx.hoster.example")],
+            );
+            facts.sts = enforce(pattern);
+            let demand = demanded(&facts);
+            let sts = demand.candidates[0].requirement.sts.clone().unwrap();
+            assert_eq!(sts.listed, listed, "{pattern}");
+            assert_eq!(sts.patterns, [pattern]);
+        }
+    }
+
+    #[test]
+    fn m2_candidates_stand_strictest_first_and_keep_the_mx_order_otherwise() {
+        let plain = |name: &str| HostFacts {
+            tlsa: TlsaFacts::NotApplicable,
+            ..host(name, name)
+        };
+        let strict = |name: &str| host(name, name);
+        let demand = demanded(&facts(
+            Denial::Secure,
+            None,
+            vec![
+                plain("mx1.example.org"),
+                strict("mx2.example.org"),
+                plain("mx3.example.org"),
+                strict("mx4.example.org"),
+            ],
+        ));
+        let order: Vec<&str> = demand
+            .candidates
+            .iter()
+            .map(|candidate| candidate.host.as_str())
+            .collect();
+        assert_eq!(
+            order,
+            [
+                "mx2.example.org",
+                "mx4.example.org",
+                "mx1.example.org",
+                "mx3.example.org"
+            ]
+        );
+    }
+
+    #[test]
+    fn net_04_an_ipv4_mapped_destination_is_the_ipv4_address_it_maps() {
+        let facts = facts(
+            Denial::Secure,
+            None,
+            vec![host("mx.example.org", "mx.example.org")],
+        );
+        let mapped = "::ffff:192.0.2.25".parse().unwrap();
+        let demand = demand(&facts, mapped, Settings::default()).unwrap();
+        assert_eq!(demand.located, Located::ByAddress);
+    }
+
+    #[test]
+    fn a1_dane_25_an_address_literal_demands_nothing() {
+        let demand = Demand::of_literal();
+        assert!(demand.candidates.is_empty());
+        assert_eq!(demand.located, Located::ByAddress);
     }
 }

@@ -245,3 +245,6 @@ fn tlsa_bases(host: &MxHost, addresses: &Resolved<Vec<IpAddr>>) -> Vec<TlsaBase>
 
 /// Lookups of one kind in flight for one domain.
 const AT_ONCE: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ pub mod dial;
 pub mod engine;
 pub mod learned;
 mod listen;
+pub mod probe;
 mod refusal;
 mod session;
 mod wire;

@@ -417,7 +417,7 @@ impl Driver {
                 let record = &mut self.open.record;
                 record.tls_version = Some(handshake.version());
                 record.tls_suite = Some(handshake.suite().to_owned());
-                record.pin = Some(hex(handshake.spki_sha256()));
+                record.pin = Some(handshake.pin());
                 self.clerk.show(handshake);
                 let wire = Wire::new(stream);
                 self.server = Server::Open { wire, own };
@@ -499,8 +499,4 @@ impl Driver {
         };
         end.label()
     }
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }

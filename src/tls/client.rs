@@ -134,3 +134,436 @@ fn version(version: Option<ProtocolVersion>) -> Option<&'static str> {
 fn suite(suite: rustls::SupportedCipherSuite) -> String {
     format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::ring::Ticketer;
+    use rustls::crypto::ring::sign::any_supported_type;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+    use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::x509::path::Roots;
+    use crate::x509::sample::{Sample, between, ca, server, server_by_cn, with_unknown_critical};
+
+    const MX: &str = "mx.example.com";
+    const BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+    /// What a server presents and the key it signs with, which need not be the same.
+    #[derive(Clone)]
+    struct Identity {
+        chain: Vec<CertificateDer<'static>>,
+        key: Vec<u8>,
+    }
+
+    impl Identity {
+        fn of(chain: &[&Sample]) -> Self {
+            Self {
+                chain: chain.iter().map(|sample| sample.der.clone()).collect(),
+                key: chain[0].key.serialized_der().to_vec(),
+            }
+        }
+
+        fn self_signed(params: CertificateParams) -> Self {
+            Self::of(&[&Sample::self_signed(params)])
+        }
+
+        fn with_key(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            Self::of(&[&Sample::self_signed_with(server(&[MX]), key)])
+        }
+
+        fn fixture(certificate: &[u8], key: &[u8]) -> Self {
+            Self {
+                chain: vec![CertificateDer::from(certificate.to_vec())],
+                key: key.to_vec(),
+            }
+        }
+
+        fn config(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+            let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
+            let key = CertifiedKey::new(self.chain.clone(), any_supported_type(&key).unwrap());
+            ServerConfig::builder_with_provider(Arc::new(default_provider()))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+        }
+    }
+
+    fn v1() -> Identity {
+        Identity::fixture(
+            include_bytes!("../../testdata/dane/v1.der"),
+            include_bytes!("../../testdata/dane/v1.key.der"),
+        )
+    }
+
+    fn rsa() -> Identity {
+        Identity::fixture(
+            include_bytes!("../../testdata/dane/rsa2048.der"),
+            include_bytes!("../../testdata/dane/rsa2048.key.der"),
+        )
+    }
+
+    /// What both sides saw of a handshake after which a line has gone either way.
+    struct Seen {
+        handshake: Handshake,
+        kind: Option<HandshakeKind>,
+        sni_at_server: Option<String>,
+    }
+
+    async fn shake(
+        connector: &Connector,
+        config: &Arc<ServerConfig>,
+        sni: Option<&DnsName>,
+    ) -> Result<Seen, String> {
+        let (near, far) = duplex(1 << 14);
+        let server = async {
+            let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(far).await?;
+            let mut line = [0; 6];
+            stream.read_exact(&mut line).await?;
+            stream.write_all(&line).await?;
+            stream.flush().await?;
+            Ok::<_, io::Error>(stream.get_ref().1.server_name().map(str::to_owned))
+        };
+        let client = async {
+            let (mut stream, handshake) = connector.handshake(near, sni).await?;
+            stream.write_all(b"EHLO\r\n").await.unwrap();
+            stream.flush().await.unwrap();
+            let mut line = [0; 6];
+            stream.read_exact(&mut line).await.unwrap();
+            assert_eq!(&line, b"EHLO\r\n");
+            Ok::<_, String>((handshake, stream.get_ref().1.handshake_kind()))
+        };
+        let (server, client) = tokio::join!(server, client);
+        let (handshake, kind) = client?;
+        Ok(Seen {
+            handshake,
+            kind,
+            sni_at_server: server.unwrap(),
+        })
+    }
+
+    #[test]
+    fn a_handshake_can_move_between_threads() {
+        fn moves(_: &impl Send) {}
+        let connector = Connector::new().unwrap();
+        moves(&connector.handshake(duplex(1).0, None));
+    }
+
+    fn mx() -> DnsName {
+        MX.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn tlsa_13_dane_01_odd_certificates_are_written_down_and_not_judged() {
+        let connector = Connector::new().unwrap();
+        let root = Sample::self_signed(ca("Root"));
+        let leaf = root.issue(server(&[MX]));
+        let padded = {
+            let mut identity = Identity::self_signed(server(&[MX]));
+            let der = identity.chain[0].to_vec();
+            assert_eq!(der[1], 0x82);
+            identity.chain[0] = [&[0x30, 0x83, 0], &der[2..]].concat().into();
+            identity
+        };
+        for (sentence, identity) in [
+            ("a chain", Identity::of(&[&leaf, &root])),
+            ("self-signed", Identity::self_signed(server(&[MX]))),
+            (
+                "expired",
+                Identity::self_signed(between(server(&[MX]), 2020, 2021)),
+            ),
+            (
+                "valid at no time",
+                Identity::self_signed(between(server(&[MX]), 2031, 2030)),
+            ),
+            (
+                "another name",
+                Identity::self_signed(server(&["a.example"])),
+            ),
+            (
+                "a common name only",
+                Identity::self_signed(server_by_cn(MX)),
+            ),
+            ("a CA", Identity::self_signed(ca("CA"))),
+            (
+                "critical and unknown",
+                Identity::self_signed(with_unknown_critical(server(&[MX]))),
+            ),
+            ("version 1", v1()),
+            ("a length longer than DER wants", padded),
+            ("RSA", rsa()),
+            ("P-384", Identity::with_key(&rcgen::PKCS_ECDSA_P384_SHA384)),
+            ("Ed25519", Identity::with_key(&rcgen::PKCS_ED25519)),
+        ] {
+            for version in BOTH {
+                let config = Arc::new(identity.config(&[version]));
+                let seen = shake(&connector, &config, Some(&mx())).await;
+                let Seen { handshake, .. } =
+                    seen.map_err(|why| format!("{sentence}: {why}")).unwrap();
+                assert_eq!(handshake.chain(), identity.chain, "{sentence}");
+                let spki = Outline::parse(&identity.chain[0]).unwrap().spki;
+                assert_eq!(
+                    handshake.spki_sha256()[..],
+                    *digest::digest(&digest::SHA256, spki).as_ref(),
+                    "{sentence}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_15_the_version_and_the_suite_are_named() {
+        let connector = Connector::new().unwrap();
+        let ecdsa = Identity::self_signed(server(&[MX]));
+        for (identity, versions, version, suite) in [
+            (&ecdsa, &BOTH[..], "TLSv1.3", "TLS_AES_128_GCM_SHA256"),
+            (&ecdsa, &BOTH[1..], "TLSv1.3", "TLS_AES_128_GCM_SHA256"),
+            (
+                &ecdsa,
+                &BOTH[..1],
+                "TLSv1.2",
+                "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            ),
+            (
+                &rsa(),
+                &BOTH[..1],
+                "TLSv1.2",
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            ),
+        ] {
+            // The server leaves the choice of suite to the client's order.
+            let mut config = identity.config(versions);
+            config.ignore_client_order = false;
+            let seen = shake(&connector, &Arc::new(config), None).await.unwrap();
+            assert_eq!(seen.handshake.version(), version);
+            assert_eq!(seen.handshake.suite(), suite);
+        }
+    }
+
+    #[tokio::test]
+    async fn dane_32_tls_10_the_server_name_is_what_was_asked_for_or_none() {
+        let connector = Connector::new().unwrap();
+        let config = Arc::new(Identity::self_signed(server(&[MX])).config(&BOTH));
+        for (sni, on_the_wire) in [
+            (Some("MX.Example.COM."), Some("mx.example.com")),
+            (Some("m_x.example.com"), Some("m_x.example.com")),
+            (None, None),
+        ] {
+            let sni: Option<DnsName> = sni.map(|name| name.parse().unwrap());
+            let seen = shake(&connector, &config, sni.as_ref()).await.unwrap();
+            assert_eq!(seen.sni_at_server.as_deref(), on_the_wire);
+            assert_eq!(seen.handshake.sni(), sni.as_ref());
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_11_tls_13_nothing_is_resumed_and_nothing_is_sent_early() {
+        let connector = Connector::new().unwrap();
+        for version in BOTH {
+            let mut config = Identity::self_signed(server(&[MX])).config(&[version]);
+            config.max_early_data_size = 1 << 14;
+            config.send_tls13_tickets = 2;
+            config.ticketer = Ticketer::new().unwrap();
+            let config = Arc::new(config);
+            for _ in 0..2 {
+                let seen = shake(&connector, &config, Some(&mx())).await.unwrap();
+                assert_ne!(seen.kind, Some(HandshakeKind::Resumed));
+            }
+        }
+        assert!(!connector.config.enable_early_data);
+    }
+
+    #[tokio::test]
+    async fn tls_12_a_request_for_a_client_certificate_is_answered_with_none() {
+        let connector = Connector::new().unwrap();
+        let root = Sample::self_signed(ca("Root"));
+        let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(
+            Arc::new(Roots(vec![anchor.to_owned()]).store()),
+            Arc::new(default_provider()),
+        )
+        .allow_unauthenticated()
+        .build()
+        .unwrap();
+        let identity = Identity::self_signed(server(&[MX]));
+        for version in BOTH {
+            let resolver = identity.config(&[version]).cert_resolver;
+            let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_client_cert_verifier(Arc::clone(&verifier) as _)
+                .with_cert_resolver(resolver);
+            assert!(
+                shake(&connector, &Arc::new(config), Some(&mx()))
+                    .await
+                    .is_ok()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_the_certificate_s_key_has_proven_nothing() {
+        let connector = Connector::new().unwrap();
+        let own = Identity::self_signed(server(&[MX]));
+        let other = Identity::self_signed(server(&[MX]));
+        let p384 = Identity::with_key(&rcgen::PKCS_ECDSA_P384_SHA384);
+        let stolen = |chain: &Identity, key: &Identity| Identity {
+            chain: chain.chain.clone(),
+            key: key.key.clone(),
+        };
+        let signature = "the server has not proven that the certificate's key is its own";
+        let kind = "the certificate's key is of a kind that cannot be verified";
+        for (sentence, identity, why) in [
+            ("another key", stolen(&own, &other), signature),
+            ("version 1, another key", stolen(&v1(), &other), signature),
+            ("another kind of key", stolen(&rsa(), &other), kind),
+            ("another curve", stolen(&own, &p384), kind),
+            (
+                "a key that cannot be verified",
+                Identity {
+                    chain: vec![CertificateDer::from_slice(include_bytes!(
+                        "../../testdata/dane/ed448.der"
+                    ))],
+                    ..other.clone()
+                },
+                kind,
+            ),
+            (
+                "no certificate",
+                Identity {
+                    chain: vec![CertificateDer::from_slice(b"hello")],
+                    ..other.clone()
+                },
+                "the certificate is not readable: ",
+            ),
+        ] {
+            let config = Arc::new(identity.config(&[&rustls::version::TLS13]));
+            let Err(seen) = shake(&connector, &config, Some(&mx())).await else {
+                panic!("{sentence}: the handshake succeeded");
+            };
+            assert!(seen.starts_with(why), "{sentence}: {seen}");
+
+            let config = Arc::new(identity.config(&[&rustls::version::TLS12]));
+            let outcome = shake(&connector, &config, Some(&mx())).await;
+            assert!(outcome.is_err(), "{sentence}, TLS 1.2");
+        }
+    }
+
+    /// Reads the ClientHello, answers with these bytes, and closes.
+    async fn answered(bytes: impl AsyncFnOnce(&[u8]) -> Vec<u8>) -> Result<Handshake, String> {
+        let (near, mut far) = duplex(1 << 16);
+        let connector = Connector::new().unwrap();
+        let server = async {
+            let mut hello = vec![0; 1 << 14];
+            let length = far.read(&mut hello).await.unwrap();
+            let answer = bytes(&hello[..length]).await;
+            far.write_all(&answer).await.unwrap();
+            far.shutdown().await.unwrap();
+            far // kept, so that what the client still has to say can go somewhere
+        };
+        let mx = mx();
+        let (outcome, _far) = tokio::join!(connector.handshake(near, Some(&mx)), server);
+        outcome.map(|(_, handshake)| handshake)
+    }
+
+    #[tokio::test]
+    async fn tls_04_tls_09_tls_15_what_is_no_handshake_is_a_sentence() {
+        let tls_1_0 = {
+            let mut hello = vec![0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+            hello.extend([7; 32]);
+            hello.extend([0, 0x00, 0x2f, 0]);
+            hello
+        };
+        for (sentence, answer, expected) in [
+            ("nothing", &b""[..], "closed the connection"),
+            (
+                "SMTP",
+                b"554 5.7.0 no TLS here\r\n",
+                "is not TLS, or is damaged",
+            ),
+            (
+                "HTTP",
+                b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                "is not TLS, or is damaged",
+            ),
+            (
+                "an alert",
+                &[0x15, 3, 3, 0, 2, 2, 40],
+                "alert handshake_failure",
+            ),
+            (
+                "half an alert",
+                &[0x15, 3, 3, 0, 2, 2],
+                "closed the connection",
+            ),
+            ("TLS 1.0", &tls_1_0, "neither TLS 1.2 nor TLS 1.3"),
+            ("application data", &[0x17, 3, 3, 0, 1, 0], "out of turn"),
+            (
+                "an empty ServerHello",
+                &[0x16, 3, 3, 0, 4, 2, 0, 0, 0],
+                "is not TLS, or is damaged",
+            ),
+        ] {
+            let why = answered(async |_| answer.to_vec()).await.unwrap_err();
+            assert!(why.contains(expected), "{sentence}: {why}");
+            assert!(
+                why.chars().all(|c| c.is_ascii_graphic() || c == ' '),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_09_a_flight_cut_off_anywhere_is_no_handshake() {
+        let config = Arc::new(Identity::self_signed(server(&[MX])).config(&BOTH));
+        let flight = |hello: &[u8]| {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            connection.read_tls(&mut &*hello).unwrap();
+            connection.process_new_packets().unwrap();
+            let mut flight = Vec::new();
+            while connection.wants_write() {
+                connection.write_tls(&mut flight).unwrap();
+            }
+            flight
+        };
+        let whole = answered(async |hello| flight(hello)).await;
+        assert_eq!(whole.unwrap().version(), "TLSv1.3");
+        for eighth in 0..8 {
+            let why = answered(async |hello| {
+                let mut flight = flight(hello);
+                flight.truncate(flight.len() * eighth / 8);
+                flight
+            })
+            .await
+            .unwrap_err();
+            assert!(why.contains("closed the connection"), "{eighth}/8: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_flight_is_no_handshake() {
+        let config = Arc::new(Identity::self_signed(server(&[MX])).config(&BOTH[..1]));
+        for at in [3, 20, 80, 150, 300, 500] {
+            let outcome = answered(async |hello| {
+                let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                connection.read_tls(&mut &*hello).unwrap();
+                connection.process_new_packets().unwrap();
+                let mut flight = Vec::new();
+                connection.write_tls(&mut flight).unwrap();
+                flight[at] ^= 0x40;
+                flight
+            })
+            .await;
+            assert!(outcome.is_err(), "octet {at}");
+        }
+    }
+}

@@ -18,7 +18,15 @@ pub(super) fn sentence(error: &io::Error) -> String {
     if let Some(error) = inner {
         return of_tls(error);
     }
-    match error.kind() {
+    of_transport(error.kind())
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system's errors are open-ended; its own words serve for the rest"
+)]
+fn of_transport(kind: io::ErrorKind) -> String {
+    match kind {
         io::ErrorKind::UnexpectedEof => {
             "the server closed the connection during the handshake".to_owned()
         }
@@ -91,4 +99,76 @@ fn alert_name(alert: AlertDescription) -> String {
         name.push(letter.to_ascii_lowercase());
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::{InvalidMessage, OtherError, PeerMisbehaved};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_a_sentence_without_a_line_break() {
+        for (error, expected) in [
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "the server answered with the alert handshake_failure",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnrecognisedName),
+                "the server answered with the alert unrecognised_name",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::Unknown(77)),
+                "the server answered with the alert 77",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::BadSignature),
+                "the server has not proven that the certificate's key is its own",
+            ),
+            (
+                Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
+                    Unproven::KeyKind,
+                )))),
+                "the certificate's key is of a kind that cannot be verified",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "the server's answer is not TLS, or is damaged (InvalidContentType)",
+            ),
+            (
+                Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedKxGroup),
+                "the server has broken the TLS protocol (SelectedUnofferedKxGroup)",
+            ),
+            (
+                Error::General("250 ok\r\n".to_owned()),
+                "the handshake could not be finished on this side",
+            ),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            assert_eq!(sentence(&error), expected);
+        }
+    }
+
+    #[test]
+    fn tls_09_a_lost_connection_says_how_it_was_lost() {
+        for (kind, expected) in [
+            (
+                io::ErrorKind::UnexpectedEof,
+                "the server closed the connection during the handshake",
+            ),
+            (
+                io::ErrorKind::ConnectionReset,
+                "the connection was reset during the handshake",
+            ),
+            (
+                io::ErrorKind::TimedOut,
+                "the connection failed during the handshake: timed out",
+            ),
+        ] {
+            assert_eq!(sentence(&io::Error::new(kind, "a\r\nb")), expected);
+        }
+    }
 }

@@ -216,3 +216,239 @@ const SCHEMES_TLS13: [SignatureScheme; 6] = [
 const RSA_WITHOUT_NULL: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
 ];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
+    use proptest::prelude::*;
+    use rcgen::KeyPair;
+    use rustls::crypto::ring::default_provider;
+    use rustls::internal::msgs::codec::{Codec, Reader};
+
+    use super::*;
+    use crate::x509::sample::{Sample, bare, element, server, sign};
+
+    const MESSAGE: &[u8] = b"a handshake";
+
+    fn verifier() -> Possession {
+        Possession(default_provider().signature_verification_algorithms)
+    }
+
+    fn signed(scheme: SignatureScheme, signature: &[u8]) -> DigitallySignedStruct {
+        let mut bytes = u16::from(scheme).to_be_bytes().to_vec();
+        bytes.extend(u16::try_from(signature.len()).unwrap().to_be_bytes());
+        bytes.extend(signature);
+        DigitallySignedStruct::read(&mut Reader::init(&bytes)).unwrap()
+    }
+
+    /// Whether a signature proves possession in TLS 1.2 and in TLS 1.3.
+    fn proven(leaf: &[u8], scheme: SignatureScheme, signature: &[u8]) -> [bool; 2] {
+        let leaf = CertificateDer::from_slice(leaf);
+        let signed = signed(scheme, signature);
+        [
+            verifier()
+                .verify_tls12_signature(MESSAGE, &leaf, &signed)
+                .is_ok(),
+            verifier()
+                .verify_tls13_signature(MESSAGE, &leaf, &signed)
+                .is_ok(),
+        ]
+    }
+
+    fn with_key(algorithm: &'static rcgen::SignatureAlgorithm) -> Sample {
+        Sample::self_signed_with(server(&[]), KeyPair::generate_for(algorithm).unwrap())
+    }
+
+    #[test]
+    fn tlsa_13_a_signature_proves_possession_under_its_own_scheme_only() {
+        use SignatureScheme as S;
+        let p256 = with_key(&rcgen::PKCS_ECDSA_P256_SHA256);
+        let p384 = with_key(&rcgen::PKCS_ECDSA_P384_SHA384);
+        let ed25519 = with_key(&rcgen::PKCS_ED25519);
+        let other = with_key(&rcgen::PKCS_ECDSA_P256_SHA256);
+        for (sentence, leaf, scheme, signer, proves) in [
+            (
+                "P-256",
+                &p256,
+                S::ECDSA_NISTP256_SHA256,
+                &p256,
+                [true, true],
+            ),
+            (
+                "P-384",
+                &p384,
+                S::ECDSA_NISTP384_SHA384,
+                &p384,
+                [true, true],
+            ),
+            ("Ed25519", &ed25519, S::ED25519, &ed25519, [true, true]),
+            (
+                "another key",
+                &p256,
+                S::ECDSA_NISTP256_SHA256,
+                &other,
+                [false, false],
+            ),
+            (
+                "another digest",
+                &p256,
+                S::ECDSA_NISTP384_SHA384,
+                &p256,
+                [false, false],
+            ),
+            (
+                "another kind of key",
+                &p256,
+                S::ED25519,
+                &p256,
+                [false, false],
+            ),
+            (
+                "RSA of a curve",
+                &p256,
+                S::RSA_PSS_SHA256,
+                &p256,
+                [false, false],
+            ),
+            (
+                "a scheme that was not offered",
+                &p256,
+                S::ECDSA_SHA1_Legacy,
+                &p256,
+                [false, false],
+            ),
+            (
+                "a scheme that nobody knows",
+                &p256,
+                S::Unknown(0xfe00),
+                &p256,
+                [false, false],
+            ),
+        ] {
+            let signature = sign(&signer.key, MESSAGE);
+            assert_eq!(proven(&leaf.der, scheme, &signature), proves, "{sentence}");
+            assert_eq!(
+                proven(&leaf.der, scheme, b""),
+                [false, false],
+                "{sentence}, unsigned"
+            );
+        }
+    }
+
+    #[test]
+    fn tls_1_2_does_not_bind_an_ecdsa_scheme_to_its_curve_and_tls_1_3_does() {
+        let leaf = include_bytes!("../../testdata/dane/p256.der");
+        let signature = include_bytes!("../../testdata/dane/p256.sha384.sig");
+        assert_eq!(
+            proven(leaf, SignatureScheme::ECDSA_NISTP384_SHA384, signature),
+            [true, false]
+        );
+        assert_eq!(
+            proven(leaf, SignatureScheme::ECDSA_NISTP256_SHA256, signature),
+            [false, false],
+            "another digest"
+        );
+    }
+
+    #[test]
+    fn tlsa_13_rsa_of_1024_bits_proves_possession_in_tls_1_2() {
+        use SignatureScheme as S;
+        let leaf = include_bytes!("../../testdata/dane/rsa1024.der");
+        let sha256 = include_bytes!("../../testdata/dane/rsa1024.sha256.sig");
+        let sha512 = include_bytes!("../../testdata/dane/rsa1024.sha512.sig");
+        let pss = include_bytes!("../../testdata/dane/rsa1024.pss.sig");
+        for (sentence, scheme, signature, proves) in [
+            ("SHA-256", S::RSA_PKCS1_SHA256, sha256, [true, false]),
+            ("SHA-512", S::RSA_PKCS1_SHA512, sha512, [true, false]),
+            (
+                "another digest",
+                S::RSA_PKCS1_SHA512,
+                sha256,
+                [false, false],
+            ),
+            (
+                "a digest that is not had for small keys",
+                S::RSA_PKCS1_SHA384,
+                sha512,
+                [false, false],
+            ),
+            ("SHA-1", S::RSA_PKCS1_SHA1, sha256, [false, false]),
+            ("PSS", S::RSA_PSS_SHA256, pss, [false, false]),
+        ] {
+            assert_eq!(proven(leaf, scheme, signature), proves, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn tlsa_13_an_rsa_key_may_lack_its_null() {
+        let leaf = include_bytes!("../../testdata/dane/rsa1024.der");
+        let key = split_spki(Outline::parse(leaf).unwrap().spki).unwrap().key;
+        let spki = element(
+            0x30,
+            &[
+                &element(0x30, &[RSA_WITHOUT_NULL]),
+                &element(0x03, &[&[0], key]),
+            ],
+        );
+        let leaf = bare(&[], &[0x02, 0x01, 0x01], &spki);
+        let signature = include_bytes!("../../testdata/dane/rsa1024.sha256.sig");
+        assert_eq!(
+            proven(&leaf, SignatureScheme::RSA_PKCS1_SHA256, signature),
+            [true, false]
+        );
+    }
+
+    #[test]
+    fn keys_that_cannot_be_verified_say_so() {
+        for (leaf, unproven) in [
+            (
+                &include_bytes!("../../testdata/dane/ec-explicit.der")[..],
+                Unproven::KeyKind,
+            ),
+            (
+                include_bytes!("../../testdata/dane/ed448.der"),
+                Unproven::KeyKind,
+            ),
+            (
+                b"no certificate",
+                Unproven::Malformed(Outline::parse(b"no").unwrap_err()),
+            ),
+        ] {
+            let proof = Proof {
+                scheme: SignatureScheme::ECDSA_NISTP256_SHA256,
+                message: MESSAGE,
+                signature: b"",
+            };
+            let all = verifier().0.all;
+            let outcome = proof.check(leaf, all);
+            match unproven {
+                Unproven::Malformed(_) => assert!(matches!(outcome, Err(Unproven::Malformed(_)))),
+                Unproven::KeyKind | Unproven::Signature => assert_eq!(outcome, Err(unproven)),
+            }
+        }
+    }
+
+    #[test]
+    fn every_offered_scheme_has_an_algorithm_and_pkcs_1_comes_before_pss() {
+        let verifier = verifier();
+        for scheme in SCHEMES.iter().chain(&SCHEMES_TLS13) {
+            assert!(verifier.algorithms(*scheme).is_some(), "{scheme:?}");
+        }
+        let offered = verifier.supported_verify_schemes();
+        let place = |scheme| offered.iter().position(|offered| *offered == scheme);
+        assert!(place(SignatureScheme::RSA_PKCS1_SHA512) < place(SignatureScheme::RSA_PSS_SHA256));
+        assert!(!offered.contains(&SignatureScheme::RSA_PKCS1_SHA1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_prove_anything(
+            leaf in prop::collection::vec(any::<u8>(), 0..150),
+            signature in prop::collection::vec(any::<u8>(), 0..150),
+            scheme in prop::sample::select(&SCHEMES[..]),
+        ) {
+            prop_assert_eq!(proven(&leaf, scheme, &signature), [false, false]);
+        }
+    }
+}

@@ -147,3 +147,81 @@ fn because(errors: &[rustls_native_certs::Error]) -> String {
         .first()
         .map_or_else(String::new, |error| format!(" ({error})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::x509::path::validate;
+    use crate::x509::sample::{Sample, T0, ca, server};
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_cas_of_a_file_are_trusted_and_no_others() {
+        let [first, second, stranger] =
+            ["First", "Second", "Stranger"].map(|name| Sample::self_signed(ca(name)));
+        let bundle = file(&format!("# comment\n{}\n{}", first.pem, second.pem));
+        let roots = load(Some(bundle.path())).unwrap();
+        assert_eq!(roots.store().len(), 2);
+        let name = "mx.example.com";
+        for (root, trusted) in [(&first, true), (&second, true), (&stranger, false)] {
+            let leaf = root.issue(server(&[name]));
+            let report = validate(&[leaf.der], &roots, &name.parse().unwrap(), T0);
+            assert_eq!(report.untrusted.is_none(), trusted);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_an_anchor_is_left_out() {
+        let good = Sample::self_signed(ca("CA")).pem;
+        let bad = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let bundle = file(&format!("{bad}{good}"));
+        assert_eq!(load(Some(bundle.path())).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn without_one_usable_ca_there_is_an_error_that_says_what_to_do() {
+        let good = Sample::self_signed(ca("CA")).pem;
+        let empty = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        for (sentence, content, expected) in [
+            ("an empty file", String::new(), "holds 0 certificates"),
+            ("no PEM", "hello".to_owned(), "holds 0 certificates"),
+            (
+                "no usable certificate",
+                empty.to_owned(),
+                "holds 1 certificates and none",
+            ),
+            (
+                "a damaged section after a good one",
+                format!("{good}-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"),
+                "damaged PEM section after 1 certificates",
+            ),
+            (
+                "a section without an end",
+                "-----BEGIN CERTIFICATE-----\nMAA=\n".to_owned(),
+                "damaged PEM section after 0 certificates",
+            ),
+        ] {
+            let message = load(Some(file(&content).path())).unwrap_err().to_string();
+            assert!(message.contains(expected), "{sentence}: {message}");
+            assert!(message.contains("expected a"), "{sentence}: {message}");
+        }
+        let absent = load(Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
+        assert!(matches!(absent, RootsError::Unreadable { .. }));
+        assert!(absent.to_string().contains("/nonexistent/ca.pem"));
+    }
+
+    #[test]
+    fn the_system_s_store_has_roots_or_is_an_error() {
+        match load(None) {
+            Ok(roots) => assert!(!roots.0.is_empty()),
+            Err(error) => assert!(error.to_string().contains("set `ca_file`"), "{error}"),
+        }
+    }
+}

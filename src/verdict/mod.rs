@@ -3,6 +3,8 @@
 //! [`judge`] is the only maker of [`Cleared`], and nothing of an envelope or a message leaves without one.
 //! [`Reason`] is the one vocabulary of why not.
 
+#[cfg(test)]
+mod oracle;
 mod reason;
 
 pub use reason::{Explanation, Fault, Question, Reason, ResultType};
@@ -136,7 +138,16 @@ pub fn judge(
     let mut nearest: Option<(&Candidate, Reason)> = None;
     for candidate in &demand.candidates {
         if candidate.requirement.level() == Level::Opportunistic {
-            let observed = bench.observe(candidate).or_else(|| not_located(demand));
+            if let Evidence::Broken(what) = evidence
+                && tried.len() > MAX_REDIALS
+            {
+                let host = candidate.host.clone();
+                let what = what.clone();
+                nearest = Some((candidate, Reason::Handshake { host, what }));
+                break;
+            }
+            // Of a destination that is no known host, nothing else can be said.
+            let observed = not_located(demand).or_else(|| bench.observe(candidate));
             let host = matches!(demand.located, Located::ByAddress).then(|| candidate.host.clone());
             return opportunistic(host, evidence, observed);
         }

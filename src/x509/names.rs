@@ -1,7 +1,7 @@
 //! Names of a certificate against reference identifiers (RFC 6125 §6.4, RFC 7672 §3.2.3).
 //!
 //! [`Names`] holds what a certificate presents: its DNS-IDs, and its common names where it has no DNS-ID at all.
-//! [`matches`] is the comparison. A certificate that cannot be read, or whose subjectAltName cannot, presents
+//! [`matches()`] is the comparison. A certificate that cannot be read, or whose subjectAltName cannot, presents
 //! nothing: there is then no name that could fit.
 
 use x509_parser::asn1_rs::Tag;
@@ -121,6 +121,8 @@ const LONGEST_SHOWN: usize = 253;
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
     use proptest::prelude::*;
     use rcgen::{CertificateParams, SanType};
     use rustls_pki_types::{CertificateDer, ServerName};

@@ -216,17 +216,11 @@ fn pool<'a>(
     pool
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "webpki's errors are open-ended; all others are about trust"
-)]
 const fn is_about_dates(error: &Error) -> bool {
-    match error {
-        Error::CertExpired { .. } | Error::CertNotValidYet { .. } | Error::InvalidCertValidity => {
-            true
-        }
-        _ => false,
-    }
+    matches!(
+        error,
+        Error::CertExpired { .. } | Error::CertNotValidYet { .. } | Error::InvalidCertValidity
+    )
 }
 
 /// The nearest time at which the certificate in the way is valid, if it ever is.
@@ -308,3 +302,290 @@ static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
     webpki::ring::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
     webpki::ring::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
 ];
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+        KeyUsagePurpose, NameConstraints,
+    };
+
+    use super::*;
+    use crate::x509::sample::{
+        Sample, T0, between, ca, server, server_by_cn, with_unknown_critical,
+    };
+
+    const MX: &str = "mx.example.com";
+
+    fn roots(of: &[&Sample]) -> Roots {
+        Roots(
+            of.iter()
+                .map(|root| {
+                    webpki::anchor_from_trusted_cert(&root.der)
+                        .unwrap()
+                        .to_owned()
+                })
+                .collect(),
+        )
+    }
+
+    fn report(chain: &[&Sample], roots: &Roots) -> PathReport {
+        let chain: Vec<_> = chain.iter().map(|sample| sample.der.clone()).collect();
+        validate(&chain, roots, &MX.parse().unwrap(), T0)
+    }
+
+    /// Which of the three hold: `TDN` for all, a dot for each that does not.
+    fn held(report: &PathReport) -> String {
+        [
+            ('T', report.untrusted.is_none()),
+            ('D', report.out_of_date.is_none()),
+            ('N', report.wrong_name.is_none()),
+        ]
+        .map(|(letter, holds)| if holds { letter } else { '.' })
+        .iter()
+        .collect()
+    }
+
+    fn with(
+        mut params: CertificateParams,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> CertificateParams {
+        change(&mut params);
+        params
+    }
+
+    #[test]
+    fn tls_18_three_questions_are_answered_by_themselves() {
+        let root = Sample::self_signed(ca("Root"));
+        let stranger = Sample::self_signed(ca("Root"));
+        let trusted = roots(&[&root]);
+        for (sentence, leaf, holds) in [
+            ("all is well", root.issue(server(&[MX])), "TDN"),
+            ("a wildcard", root.issue(server(&["*.example.com"])), "TDN"),
+            (
+                "expired",
+                root.issue(between(server(&[MX]), 2020, 2021)),
+                "T.N",
+            ),
+            (
+                "not yet valid",
+                root.issue(between(server(&[MX]), 2030, 2031)),
+                "T.N",
+            ),
+            (
+                "valid at no time",
+                root.issue(between(server(&[MX]), 2031, 2030)),
+                "T.N",
+            ),
+            (
+                "another name",
+                root.issue(server(&["mx.example.org"])),
+                "TD.",
+            ),
+            (
+                "id_4: a common name only",
+                root.issue(server_by_cn(MX)),
+                "TD.",
+            ),
+            (
+                "expired, and another name",
+                root.issue(between(server(&["a.example"]), 2020, 2021)),
+                "T..",
+            ),
+            (
+                "of an unknown CA of the same name",
+                stranger.issue(server(&[MX])),
+                ".DN",
+            ),
+            ("self-signed", Sample::self_signed(server(&[MX])), ".DN"),
+            (
+                "self-signed and expired",
+                Sample::self_signed(between(server(&[MX]), 2020, 2021)),
+                "..N",
+            ),
+            (
+                "of an unknown CA, not yet valid, and another name",
+                stranger.issue(between(server(&["a.example"]), 2030, 2031)),
+                "...",
+            ),
+            (
+                "itself a CA",
+                root.issue(with(ca("CA"), |p| {
+                    p.subject_alt_names = server(&[MX]).subject_alt_names;
+                })),
+                ".DN",
+            ),
+            (
+                "with a critical extension that nobody knows",
+                root.issue(with_unknown_critical(server(&[MX]))),
+                ".DN",
+            ),
+            (
+                "for clients only",
+                root.issue(with(server(&[MX]), |p| {
+                    p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+                })),
+                ".DN",
+            ),
+            (
+                "for any purpose is not for servers",
+                root.issue(with(server(&[MX]), |p| {
+                    p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+                })),
+                ".DN",
+            ),
+        ] {
+            let report = report(&[&leaf], &trusted);
+            assert_eq!(held(&report), holds, "{sentence}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn tls_18_the_issuers_are_held_to_their_constraints() {
+        let root = Sample::self_signed(ca("Root"));
+        let trusted = roots(&[&root]);
+        let path_len = |length| {
+            move |p: &mut CertificateParams| {
+                p.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
+            }
+        };
+        let permitted = |name: &str| NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(name.to_owned())],
+            excluded_subtrees: vec![],
+        };
+        for (sentence, issuer, holds) in [
+            ("a CA", ca("Issuer"), "TDN"),
+            ("expired", between(ca("Issuer"), 2020, 2021), "T.N"),
+            ("no CA", server_by_cn("Issuer"), ".DN"),
+            (
+                "a path length that is kept",
+                with(ca("Issuer"), path_len(0)),
+                "TDN",
+            ),
+            (
+                "a KeyUsage without keyCertSign",
+                with(ca("Issuer"), |p| {
+                    p.key_usages = vec![KeyUsagePurpose::CrlSign]
+                }),
+                ".DN",
+            ),
+            (
+                "names permitted",
+                with(ca("Issuer"), |p| {
+                    p.name_constraints = Some(permitted("example.com"))
+                }),
+                "TDN",
+            ),
+            (
+                "other names permitted",
+                with(ca("Issuer"), |p| {
+                    p.name_constraints = Some(permitted("example.org"))
+                }),
+                ".DN",
+            ),
+        ] {
+            let issuer = root.issue(issuer);
+            let leaf = issuer.issue(server(&[MX]));
+            let report = report(&[&leaf, &issuer], &trusted);
+            assert_eq!(held(&report), holds, "{sentence}: {report:?}");
+        }
+
+        let outer = root.issue(with(ca("Outer"), path_len(0)));
+        let inner = outer.issue(ca("Inner"));
+        let leaf = inner.issue(server(&[MX]));
+        assert_eq!(
+            held(&report(&[&leaf, &inner, &outer], &trusted)),
+            ".DN",
+            "a path length that is not kept"
+        );
+    }
+
+    #[test]
+    fn a_chain_may_come_in_any_order_with_anything_in_it() {
+        let root = Sample::self_signed(ca("Root"));
+        let trusted = roots(&[&root]);
+        let outer = root.issue(ca("Outer"));
+        let inner = outer.issue(ca("Inner"));
+        let leaf = inner.issue(server(&[MX]));
+        let decoy = Sample::self_signed(ca("Inner"));
+        let unrelated: Vec<Sample> = (0..100)
+            .map(|number| Sample::self_signed(ca(&format!("CA {number}"))))
+            .collect();
+        let mut crowd = vec![&leaf];
+        crowd.extend(&unrelated);
+        crowd.extend([&outer, &inner]);
+        for (sentence, chain, holds) in [
+            (
+                "in order, with the root",
+                vec![&leaf, &inner, &outer, &root],
+                "TDN",
+            ),
+            ("out of order", vec![&leaf, &outer, &inner], "TDN"),
+            (
+                "twice over",
+                vec![&leaf, &inner, &leaf, &inner, &outer],
+                "TDN",
+            ),
+            (
+                "after a CA of the same name",
+                vec![&leaf, &decoy, &inner, &outer],
+                "TDN",
+            ),
+            (
+                "after a hundred that have nothing to do with it",
+                crowd,
+                "TDN",
+            ),
+            ("with a gap", vec![&leaf, &outer], ".DN"),
+        ] {
+            assert_eq!(held(&report(&chain, &trusted)), holds, "{sentence}");
+        }
+        assert_eq!(
+            held(&validate(&[], &trusted, &MX.parse().unwrap(), T0)),
+            ".D.",
+            "no certificate"
+        );
+        assert_eq!(
+            held(&report(&[&leaf, &inner, &outer], &Roots(Vec::new()))),
+            ".DN",
+            "no roots"
+        );
+        assert_eq!(
+            held(&validate(
+                &[CertificateDer::from_slice(b"0")],
+                &trusted,
+                &MX.parse().unwrap(),
+                T0
+            )),
+            ".D.",
+            "no X.509"
+        );
+    }
+
+    #[test]
+    fn tls_13_a_crowd_of_cas_of_one_name_is_not_searched_to_the_end() {
+        let cas: Vec<Sample> = (0..20).map(|_| Sample::self_signed(ca("CA"))).collect();
+        let leaf = cas[0].issue(server(&[MX]));
+        let others: Vec<_> = cas.iter().map(|ca| ca.der.clone()).collect();
+        assert_eq!(pool(&leaf.der, &others).len(), MAX_POOL);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_date() {
+        let root = Sample::self_signed(ca("Root"));
+        let trusted = roots(&[&root]);
+        for (from, to, sentence) in [
+            (2020, 2024, "expired on 2024-01-01"),
+            (2096, 2097, "not valid before 2096-01-01"),
+            (2031, 2030, "valid at no time: it ends before it begins"),
+        ] {
+            let leaf = root.issue(between(server(&[MX]), from, to));
+            assert_eq!(
+                report(&[&leaf], &trusted).out_of_date.as_deref(),
+                Some(sentence)
+            );
+        }
+    }
+}

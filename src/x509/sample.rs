@@ -1,8 +1,8 @@
 //! Certificates for tests: well-formed ones by rcgen, misshapen ones element by element.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SigningKey as _,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SigningKey as _,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -14,6 +14,7 @@ pub(crate) const T0: Timestamp = Timestamp::from_unix(1_767_225_600);
 /// A certificate with its key.
 pub(crate) struct Sample {
     pub(crate) der: CertificateDer<'static>,
+    pub(crate) pem: String,
     pub(crate) key: KeyPair,
     params: CertificateParams,
 }
@@ -24,11 +25,7 @@ impl Sample {
     }
 
     pub(crate) fn self_signed_with(params: CertificateParams, key: KeyPair) -> Self {
-        Self {
-            der: params.self_signed(&key).unwrap().der().clone(),
-            key,
-            params,
-        }
+        Self::new(params.self_signed(&key).unwrap(), key, params)
     }
 
     /// Issues a certificate with a key of its own.
@@ -38,8 +35,13 @@ impl Sample {
 
     pub(crate) fn issue_to(&self, params: CertificateParams, key: KeyPair) -> Self {
         let issuer = Issuer::from_params(&self.params, &self.key);
+        Self::new(params.signed_by(&key, &issuer).unwrap(), key, params)
+    }
+
+    fn new(certificate: Certificate, key: KeyPair, params: CertificateParams) -> Self {
         Self {
-            der: params.signed_by(&key, &issuer).unwrap().der().clone(),
+            pem: certificate.pem(),
+            der: certificate.into(),
             key,
             params,
         }

@@ -1,0 +1,709 @@
+//! Facts gathered from DNS worlds in one literal each: what is asked, in which order, and what is made of it.
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::dns::Denial;
+use crate::dns::route::literal::{Literal, Said};
+use crate::mtasts::fetch::FetchPolicy;
+use crate::policy::demand::demand;
+use crate::policy::{Candidate, Settings};
+use crate::store::memory::MemoryStore;
+use futures_util::future::{BoxFuture, ready};
+
+const EE: Said = Said::Secure(&["3 1 1 ab"]);
+const UNUSABLE: Said = Said::Secure(&["1 1 1 ab"]);
+const NONE: Said = Said::NoData(Denial::Secure);
+const CLAIMED_NONE: Said = Said::NoData(Denial::Insecure);
+const HERE: Said = Said::Secure(&["192.0.2.25"]);
+const ELSEWHERE: Said = Said::Secure(&["192.0.2.77"]);
+
+/// A network without policy hosts.
+struct NoPolicyHost;
+
+impl FetchPolicy for NoPolicyHost {
+    fn fetch<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
+        let failure = FetchFailure::Fetch("no route to host".into());
+        Box::pin(ready(Err(failure)))
+    }
+}
+
+/// What was learned and what was asked for it.
+struct Learned {
+    mx: MxFacts,
+    asked: Vec<String>,
+}
+
+async fn learn(rows: &[(&'static str, Said)], destination: &str) -> Learned {
+    let dns = Arc::new(Literal::new(rows));
+    let sts = StsCache::open(
+        Arc::clone(&dns) as Arc<dyn Lookup>,
+        Arc::new(NoPolicyHost),
+        Arc::new(MemoryStore::default()),
+        Arc::new(SystemClock),
+    );
+    let gatherer = Gatherer::new(Arc::clone(&dns) as Arc<dyn Lookup>, Arc::new(sts.unwrap()));
+    let mx = gatherer
+        .exchangers(
+            &"example.org".parse().unwrap(),
+            destination.parse().unwrap(),
+        )
+        .await;
+    Learned {
+        mx,
+        asked: dns.asked(),
+    }
+}
+
+impl Learned {
+    /// The hosts, each as `name: what became of its TLSA`.
+    fn hosts(&self) -> Vec<String> {
+        let MxFacts::Hosts { hosts, .. } = &self.mx else {
+            panic!("no hosts: {:?}", self.mx);
+        };
+        hosts
+            .iter()
+            .map(|host| {
+                let addresses = match &host.addresses {
+                    AddressFacts::Known(_) => "",
+                    AddressFacts::Failed(Failure::Bogus(_)) => " (bogus address)",
+                    AddressFacts::Failed(Failure::Unreachable(_)) => " (no address)",
+                };
+                format!("{}{addresses}: {}", host.host, tlsa(&host.tlsa))
+            })
+            .collect()
+    }
+
+    fn tlsa_asked(&self) -> Vec<&str> {
+        let asked = self.asked.iter().map(String::as_str);
+        asked.filter(|asked| asked.starts_with("TLSA")).collect()
+    }
+}
+
+fn tlsa(facts: &TlsaFacts) -> String {
+    match facts {
+        TlsaFacts::NotApplicable => "none".into(),
+        TlsaFacts::Unusable { base } => format!("unusable at {base}"),
+        TlsaFacts::Usable { base, records } => format!("{} usable at {base}", records.len()),
+        TlsaFacts::Failed { base, failure } => format!("failed at {base}: {failure}"),
+    }
+}
+
+/// One MX host, `mx.example.org`, under a secure MX RRset, with further rows; the destination is port 25 of
+/// 192.0.2.25.
+async fn one_host(rows: &[(&'static str, Said)]) -> Learned {
+    let mut all = vec![("example.org MX", Said::Secure(&["10 mx.example.org"]))];
+    all.extend(rows);
+    learn(&all, "192.0.2.25:25").await
+}
+
+#[tokio::test]
+async fn dane_11_addresses_are_asked_for_before_tlsa_of_all_hosts() {
+    let learned = learn(
+        &[
+            (
+                "example.org MX",
+                Said::Secure(&["20 mx2.example.org", "10 mx1.example.org"]),
+            ),
+            ("mx1.example.org A", ELSEWHERE),
+            ("mx2.example.org A", ELSEWHERE),
+            ("_25._tcp.mx1.example.org TLSA", EE),
+            ("_25._tcp.mx2.example.org TLSA", NONE),
+        ],
+        "192.0.2.25:25",
+    )
+    .await;
+    assert_eq!(
+        learned.asked,
+        [
+            "MX example.org",
+            "A mx1.example.org",
+            "A mx2.example.org",
+            "TLSA _25._tcp.mx1.example.org",
+            "TLSA _25._tcp.mx2.example.org",
+        ]
+    );
+    assert_eq!(
+        learned.hosts(),
+        [
+            "mx1.example.org: 1 usable at mx1.example.org",
+            "mx2.example.org: none"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn dane_11_an_ipv6_destination_is_looked_for_among_aaaa_records() {
+    let learned = learn(
+        &[
+            ("example.org MX", Said::Secure(&["10 mx.example.org"])),
+            ("mx.example.org AAAA", Said::Secure(&["2001:db8::25"])),
+            ("_25._tcp.mx.example.org TLSA", EE),
+        ],
+        "[2001:db8::25]:25",
+    )
+    .await;
+    assert_eq!(
+        learned.hosts(),
+        ["mx.example.org: 1 usable at mx.example.org"]
+    );
+}
+
+#[tokio::test]
+async fn net_04_an_ipv4_mapped_destination_is_looked_for_among_a_records() {
+    let learned = learn(
+        &[
+            (
+                "example.org MX",
+                Said::Secure(&["10 mx1.example.org", "20 mx2.example.org"]),
+            ),
+            ("mx1.example.org A", ELSEWHERE),
+            ("mx2.example.org A", HERE),
+            ("_25._tcp.mx2.example.org TLSA", EE),
+        ],
+        "[::ffff:192.0.2.25]:25",
+    )
+    .await;
+    assert_eq!(
+        learned.hosts(),
+        ["mx2.example.org: 1 usable at mx2.example.org"]
+    );
+}
+
+#[tokio::test]
+async fn tlsa_3_the_port_of_the_destination_is_in_the_owner_name() {
+    let learned = learn(
+        &[
+            ("example.org MX", Said::Secure(&["10 mx.example.org"])),
+            ("mx.example.org A", HERE),
+            ("_25._tcp.mx.example.org TLSA", NONE),
+            ("_2525._tcp.mx.example.org TLSA", EE),
+        ],
+        "192.0.2.25:2525",
+    )
+    .await;
+    assert_eq!(learned.tlsa_asked(), ["TLSA _2525._tcp.mx.example.org"]);
+    assert_eq!(
+        learned.hosts(),
+        ["mx.example.org: 1 usable at mx.example.org"]
+    );
+}
+
+#[tokio::test]
+async fn dane_3_dane_6_dane_9_what_becomes_of_a_tlsa_answer() {
+    for (row, said, expected) in [
+        ("usable", EE, "mx.example.org: 1 usable at mx.example.org"),
+        (
+            "none usable",
+            UNUSABLE,
+            "mx.example.org: unusable at mx.example.org",
+        ),
+        (
+            "of several the usable count",
+            Said::Secure(&["0 0 1 aa", "3 1 1 bb", "9 1 1 cc", "2 0 1 dd"]),
+            "mx.example.org: 2 usable at mx.example.org",
+        ),
+        ("proven absent", NONE, "mx.example.org: none"),
+        (
+            "no such name, proven",
+            Said::NxDomain(Denial::Secure),
+            "mx.example.org: none",
+        ),
+        ("claimed absent", CLAIMED_NONE, "mx.example.org: none"),
+        (
+            "insecure records are no records",
+            Said::Insecure(&["3 1 1 ab"]),
+            "mx.example.org: none",
+        ),
+        (
+            "bogus",
+            Said::Bogus,
+            "mx.example.org: failed at mx.example.org: DNSSEC validation failed: signature expired",
+        ),
+        (
+            "SERVFAIL",
+            Said::Dead,
+            "mx.example.org: failed at mx.example.org: no usable DNS answer: SERVFAIL",
+        ),
+    ] {
+        let learned = one_host(&[
+            ("mx.example.org A", HERE),
+            ("_25._tcp.mx.example.org TLSA", said),
+        ])
+        .await;
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn dane_12_attack_dane_07_no_tlsa_question_below_unsigned_addresses() {
+    for (row, rows) in [
+        (
+            "unsigned addresses",
+            vec![("mx.example.org A", Said::Insecure(&["192.0.2.25"]))],
+        ),
+        (
+            "an unsigned alias to unsigned addresses",
+            vec![
+                (
+                    "mx.example.org CNAME",
+                    Said::Insecure(&["mx.hoster.example"]),
+                ),
+                ("mx.hoster.example A", Said::Insecure(&["192.0.2.25"])),
+            ],
+        ),
+        (
+            "an unsigned alias to signed addresses: the whole is insecure",
+            vec![
+                (
+                    "mx.example.org CNAME",
+                    Said::Insecure(&["mx.hoster.example"]),
+                ),
+                ("mx.hoster.example A", HERE),
+            ],
+        ),
+        (
+            "an unsigned denial",
+            vec![("mx.example.org A", CLAIMED_NONE)],
+        ),
+    ] {
+        // Every TLSA question would be a SERVFAIL here, and stop the mail.
+        let learned = one_host(&rows).await;
+        assert_eq!(learned.tlsa_asked(), [""; 0], "{row}");
+        assert_eq!(learned.hosts(), ["mx.example.org: none"], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn dane_13_a_signed_alias_into_an_unsigned_zone_is_asked_for_at_its_own_name_only() {
+    for (row, second, said, expected) in [
+        (
+            "records there",
+            None,
+            EE,
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        ("no records there", None, NONE, "mx.example.org: none"),
+        (
+            "an error there",
+            None,
+            Said::Dead,
+            "mx.example.org: failed at mx.example.org: no usable DNS answer: SERVFAIL",
+        ),
+        (
+            "the first link is what counts, not the second",
+            Some((
+                "mx.hoster.example CNAME",
+                Said::Insecure(&["mx9.hoster.example"]),
+            )),
+            EE,
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+    ] {
+        let mut rows = vec![
+            ("mx.example.org CNAME", Said::Secure(&["mx.hoster.example"])),
+            ("mx.hoster.example A", Said::Insecure(&["192.0.2.25"])),
+            ("mx9.hoster.example A", Said::Insecure(&["192.0.2.25"])),
+            ("_25._tcp.mx.example.org TLSA", said),
+        ];
+        rows.extend(second);
+        let learned = one_host(&rows).await;
+        assert_eq!(
+            learned.tlsa_asked(),
+            ["TLSA _25._tcp.mx.example.org"],
+            "{row}"
+        );
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+const END: &str = "TLSA _25._tcp.mx9.hoster.example";
+const BEGINNING: &str = "TLSA _25._tcp.mx.example.org";
+
+/// A host that is a signed alias of a signed alias. The name in the middle has records too, which are never asked for.
+async fn aliased_twice(end: Said, beginning: Said) -> Learned {
+    one_host(&[
+        ("mx.example.org CNAME", Said::Secure(&["mx.hoster.example"])),
+        (
+            "mx.hoster.example CNAME",
+            Said::Secure(&["mx9.hoster.example"]),
+        ),
+        ("mx9.hoster.example A", HERE),
+        ("_25._tcp.mx9.hoster.example TLSA", end),
+        ("_25._tcp.mx.hoster.example TLSA", EE),
+        ("_25._tcp.mx.example.org TLSA", beginning),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn dane_14_dane_15_the_end_of_a_signed_alias_then_its_beginning() {
+    for (row, end, beginning, asked, expected) in [
+        (
+            "records at the end",
+            EE,
+            Said::Dead,
+            vec![END],
+            "mx.example.org: 1 usable at mx9.hoster.example",
+        ),
+        (
+            "unusable ones at the end win over usable ones at the beginning",
+            UNUSABLE,
+            EE,
+            vec![END],
+            "mx.example.org: unusable at mx9.hoster.example",
+        ),
+        (
+            "none at the end: the beginning must be asked",
+            NONE,
+            EE,
+            vec![END, BEGINNING],
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        (
+            "insecure ones at the end are none",
+            Said::Insecure(&["3 1 1 ab"]),
+            UNUSABLE,
+            vec![END, BEGINNING],
+            "mx.example.org: unusable at mx.example.org",
+        ),
+        (
+            "none at either",
+            NONE,
+            NONE,
+            vec![END, BEGINNING],
+            "mx.example.org: none",
+        ),
+    ] {
+        let learned = aliased_twice(end, beginning).await;
+        assert_eq!(learned.tlsa_asked(), asked, "{row}");
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn dane_16_an_error_on_the_way_to_tlsa_records_is_final() {
+    for (row, end, beginning, asked, expected) in [
+        (
+            "an error at the end is final",
+            Said::Dead,
+            EE,
+            vec![END],
+            "mx.example.org: failed at mx9.hoster.example: no usable DNS answer: SERVFAIL",
+        ),
+        (
+            "bogus data at the end are final",
+            Said::Bogus,
+            EE,
+            vec![END],
+            "mx.example.org: failed at mx9.hoster.example: DNSSEC validation failed: signature expired",
+        ),
+        (
+            "an error at the beginning counts when it is reached",
+            NONE,
+            Said::Dead,
+            vec![END, BEGINNING],
+            "mx.example.org: failed at mx.example.org: no usable DNS answer: SERVFAIL",
+        ),
+    ] {
+        let learned = aliased_twice(end, beginning).await;
+        assert_eq!(learned.tlsa_asked(), asked, "{row}");
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn dane_17_dane_18_the_owner_of_tlsa_records_may_itself_be_an_alias() {
+    for (row, link, end, expected) in [
+        (
+            "secure all the way: the base domain is unchanged",
+            Said::Secure(&["tlsa.hoster.example"]),
+            EE,
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        (
+            "an insecure link",
+            Said::Insecure(&["tlsa.hoster.example"]),
+            EE,
+            "mx.example.org: none",
+        ),
+        (
+            "a secure link to insecure records",
+            Said::Secure(&["tlsa.hoster.example"]),
+            Said::Insecure(&["3 1 1 ab"]),
+            "mx.example.org: none",
+        ),
+        (
+            "a link to nothing",
+            Said::Secure(&["tlsa.hoster.example"]),
+            Said::NxDomain(Denial::Secure),
+            "mx.example.org: none",
+        ),
+        (
+            "a link to an error (RFC 7672 §2.1.2)",
+            Said::Secure(&["tlsa.hoster.example"]),
+            Said::Dead,
+            "mx.example.org: failed at mx.example.org: no usable DNS answer: SERVFAIL",
+        ),
+    ] {
+        let learned = one_host(&[
+            ("mx.example.org A", HERE),
+            ("_25._tcp.mx.example.org CNAME", link),
+            ("tlsa.hoster.example TLSA", end),
+        ])
+        .await;
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
+async fn dane_24_without_mx_records_the_domain_has_the_tlsa_records() {
+    for (row, denial, secure) in [
+        (
+            "a proven absence is as good as a signed MX",
+            Denial::Secure,
+            true,
+        ),
+        ("a claimed one is not", Denial::Insecure, false),
+    ] {
+        let learned = learn(
+            &[
+                ("example.org MX", Said::NoData(denial)),
+                ("example.org A", HERE),
+                ("_25._tcp.example.org TLSA", EE),
+            ],
+            "192.0.2.25:25",
+        )
+        .await;
+        assert_eq!(
+            learned.hosts(),
+            ["example.org: 1 usable at example.org"],
+            "{row}"
+        );
+        assert!(
+            matches!(learned.mx, MxFacts::Hosts { secure: seen, .. } if seen == secure),
+            "{row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn dane_5_row_me_a_failed_address_lookup_concerns_its_host_only() {
+    let mx = (
+        "example.org MX",
+        Said::Secure(&["10 mx1.example.org", "20 mx2.example.org"]),
+    );
+    let tlsa = ("_25._tcp.mx2.example.org TLSA", EE);
+    let located = [
+        mx,
+        ("mx1.example.org A", Said::Bogus),
+        ("mx2.example.org A", HERE),
+        tlsa,
+    ];
+    assert_eq!(
+        learn(&located, "192.0.2.25:25").await.hosts(),
+        ["mx2.example.org: 1 usable at mx2.example.org"],
+        "found elsewhere: the failure does not matter"
+    );
+    let lost = [
+        mx,
+        ("mx1.example.org A", Said::Bogus),
+        ("mx2.example.org A", ELSEWHERE),
+        tlsa,
+    ];
+    assert_eq!(
+        learn(&lost, "192.0.2.25:25").await.hosts(),
+        [
+            "mx1.example.org (bogus address): none",
+            "mx2.example.org: 1 usable at mx2.example.org"
+        ],
+        "found nowhere: it is kept, for the demand to refuse"
+    );
+    let dead = [mx, ("mx2.example.org A", ELSEWHERE), tlsa];
+    assert_eq!(
+        learn(&dead, "192.0.2.25:25").await.hosts()[0],
+        "mx1.example.org (no address): none"
+    );
+}
+
+#[tokio::test]
+async fn rows_m1_and_m2_only_the_hosts_at_the_destination_are_asked_for_tlsa() {
+    let learned = learn(
+        &[
+            (
+                "example.org MX",
+                Said::Secure(&[
+                    "10 mx1.example.org",
+                    "20 mx2.example.org",
+                    "30 mx3.example.org",
+                ]),
+            ),
+            (
+                "mx1.example.org A",
+                Said::Secure(&["192.0.2.24", "192.0.2.25"]),
+            ),
+            ("mx2.example.org A", ELSEWHERE),
+            ("mx3.example.org A", HERE),
+            ("_25._tcp.mx1.example.org TLSA", UNUSABLE),
+            ("_25._tcp.mx3.example.org TLSA", NONE),
+        ],
+        "192.0.2.25:25",
+    )
+    .await;
+    assert_eq!(
+        learned.hosts(),
+        [
+            "mx1.example.org: unusable at mx1.example.org",
+            "mx3.example.org: none"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn dane_4_nmx_1_a5_what_has_no_hosts_is_asked_nothing_more() {
+    for (said, expected) in [
+        (Said::Bogus, "Failed(Bogus(\"signature expired\"))"),
+        (Said::Dead, "Failed(Unreachable(\"SERVFAIL\"))"),
+        (Said::Secure(&["0 ."]), "Null { secure: true }"),
+        (Said::Insecure(&["0 ."]), "Null { secure: false }"),
+        (Said::NxDomain(Denial::Secure), "NoSuchDomain"),
+    ] {
+        let learned = learn(&[("example.org MX", said)], "192.0.2.25:25").await;
+        assert_eq!(format!("{:?}", learned.mx), expected);
+        assert_eq!(learned.asked, ["MX example.org"]);
+    }
+}
+
+/// The example of RFC 7672 §3.2.2, records and all: a recipient domain that is an alias of an alias, and three MX hosts
+/// of which two are aliases.
+const EXAMPLE: [(&str, Said); 12] = [
+    (
+        "exchange.example.org CNAME",
+        Said::Secure(&["mail.example.org"]),
+    ),
+    ("mail.example.org CNAME", Said::Secure(&["example.com"])),
+    (
+        "example.com MX",
+        Said::Secure(&[
+            "10 mx10.example.com",
+            "15 mx15.example.com",
+            "20 mx20.example.com",
+        ]),
+    ),
+    ("mx10.example.com A", Said::Secure(&["192.0.2.10"])),
+    (
+        "_25._tcp.mx10.example.com TLSA",
+        Said::Secure(&["2 0 1 10"]),
+    ),
+    (
+        "mx15.example.com CNAME",
+        Said::Secure(&["mxbackup.example.com"]),
+    ),
+    ("mxbackup.example.com A", Said::Secure(&["192.0.2.15"])),
+    (
+        "_25._tcp.mxbackup.example.com TLSA",
+        Said::NxDomain(Denial::Secure),
+    ),
+    (
+        "_25._tcp.mx15.example.com TLSA",
+        Said::Secure(&["2 0 1 15"]),
+    ),
+    (
+        "mx20.example.com CNAME",
+        Said::Secure(&["mxbackup.example.net"]),
+    ),
+    ("mxbackup.example.net A", Said::Secure(&["198.51.100.20"])),
+    (
+        "_25._tcp.mxbackup.example.net TLSA",
+        Said::Secure(&["2 0 1 20"]),
+    ),
+];
+
+/// What the one host at `destination` must show for mail to exchange.example.org.
+async fn example_candidate(rows: &[(&'static str, Said)], destination: &str) -> Candidate {
+    let dns = Arc::new(Literal::new(rows));
+    let sts = StsCache::open(
+        Arc::clone(&dns) as Arc<dyn Lookup>,
+        Arc::new(NoPolicyHost),
+        Arc::new(MemoryStore::default()),
+        Arc::new(SystemClock),
+    );
+    let gatherer = Gatherer::new(dns, Arc::new(sts.unwrap()));
+    let domain: Domain = "exchange.example.org".parse().unwrap();
+    let destination: SocketAddr = destination.parse().unwrap();
+    let facts = Facts {
+        mx: gatherer.exchangers(&domain, destination).await,
+        domain,
+        sts: StsState::None,
+    };
+    let mut demand = demand(&facts, destination.ip(), Settings::default()).unwrap();
+    assert_eq!(demand.candidates.len(), 1);
+    demand.candidates.remove(0)
+}
+
+#[tokio::test]
+async fn dane_27_attack_dane_06_the_alias_matrix_of_rfc_7672() {
+    for (destination, host, base, names) in [
+        (
+            "192.0.2.10:25",
+            "mx10.example.com",
+            "mx10.example.com",
+            ["mx10.example.com", "exchange.example.org", "example.com"],
+        ),
+        (
+            "192.0.2.15:25",
+            "mx15.example.com",
+            "mx15.example.com",
+            ["mx15.example.com", "exchange.example.org", "example.com"],
+        ),
+        (
+            "198.51.100.20:25",
+            "mx20.example.com",
+            "mxbackup.example.net",
+            [
+                "mxbackup.example.net",
+                "exchange.example.org",
+                "example.com",
+            ],
+        ),
+    ] {
+        let candidate = example_candidate(&EXAMPLE, destination).await;
+        let dane = candidate.requirement.dane.as_ref().unwrap();
+        let seen: Vec<String> = dane.reference_ids.iter().map(ToString::to_string).collect();
+        assert_eq!(candidate.host.as_str(), host);
+        assert_eq!(dane.base.as_str(), base);
+        assert_eq!(candidate.sni().as_str(), base, "the SNI is the base domain");
+        assert_eq!(seen, names);
+        assert!(!dane.half);
+    }
+}
+
+#[tokio::test]
+async fn dane_28_attack_dane_06_the_same_by_an_unsigned_alias_of_the_domain() {
+    let mut rows = EXAMPLE;
+    rows[1] = ("mail.example.org CNAME", Said::Insecure(&["example.com"]));
+    for (destination, base) in [
+        ("192.0.2.10:25", "mx10.example.com"),
+        ("192.0.2.15:25", "mx15.example.com"),
+        ("198.51.100.20:25", "mxbackup.example.net"),
+    ] {
+        let candidate = example_candidate(&rows, destination).await;
+        let dane = candidate.requirement.dane.as_ref().unwrap();
+        let seen: Vec<String> = dane.reference_ids.iter().map(ToString::to_string).collect();
+        assert_eq!(seen, [base], "the host alone");
+        assert!(dane.half);
+    }
+}
+
+#[tokio::test]
+async fn dane_29_a_domain_that_is_a_signed_alias_and_has_no_mx_keeps_its_name() {
+    let rows = [
+        ("exchange.example.org CNAME", Said::Secure(&["example.com"])),
+        ("example.com MX", NONE),
+        ("example.com A", HERE),
+        ("_25._tcp.example.com TLSA", EE),
+    ];
+    let candidate = example_candidate(&rows, "192.0.2.25:25").await;
+    let dane = candidate.requirement.dane.as_ref().unwrap();
+    let seen: Vec<String> = dane.reference_ids.iter().map(ToString::to_string).collect();
+    assert_eq!(seen, ["example.com", "exchange.example.org"]);
+}

@@ -1,0 +1,43 @@
+//! What went over the wire between the MTA's host and the world, as `tcpdump` saw it.
+
+use std::fs;
+
+use super::sandbox::{Daemon, HOME, Namespace, log_of, read};
+
+/// A running capture of all SMTP at the world's end of the wire.
+pub(crate) struct Capture {
+    daemon: Daemon,
+}
+
+impl Capture {
+    /// Starts it, and waits until it sees packets.
+    pub(crate) fn start(world: &Namespace) -> Self {
+        let file = format!("{HOME}/smtp.pcap");
+        let arguments = [
+            "-i", "w0", "-U", "-B", "65536", "-Z", "root", "-w", &file, "tcp", "port", "25",
+        ];
+        let daemon = world.daemon("tcpdump", "tcpdump", &arguments);
+        Self {
+            daemon: daemon.await_ready("captures", || {
+                read(log_of("tcpdump")).contains("listening on")
+            }),
+        }
+    }
+
+    /// Whether `needle` has been on the wire as it stands, so far.
+    pub(crate) fn saw(&self, needle: &str) -> bool {
+        let bytes = fs::read(format!("{HOME}/smtp.pcap")).expect("tcpdump writes its file");
+        memchr::memmem::find(&bytes, needle.as_bytes()).is_some()
+    }
+
+    /// Ends it; the file then holds every packet, which a busy machine could have kept tcpdump from.
+    pub(crate) fn stop(self) -> Vec<u8> {
+        let status = self.daemon.stop();
+        let log = read(log_of("tcpdump"));
+        assert!(
+            status.success() && log.contains("\n0 packets dropped by kernel"),
+            "tcpdump: {log}"
+        );
+        fs::read(format!("{HOME}/smtp.pcap")).expect("tcpdump writes its file")
+    }
+}
