@@ -219,7 +219,7 @@ async fn net_10_beyond_the_cap_a_client_hears_421_and_the_others_go_on() {
 
 #[tokio::test]
 async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_flight() {
-    let mut world = World::new(Names::default()).await;
+    let world = World::new(Names::default()).await;
     let (idle, busy) = (
         Sink::new(Offers::Nothing).await,
         Sink::new(Offers::Nothing).await,
