@@ -325,7 +325,7 @@ fn enforced(facts: &Facts) -> Option<&Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn r10_dane_11_dane_40_a_live_enforce_policy_is_never_reduced_by_an_insecure_mx(random in random()) {
