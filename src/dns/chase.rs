@@ -14,6 +14,7 @@ use std::time::Duration;
 use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::serialize::binary::BinEncodable;
 
 use super::AbsenceKind;
 use super::cache::Cache;
@@ -101,14 +102,16 @@ impl<H: DnsHandle> Chase<H> {
             Box::pin(self.follow(name, record_type, &mut links)),
         )
         .await
-        .unwrap_or_else(|_| Err(Trouble::Deadline(self.timeout.as_secs())));
+        .unwrap_or(Err(Trouble::Deadline(self.timeout.as_secs())));
         let outcome = Outcome { links, end };
         let now = self.clock.wall();
         let until = match &outcome.end {
             Ok(end) => end.expires.min(now.plus(LONGEST_KEPT)),
             Err(_) => now.plus(FAILURE_KEPT),
         };
-        self.outcomes.put(key, outcome.clone(), now, until);
+        if outcome.size() <= LARGEST_KEPT {
+            self.outcomes.put(key, outcome.clone(), now, until);
+        }
         outcome
     }
 
@@ -145,6 +148,20 @@ impl<H: DnsHandle> Chase<H> {
 }
 
 impl Outcome {
+    /// Octets of record data.
+    fn size(&self) -> usize {
+        let Ok(End {
+            found: Found::Records(data),
+            ..
+        }) = &self.end
+        else {
+            return 0;
+        };
+        data.iter()
+            .map(|data| data.to_bytes().map_or(usize::MAX, |octets| octets.len()))
+            .fold(0, usize::saturating_add)
+    }
+
     /// What is said of names that are not in the DNS at all.
     pub(super) const fn outside_the_dns() -> Self {
         Self {
@@ -182,5 +199,8 @@ const FAILURE_KEPT: Duration = Duration::from_secs(3);
 /// However long the TTLs are.
 const LONGEST_KEPT: Duration = Duration::from_secs(86_400);
 
-/// About a kilobyte each.
-const MOST_OUTCOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
+/// Half a kilobyte each, as a rule.
+const MOST_OUTCOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
+
+/// Octets of data; more is asked for again, so that nobody can fill the memory.
+const LARGEST_KEPT: usize = 8192;

@@ -16,7 +16,7 @@ use super::proof::alias::{self, Reading};
 use super::proof::denial::{self, Denial, Evidence};
 use super::proof::keys::ZoneKeys;
 use super::proof::rrset::RrSet;
-use super::proof::signature::{self, Signed};
+use super::proof::signature::{self, Effort, Signed};
 use super::proof::{Flaw, Trust, lifetime};
 use super::trouble::Trouble;
 use super::upstream::{Budget, Reply, Upstream};
@@ -118,7 +118,7 @@ impl<H: DnsHandle> Judge<H> {
             match self.walk.to(&zone, matter.budget).await? {
                 Territory::Unsigned => return Ok(unsigned(set, matter.now)),
                 Territory::Signed(keys) if keys.zone() == &zone => {
-                    let found = signature::verify(set, &keys, matter.now)
+                    let found = signature::verify(&mut Effort::one_set(), set, &keys, matter.now)
                         .and_then(|signed| expansion(matter, set, signed, &keys));
                     match found {
                         Ok(standing) => return Ok(standing),

@@ -6,8 +6,10 @@
 //! taken for insecure because of them (RFC 4035 §4.3, RFC 7672 §2.1.1). A [`Secure`] value is made in this module
 //! and its children only.
 //!
-//! [`Lookup`] is the boundary: [`resolver`] is the validating resolver behind it, `proof` the pure RFC 4035 and
-//! RFC 5155 part, [`route`] the way from a next-hop domain to MX hosts and addresses.
+//! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it. Below that, from the outside inwards:
+//! `chase` follows the aliases of one lookup, `judge` judges one answer, `walk` goes down from the root to the zone that
+//! an answer stands in, `upstream` asks the recursive resolvers. What signatures and denials prove is decided in `proof`,
+//! which does no IO.
 
 pub mod resolver;
 pub mod route;

@@ -150,4 +150,4 @@ impl<H: DnsHandle> Walk<H> {
 const LONGEST_STEP: Duration = Duration::from_secs(300);
 
 /// Names of which the step is remembered; a zone with its keys takes about a kilobyte.
-const MOST_STEPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
+const MOST_STEPS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);

@@ -89,3 +89,75 @@ fn wire_labels(mut wire: &[u8]) -> Option<Vec<&[u8]>> {
         wire = rest;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata::CNAME;
+
+    use super::*;
+    use crate::dns::sample::{address, dname, name};
+
+    fn reading(answers: &[(&str, RData)], asked: &str) -> String {
+        let answers: Vec<Record> = answers
+            .iter()
+            .map(|(owner, data)| Record::from_rdata(name(owner), 60, data.clone()))
+            .collect();
+        match read(&answers, &name(asked), RecordType::A) {
+            Reading::Records(set) => format!("{} records", set.records().len()),
+            Reading::Alias { set, target } => format!("{} to {target}", set.record_type()),
+            Reading::Dangling => "dangling".to_owned(),
+            Reading::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn dnssec_21_an_answer_is_read_for_one_step() {
+        let cname = |target: &str| RData::CNAME(CNAME(name(target)));
+        let long = vec!["a".repeat(60); 4].join(".");
+        for (says, answers, expected) in [
+            ("records", vec![("a.z", address())], "1 records"),
+            ("of another name", vec![("b.z", address())], "nothing"),
+            (
+                "an alias",
+                vec![("a.z", cname("b.z")), ("b.z", address())],
+                "CNAME to b.z.",
+            ),
+            (
+                "an alias with two targets",
+                vec![("a.z", cname("b.z")), ("a.z", cname("c.z"))],
+                "dangling",
+            ),
+            (
+                "a DNAME, whatever the CNAME says",
+                vec![("z", dname("y.x")), ("a.z", cname("evil"))],
+                "DNAME to a.y.x.",
+            ),
+            (
+                "a DNAME at the very name",
+                vec![("a.z", dname("y"))],
+                "nothing",
+            ),
+            ("a DNAME elsewhere", vec![("y", dname("z"))], "nothing"),
+            (
+                "a DNAME to the root",
+                vec![("z", dname("."))],
+                "DNAME to a.",
+            ),
+            ("a DNAME too long", vec![("z", dname(&long))], "DNAME to"),
+        ] {
+            let reading = reading(&answers, "a.z");
+            assert!(reading.starts_with(expected), "{says}: {reading}");
+        }
+        let below = format!("{}.z", vec!["b".repeat(20); 3].join("."));
+        assert_eq!(reading(&[("z", dname(&long))], &below), "dangling");
+    }
+
+    #[test]
+    fn a_name_that_does_not_fill_its_data_is_none() {
+        for wire in [&b""[..], b"\x01", b"\x01a", b"\x01a\x00x", b"\x05a\x00"] {
+            assert_eq!(wire_labels(wire), None, "{wire:?}");
+        }
+        assert_eq!(wire_labels(b"\x00"), Some(vec![]));
+        assert_eq!(wire_labels(b"\x01a\x00"), Some(vec![&b"a"[..]]));
+    }
+}

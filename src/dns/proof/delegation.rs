@@ -6,6 +6,7 @@ use hickory_resolver::proto::rr::{Name, Record, RecordType};
 use super::denial::{Denial, Evidence};
 use super::keys::{DsSet, ZoneKeys};
 use super::rrset::RrSet;
+use super::signature::Effort;
 use super::{Flaw, signature};
 use crate::clock::Timestamp;
 
@@ -40,7 +41,7 @@ pub(in crate::dns) fn rule(
     now: Timestamp,
 ) -> Result<Ruled, Flaw> {
     if let Some(set) = RrSet::select(answers, name, RecordType::DS) {
-        let expires = signature::verify_unexpanded(&set, parent, now)?;
+        let expires = signature::verify_unexpanded(&mut Effort::one_set(), &set, parent, now)?;
         let ruling = match DsSet::read(&set) {
             DsSet::Usable(ds) => Ruling::Signed(ds),
             DsSet::Unsupported => Ruling::Unsigned,
@@ -78,7 +79,7 @@ fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, now: Timestamp) 
     ];
     candidates.into_iter().find_map(|(owner, kind, ruling)| {
         let set = RrSet::select(answers, owner?, kind)?;
-        let signed = signature::verify(&set, parent, now).ok()?;
+        let signed = signature::verify(&mut Effort::one_set(), &set, parent, now).ok()?;
         Some(Ruled {
             ruling,
             expires: signed.expires,

@@ -10,6 +10,7 @@ use super::keys::ZoneKeys;
 use super::nsec::NsecChain;
 use super::nsec3::Nsec3Chain;
 use super::rrset::{RrSet, covering};
+use super::signature::Effort;
 use super::{Flaw, Trust, signature};
 use crate::clock::Timestamp;
 
@@ -55,11 +56,12 @@ impl Evidence {
             nsec3: Nsec3Chain::new(keys.zone().clone()),
             expires: keys.expires(),
         };
+        let mut effort = Effort::all_denials();
         for (owner, record_type) in denials(authorities) {
             let Some(set) = RrSet::select(authorities, owner, record_type) else {
                 continue;
             };
-            if let Ok(expires) = signature::verify_unexpanded(&set, keys, now) {
+            if let Ok(expires) = signature::verify_unexpanded(&mut effort, &set, keys, now) {
                 evidence.expires = evidence.expires.min(expires);
                 evidence.take(&set);
             }
@@ -176,3 +178,150 @@ pub(super) fn wildcard_of(encloser: &Name) -> Option<Name> {
 /// An honest denial has at most three, and some recursors add those of the aliases before it.
 const MOST_SETS: usize = 16;
 const MOST_ZONES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dns::sample::{Proofs, Zone, name, tlsa};
+
+    const HASHED: Proofs = Proofs::Nsec3 {
+        opt_out: false,
+        iterations: 1,
+    };
+
+    /// Everything that the zone could ever say about itself, signatures taken for granted.
+    fn all_evidence(zone: &Zone) -> Evidence {
+        let mut evidence = Evidence {
+            nsec: NsecChain::new(zone.origin.clone()),
+            nsec3: Nsec3Chain::new(zone.origin.clone()),
+            expires: Timestamp::from_unix(0),
+        };
+        let mut sets = BTreeSet::new();
+        for owner in zone.names() {
+            sets.extend(zone.proof(&owner));
+        }
+        for record in sets {
+            let set = [record];
+            for record_type in [RecordType::NSEC, RecordType::NSEC3] {
+                if let Some(set) = RrSet::select(&set, &set[0].name, record_type) {
+                    evidence.take(&set);
+                }
+            }
+        }
+        evidence
+    }
+
+    fn zone(proofs: Proofs, owners: &[(Name, u8)]) -> Zone {
+        let mut zone = Zone::signed("z", proofs);
+        for (owner, kinds) in owners {
+            for (bit, data) in [(1, crate::dns::sample::address()), (2, tlsa(1))] {
+                if kinds & bit != 0 {
+                    zone = zone.with(&owner.to_ascii(), data);
+                }
+            }
+        }
+        zone
+    }
+
+    /// What RFC 1034 §4.3.2 says is at a name: `None` when there are records of the type.
+    fn truth(zone: &Zone, name: &Name, record_type: RecordType) -> Option<Denial> {
+        let at = |node: &Name| (!zone.has(node, record_type)).then_some(NO_DATA);
+        if zone.exists(name) {
+            return at(name);
+        }
+        let wildcard = wildcard_of(&zone.closest_encloser(name))?;
+        if zone.exists(&wildcard) {
+            return at(&wildcard);
+        }
+        Some(Denial::NxDomain)
+    }
+
+    const NO_DATA: Denial = Denial::NoData { delegation: false };
+
+    /// Names of up to three labels below `z.`, few enough to meet each other.
+    fn owner() -> impl Strategy<Value = Name> {
+        let label = prop::sample::select(vec!["a", "b", "c", "*"]);
+        prop::collection::vec(label, 1..4)
+            .prop_map(|labels| name(&format!("{}.z", labels.join("."))))
+    }
+
+    fn question() -> impl Strategy<Value = Name> {
+        let label = prop::sample::select(vec!["a", "b", "c", "aa", "d"]);
+        prop::collection::vec(label, 1..5)
+            .prop_map(|labels| name(&format!("{}.z", labels.join("."))))
+    }
+
+    proptest! {
+        #[test]
+        fn dnssec_11_13_a_zone_that_says_everything_about_itself_proves_the_truth_and_nothing_else(
+            owners in prop::collection::vec((owner(), 1..4_u8), 0..7),
+            question in question(),
+            hashed: bool,
+        ) {
+            let zone = zone(if hashed { HASHED } else { Proofs::Nsec }, &owners);
+            let evidence = all_evidence(&zone);
+            for record_type in [RecordType::A, RecordType::TLSA, RecordType::MX] {
+                for name in zone.names().iter().chain([&question]) {
+                    prop_assert_eq!(
+                        evidence.deny(name, record_type).ok(),
+                        truth(&zone, name, record_type),
+                        "{} {}", name, record_type
+                    );
+                }
+            }
+        }
+
+        #[test]
+        fn dnssec_13_a_wildcard_is_allowed_for_names_below_its_parent_that_do_not_exist(
+            owners in prop::collection::vec((owner(), 1..4_u8), 0..7),
+            question in question(),
+            hashed: bool,
+        ) {
+            let zone = zone(if hashed { HASHED } else { Proofs::Nsec }, &owners);
+            let evidence = all_evidence(&zone);
+            let encloser = zone.closest_encloser(&question).iter().count();
+            for depth in 2..=question.iter().count() {
+                let next_closer = question.trim_to(depth);
+                let allowed = evidence.allows_expansion(&next_closer);
+                if zone.exists(&next_closer) {
+                    prop_assert_eq!(allowed, Err(Flaw::ExpansionNotProven));
+                } else if depth == encloser + 1 {
+                    prop_assert_eq!(allowed, Ok(Trust::Secure));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dnssec_9_10_12_a_zone_cut_is_spoken_of_by_the_right_side_only() {
+        for proofs in [Proofs::Nsec, HASHED] {
+            let unsigned = Zone::unsigned("cut.z");
+            let signed = Zone::signed("safe.z", Proofs::Nsec);
+            let parent = Zone::signed("z", proofs)
+                .with("dn.z", crate::dns::sample::dname("elsewhere"))
+                .delegating(&unsigned)
+                .delegating(&signed);
+            let child = Zone::signed("cut.z", proofs);
+            let (above, below) = (all_evidence(&parent), all_evidence(&child));
+            let deny = |evidence: &Evidence, owner: &str, record_type| {
+                evidence.deny(&name(owner), record_type)
+            };
+            let cut = Ok(Denial::NoData { delegation: true });
+            assert_eq!(deny(&above, "cut.z", RecordType::DS), cut);
+            assert_eq!(deny(&above, "z", RecordType::DS), Err(Flaw::WrongSide));
+            let wrong = Err(Flaw::WrongSide);
+            assert_eq!(deny(&above, "cut.z", RecordType::TLSA), wrong);
+            assert_eq!(deny(&above, "safe.z", RecordType::DS), Err(Flaw::Exists));
+            assert_eq!(deny(&below, "cut.z", RecordType::DS), wrong);
+            assert_eq!(deny(&below, "cut.z", RecordType::TLSA), Ok(NO_DATA));
+            for occluded in ["mx.cut.z", "a.b.cut.z", "mx.safe.z", "mx.dn.z"] {
+                let denied = deny(&above, occluded, RecordType::TLSA);
+                assert!(denied.is_err(), "{occluded}: {denied:?}");
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use hickory_resolver::proto::dnssec::{Algorithm, DigestType, PublicKey, TrustAnc
 use hickory_resolver::proto::rr::{Name, RData};
 
 use super::rrset::RrSet;
+use super::signature::Effort;
 use super::{Flaw, signature};
 use crate::clock::Timestamp;
 
@@ -77,10 +78,14 @@ impl ZoneKeys {
             keys: entry,
             expires,
         };
-        let expires = signature::verify_unexpanded(dnskeys, &entry, now)?;
+        let keys: Vec<Key> = zone_keys(dnskeys).collect();
+        if keys.len() > MOST_KEYS {
+            return Err(Flaw::TooMuchWork);
+        }
+        let expires = signature::verify_unexpanded(&mut Effort::one_set(), dnskeys, &entry, now)?;
         Ok(Self {
             zone: entry.zone,
-            keys: zone_keys(dnskeys).collect(),
+            keys,
             expires,
         })
     }
@@ -179,4 +184,146 @@ fn ds(data: &RData) -> Option<&DS> {
     None
 }
 
+/// A zone in the middle of every roll at once has a handful.
+const MOST_KEYS: usize = 24;
+
 const END_OF_TIME: Timestamp = Timestamp::from_unix(u64::MAX);
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::{Record, RecordType};
+
+    use super::*;
+    use crate::dns::sample::{T0, TTL, ZoneKey, name};
+
+    const NOW: Timestamp = Timestamp::from_unix(T0);
+
+    fn set(records: Vec<RData>, signed_by: &ZoneKey) -> RrSet {
+        let zone = name("z");
+        let mut records: Vec<Record> = records
+            .into_iter()
+            .map(|data| Record::from_rdata(zone.clone(), TTL, data))
+            .collect();
+        let record_type = records[0].record_type();
+        records.push(signed_by.sign(&zone, &records));
+        RrSet::select(&records, &zone, record_type).unwrap()
+    }
+
+    fn ds_set(ds: Vec<DS>) -> RrSet {
+        let data = ds
+            .into_iter()
+            .map(|ds| RData::DNSSEC(DNSSECRData::DS(ds)))
+            .collect();
+        set(data, &ZoneKey::generate())
+    }
+
+    #[test]
+    fn dnssec_8_ds_records_that_nobody_can_use_make_a_zone_unsigned_and_only_they() {
+        let key = ZoneKey::generate();
+        let ds = |digest_type| key.ds(&name("z"), digest_type);
+        let strange = |algorithm, digest_type| DS::new(1, algorithm, digest_type, vec![0; 32]);
+        let unknown_algorithm = strange(Algorithm::Unknown(200), DigestType::SHA256);
+        let unknown_digest = strange(Algorithm::ED25519, DigestType::Unknown(3));
+        let (sha1, sha256) = (ds(DigestType::SHA1), ds(DigestType::SHA256));
+        let sha384 = ds(DigestType::SHA384);
+        for (says, given, usable) in [
+            ("one", vec![sha256.clone()], vec![sha256.clone()]),
+            ("SHA-1 alone", vec![sha1.clone()], vec![sha1.clone()]),
+            (
+                "SHA-1 beside SHA-256 does not count",
+                vec![sha1.clone(), sha256.clone()],
+                vec![sha256.clone()],
+            ),
+            (
+                "SHA-1 beside SHA-384 does not count",
+                vec![sha384.clone(), sha1.clone()],
+                vec![sha384.clone()],
+            ),
+            (
+                "SHA-256 and SHA-384 both count",
+                vec![sha256.clone(), sha384.clone()],
+                vec![sha256.clone(), sha384],
+            ),
+            (
+                "a SHA-256 of an unknown algorithm does not rule out SHA-1",
+                vec![sha1.clone(), unknown_algorithm.clone()],
+                vec![sha1],
+            ),
+            (
+                "known beside unknown",
+                vec![unknown_digest.clone(), sha256.clone()],
+                vec![sha256],
+            ),
+            (
+                "unknown only",
+                vec![unknown_algorithm, unknown_digest],
+                vec![],
+            ),
+        ] {
+            let expected = if usable.is_empty() {
+                DsSet::Unsupported
+            } else {
+                DsSet::Usable(usable)
+            };
+            assert_eq!(DsSet::read(&ds_set(given)), expected, "{says}");
+        }
+    }
+
+    #[test]
+    fn dnssec_7_the_key_that_the_ds_names_must_sign_the_set() {
+        let (named, other) = (ZoneKey::generate(), ZoneKey::generate());
+        let revoked = named.clone_with_flags(0b1_1000_0001);
+        let ds = |key: &ZoneKey| vec![key.ds(&name("z"), DigestType::SHA256)];
+        let both = || vec![named.dnskey(), other.dnskey()];
+        for (says, set, ds, expected) in [
+            ("it does", set(both(), &named), ds(&named), Ok(2)),
+            (
+                "another does",
+                set(both(), &other),
+                ds(&named),
+                Err(Flaw::NoSuchKey),
+            ),
+            (
+                "it is not there",
+                set(vec![other.dnskey()], &other),
+                ds(&named),
+                Err(Flaw::DsUnmatched),
+            ),
+            (
+                "it is revoked",
+                set(vec![revoked.dnskey()], &revoked),
+                ds(&revoked),
+                Err(Flaw::DsUnmatched),
+            ),
+            (
+                "there are more keys than any zone has",
+                set(
+                    (0..25)
+                        .map(|_| ZoneKey::generate().dnskey())
+                        .chain([named.dnskey()])
+                        .collect(),
+                    &named,
+                ),
+                ds(&named),
+                Err(Flaw::TooMuchWork),
+            ),
+        ] {
+            let keys = ZoneKeys::of_child(&set, &ds, NOW, END_OF_TIME);
+            assert_eq!(keys.map(|keys| keys.keys.len()), expected, "{says}");
+        }
+    }
+
+    #[test]
+    fn dnssec_2_the_root_needs_a_key_of_the_anchor() {
+        let (key, other) = (ZoneKey::generate(), ZoneKey::generate());
+        let root = |key: &ZoneKey| {
+            let mut records = vec![Record::from_rdata(Name::root(), TTL, key.dnskey())];
+            records.push(key.sign(&Name::root(), &records));
+            RrSet::select(&records, &Name::root(), RecordType::DNSKEY).unwrap()
+        };
+        let keys = ZoneKeys::of_root(&root(&key), &key.anchor(), NOW).unwrap();
+        assert_eq!(keys.expires().since(NOW).as_secs(), u64::from(TTL));
+        let keys = ZoneKeys::of_root(&root(&other), &key.anchor(), NOW);
+        assert_eq!(keys.map(drop), Err(Flaw::AnchorUnmatched));
+    }
+}

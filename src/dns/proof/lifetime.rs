@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::rdata::RRSIG;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record};
 
 use super::Flaw;
 use super::rrset::{RrSet, Signature};
@@ -45,11 +45,12 @@ pub(in crate::dns) fn of_unsigned(set: &RrSet, now: Timestamp) -> Timestamp {
 pub(in crate::dns) fn of_absence(authorities: &[Record], name: &Name, now: Timestamp) -> Timestamp {
     let soa = authorities
         .iter()
-        .filter(|record| record.record_type() == RecordType::SOA && record.name.zone_of(name))
-        .filter_map(|record| match &record.data {
-            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "foreign, non-exhaustive")]
-            _ => None,
+        .filter(|record| record.name.zone_of(name))
+        .filter_map(|record| {
+            let RData::SOA(soa) = &record.data else {
+                return None;
+            };
+            Some(record.ttl.min(soa.minimum))
         })
         .min();
     after(now, soa.unwrap_or(ABSENCE_WITHOUT_SOA).min(LONGEST_ABSENCE))
@@ -72,3 +73,65 @@ const fn is_before(a: u32, b: u32) -> bool {
 /// RFC 2308 §5 suggests one to three hours for a limit.
 const LONGEST_ABSENCE: u32 = 3600;
 const ABSENCE_WITHOUT_SOA: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata::SOA;
+
+    use super::*;
+    use crate::dns::sample::{T0, ZoneKey, address, name};
+
+    #[test]
+    fn dns_07_the_validity_period_includes_both_its_ends() {
+        let key = ZoneKey::generate();
+        let record = Record::from_rdata(name("a.z"), 60, address());
+        let rrsig = key.sign_for(&name("z"), &[record], T0, T0 + 10);
+        let RData::DNSSEC(hickory_resolver::proto::dnssec::rdata::DNSSECRData::RRSIG(rrsig)) =
+            rrsig.data
+        else {
+            panic!("no RRSIG");
+        };
+        for (now, expected) in [
+            (T0 - 1, Err(Flaw::NotYetValid)),
+            (T0, Ok(())),
+            (T0 + 10, Ok(())),
+            (T0 + 11, Err(Flaw::Expired)),
+        ] {
+            assert_eq!(validity(&rrsig, Timestamp::from_unix(now)), expected);
+        }
+    }
+
+    #[test]
+    fn signature_times_wrap_around_in_2106() {
+        const WRAP: u32 = u32::MAX;
+        for (a, b, before) in [
+            (1, 2, true),
+            (2, 1, false),
+            (1, 1, false),
+            (WRAP, 0, true),
+            (WRAP - 5, 5, true),
+            (5, WRAP - 5, false),
+        ] {
+            assert_eq!(is_before(a, b), before, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn dnssec_18_an_absence_holds_as_long_as_its_soa_says() {
+        let now = Timestamp::from_unix(T0);
+        let soa = |owner: &str, ttl, minimum| {
+            let soa = SOA::new(name("m"), name("r"), 1, 1, 1, 1, minimum);
+            Record::from_rdata(name(owner), ttl, RData::SOA(soa))
+        };
+        for (says, authorities, seconds) in [
+            ("the TTL", vec![soa("z", 60, 300)], 60),
+            ("the minimum", vec![soa("z", 300, 70)], 70),
+            ("the limit", vec![soa("z", 90_000, 90_000)], 3600),
+            ("no SOA", vec![], 30),
+            ("the SOA of an unrelated zone", vec![soa("y", 60, 60)], 30),
+        ] {
+            let until = of_absence(&authorities, &name("a.z"), now);
+            assert_eq!(until.since(now).as_secs(), seconds, "{says}");
+        }
+    }
+}

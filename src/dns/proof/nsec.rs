@@ -102,3 +102,55 @@ fn deeper(a: Name, b: Name) -> Name {
 }
 
 const EMPTY_NON_TERMINAL: Denial = Denial::NoData { delegation: false };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::sample::name;
+
+    /// The example of RFC 4034 §6.1, in order.
+    const ORDERED: [&[u8]; 9] = [
+        b"example",
+        b"a.example",
+        b"yljkjljk.a.example",
+        b"Z.a.example",
+        b"zABC.a.EXAMPLE",
+        b"z.example",
+        b"\x01.z.example",
+        b"*.z.example",
+        b"\xc8.z.example",
+    ];
+
+    fn raw(text: &[u8]) -> Name {
+        Name::from_labels(text.split(|octet| *octet == b'.')).unwrap()
+    }
+
+    #[test]
+    fn a_record_covers_what_lies_between_its_names_in_canonical_order() {
+        for (low, owner) in ORDERED.iter().enumerate() {
+            for (high, next) in ORDERED.iter().enumerate().skip(low + 1) {
+                let mut chain = NsecChain::new(name("example"));
+                chain.add(raw(owner), NSEC::new(raw(next), [RecordType::A]));
+                for (place, between) in ORDERED.iter().enumerate() {
+                    let covered = chain.covering(&raw(between)).is_some();
+                    let lies_between = low < place && place < high;
+                    assert_eq!(covered, lies_between, "{low} {place} {high}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_record_covers_the_rest_and_only_with_the_apex_for_next() {
+        let last = |next: &str| {
+            let mut chain = NsecChain::new(name("example"));
+            chain.add(name("m.example"), NSEC::new(name(next), [RecordType::A]));
+            chain
+        };
+        let rest = name("x.example");
+        assert!(last("example").covering(&rest).is_some());
+        assert!(last("example").covering(&name("b.example")).is_none());
+        assert!(last("a.example").covering(&rest).is_none());
+        assert!(last("n.example").covering(&rest).is_none());
+    }
+}

@@ -174,3 +174,165 @@ const MOST_ITERATIONS: u16 = 100;
 
 /// Ancestors that are hashed in search of the closest encloser (CVE-2023-50868).
 const DEEPEST: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::sample::name;
+
+    /// RFC 5155 Appendix A: `example` with salt AABBCCDD, 12 iterations, opt-out; owner, next and types of some records.
+    fn rfc_5155(owners: &[&str]) -> Nsec3Chain {
+        use RecordType::{A, AAAA, DNSKEY, DS, MX, NS, NSEC3PARAM, RRSIG, SOA};
+        const RING: [(&str, &str, &[RecordType]); 6] = [
+            (
+                "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom",
+                "2t7b4g4vsa5smi47k61mv5bv1a22bojr",
+                &[NS, SOA, MX, RRSIG, DNSKEY, NSEC3PARAM],
+            ),
+            (
+                "2t7b4g4vsa5smi47k61mv5bv1a22bojr",
+                "2vptu5timamqttgl4luu9kg21e0aor3s",
+                &[A, RRSIG],
+            ),
+            (
+                "2vptu5timamqttgl4luu9kg21e0aor3s",
+                "35mthgpgcu1qg68fab165klnsnk3dpvl",
+                &[MX, RRSIG],
+            ),
+            (
+                "35mthgpgcu1qg68fab165klnsnk3dpvl",
+                "b4um86eghhds6nea196smvmlo4ors995",
+                &[NS, DS, RRSIG],
+            ),
+            (
+                "b4um86eghhds6nea196smvmlo4ors995",
+                "gjeqe526plbf1g8mklp59enfd789njgi",
+                &[MX, RRSIG],
+            ),
+            (
+                "r53bq7cc2uvmubfu5ocmm6pers9tk9en",
+                "t644ebqk9bibcna874givr6joj62mlhv",
+                &[A, AAAA, RRSIG],
+            ),
+        ];
+        let mut chain = Nsec3Chain::new(name("example"));
+        for (owner, next, types) in RING {
+            if owners.contains(&owner) {
+                let next = base32hex(next.as_bytes()).unwrap();
+                let types = types.iter().copied();
+                chain.add(&name(&format!("{owner}.example")), nsec3(12, next, types));
+            }
+        }
+        assert_eq!(chain.records.len(), owners.len());
+        chain
+    }
+
+    fn nsec3(iterations: u16, next: Vec<u8>, types: impl IntoIterator<Item = RecordType>) -> NSEC3 {
+        let salt = vec![0xaa, 0xbb, 0xcc, 0xdd];
+        NSEC3::new(
+            Nsec3HashAlgorithm::SHA1,
+            true,
+            iterations,
+            salt,
+            next,
+            types,
+        )
+    }
+
+    const APEX: &str = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom";
+
+    #[test]
+    fn the_examples_of_rfc_5155_are_read_as_it_says() {
+        let nodata = Denial::NoData { delegation: false };
+        for (says, owners, asked, record_type, expected) in [
+            (
+                "B.1 name error, under opt-out",
+                vec![
+                    APEX,
+                    "b4um86eghhds6nea196smvmlo4ors995",
+                    "35mthgpgcu1qg68fab165klnsnk3dpvl",
+                ],
+                "a.c.x.w.example",
+                RecordType::A,
+                Ok(Denial::OptOut),
+            ),
+            (
+                "B.2 no data",
+                vec!["2t7b4g4vsa5smi47k61mv5bv1a22bojr"],
+                "ns1.example",
+                RecordType::MX,
+                Ok(nodata),
+            ),
+            (
+                "B.3 an opt-out delegation",
+                vec![APEX, "35mthgpgcu1qg68fab165klnsnk3dpvl"],
+                "c.example",
+                RecordType::DS,
+                Ok(Denial::OptOut),
+            ),
+            (
+                "B.6 the DS at the apex, asked of the child",
+                vec![APEX],
+                "example",
+                RecordType::DS,
+                Err(Flaw::WrongSide),
+            ),
+            (
+                "the same record does not deny what it lists",
+                vec!["2t7b4g4vsa5smi47k61mv5bv1a22bojr"],
+                "ns1.example",
+                RecordType::A,
+                Err(Flaw::Exists),
+            ),
+            (
+                "a closest encloser without the next closer name",
+                vec![APEX],
+                "c.example",
+                RecordType::DS,
+                Err(Flaw::NotDenied),
+            ),
+            (
+                "a next closer name without its closest encloser",
+                vec!["35mthgpgcu1qg68fab165klnsnk3dpvl"],
+                "c.example",
+                RecordType::DS,
+                Err(Flaw::NotDenied),
+            ),
+        ] {
+            let denied = rfc_5155(&owners).deny(&name(asked), record_type);
+            assert_eq!(denied, expected, "{says}");
+        }
+    }
+
+    #[test]
+    fn dnssec_19_more_than_a_hundred_iterations_prove_nothing_on_purpose() {
+        for (iterations, expected) in [
+            (100, Err(Flaw::NotDenied)),
+            (101, Ok(Denial::TooManyIterations)),
+            (u16::MAX, Ok(Denial::TooManyIterations)),
+        ] {
+            let mut chain = Nsec3Chain::new(name("example"));
+            let record = nsec3(iterations, vec![0; 20], [RecordType::A]);
+            chain.add(&name(&format!("{APEX}.example")), record);
+            assert_eq!(chain.deny(&name("x.example"), RecordType::A), expected);
+        }
+    }
+
+    #[test]
+    fn dnssec_14_records_with_different_parameters_are_no_proof() {
+        let mut chain = rfc_5155(&[APEX]);
+        let other = nsec3(13, vec![0; 20], [RecordType::A]);
+        chain.add(&name("2t7b4g4vsa5smi47k61mv5bv1a22bojr.example"), other);
+        let denied = chain.deny(&name("c.example"), RecordType::DS);
+        assert_eq!(denied, Err(Flaw::MixedParameters));
+    }
+
+    #[test]
+    fn dnssec_14_an_owner_that_is_no_hash_below_the_apex_is_left_out() {
+        let mut chain = Nsec3Chain::new(name("example"));
+        for owner in [APEX, "x.y.example", "not-a-hash.example"] {
+            chain.add(&name(owner), nsec3(12, vec![0; 20], [RecordType::A]));
+        }
+        assert!(chain.is_empty());
+    }
+}

@@ -1,7 +1,7 @@
 //! One signature over one RRset, checked with the keys of a zone (RFC 4035 §5.3).
 //!
-//! Work is bounded against KeyTrap (CVE-2023-50387): at most [`MOST_ATTEMPTS`] verifications per RRset, whatever the number of
-//! keys and signatures; an RRSIG that fits no key costs nothing.
+//! Work is bounded against KeyTrap (CVE-2023-50387): an [`Effort`] is spent by every verification, whatever the number of keys
+//! and signatures; an RRSIG that fits no key costs nothing.
 
 use hickory_resolver::proto::dnssec::Verifier;
 use hickory_resolver::proto::dnssec::rdata::RRSIG;
@@ -23,26 +23,45 @@ pub(in crate::dns) struct Signed {
     pub(in crate::dns) expires: Timestamp,
 }
 
+/// How many verifications may still be tried.
+#[derive(Debug)]
+pub(in crate::dns) struct Effort(u32);
+
+impl Effort {
+    /// For one RRset.
+    pub(in crate::dns) const fn one_set() -> Self {
+        Self(8)
+    }
+
+    /// For all denials in one message: honest ones need one each.
+    pub(in crate::dns) const fn all_denials() -> Self {
+        Self(24)
+    }
+
+    fn spend(&mut self) -> Result<(), Flaw> {
+        self.0 = self.0.checked_sub(1).ok_or(Flaw::TooMuchWork)?;
+        Ok(())
+    }
+}
+
 /// Checks the RRset with the keys of a zone. One valid signature suffices (RFC 6840 §5.4).
-pub(in crate::dns) fn verify(set: &RrSet, keys: &ZoneKeys, now: Timestamp) -> Result<Signed, Flaw> {
+pub(in crate::dns) fn verify(
+    effort: &mut Effort,
+    set: &RrSet,
+    keys: &ZoneKeys,
+    now: Timestamp,
+) -> Result<Signed, Flaw> {
     let mut flaw = Flaw::Unsigned;
-    let mut attempts = 0;
     let records = canonical(set);
     for signature in set.signatures() {
-        match check(set, signature, keys, now) {
-            Ok(()) => {}
-            Err(found) => {
-                flaw = found;
-                continue;
-            }
+        if let Err(found) = check(set, signature, keys, now) {
+            flaw = found;
+            continue;
         }
         flaw = Flaw::NoSuchKey;
         let input = signature.rrsig.input();
         for key in keys.fitting(input.key_tag, input.algorithm) {
-            attempts += 1;
-            if attempts > MOST_ATTEMPTS {
-                return Err(Flaw::TooMuchWork);
-            }
+            effort.spend()?;
             let class = DNSClass::IN;
             if key
                 .verify_rrsig(set.owner(), class, &signature.rrsig, records.iter())
@@ -58,11 +77,12 @@ pub(in crate::dns) fn verify(set: &RrSet, keys: &ZoneKeys, now: Timestamp) -> Re
 
 /// As [`verify`], for RRsets that never come from a wildcard: those that make up the chain and the denials.
 pub(in crate::dns) fn verify_unexpanded(
+    effort: &mut Effort,
     set: &RrSet,
     keys: &ZoneKeys,
     now: Timestamp,
 ) -> Result<Timestamp, Flaw> {
-    let signed = verify(set, keys, now)?;
+    let signed = verify(effort, set, keys, now)?;
     match signed.expanded_from {
         None => Ok(signed.expires),
         Some(_) => Err(Flaw::Labels),
@@ -124,5 +144,108 @@ pub(in crate::dns) fn signer(rrsig: &RRSIG) -> &Name {
     &rrsig.input().signer_name
 }
 
-/// Verifications per RRset.
-const MOST_ATTEMPTS: usize = 8;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::sample::{T0, TTL, ZoneKey, address, dname, name, tlsa};
+
+    const NOW: Timestamp = Timestamp::from_unix(T0);
+
+    /// The keys of `z.`, self-signed.
+    fn keys(key: &ZoneKey, zone: &str) -> ZoneKeys {
+        let zone = name(zone);
+        let mut records = vec![Record::from_rdata(zone.clone(), TTL, key.dnskey())];
+        records.push(key.sign(&zone, &records));
+        let set = RrSet::select(&records, &zone, RecordType::DNSKEY).unwrap();
+        let ds = key.ds(&zone, hickory_resolver::proto::dnssec::DigestType::SHA256);
+        ZoneKeys::of_child(&set, &[ds], NOW, Timestamp::from_unix(u64::MAX)).unwrap()
+    }
+
+    fn judge(records: &[Record], keys: &ZoneKeys) -> Result<Signed, Flaw> {
+        let first = &records[0];
+        let set = RrSet::select(records, &first.name, first.record_type()).unwrap();
+        verify(&mut Effort::one_set(), &set, keys, NOW)
+    }
+
+    fn mx(preference: u16, host: &str) -> RData {
+        RData::MX(MX::new(preference, name(host)))
+    }
+
+    #[test]
+    fn dnssec_5_names_in_the_data_are_compared_in_lower_case_and_canonical_order() {
+        let key = ZoneKey::generate();
+        let keys = keys(&key, "z");
+        let sets = [
+            vec![mx(10, "a.z"), mx(10, "b.z"), mx(10, "c.z")],
+            vec![dname("target.z")],
+        ];
+        let mixed_case = [
+            vec![mx(10, "C.z"), mx(10, "a.Z"), mx(10, "B.z")],
+            vec![dname("TarGet.Z")],
+        ];
+        for (signed, received) in sets.into_iter().zip(mixed_case) {
+            let records = |data: Vec<RData>| -> Vec<Record> {
+                let record = |data| Record::from_rdata(name("o.z"), TTL, data);
+                data.into_iter().map(record).collect()
+            };
+            let rrsig = key.sign(&name("z"), &records(signed));
+            let mut message = records(received);
+            message[0].ttl = 7;
+            message.push(rrsig);
+            let signed = judge(&message, &keys).unwrap();
+            assert_eq!(signed.expires.since(NOW).as_secs(), 7);
+            assert_eq!(signed.expanded_from, None);
+        }
+    }
+
+    #[test]
+    fn dnssec_13_an_expansion_is_seen_in_the_label_count() {
+        let key = ZoneKey::generate();
+        let keys = keys(&key, "z");
+        let mut records = vec![Record::from_rdata(name("*.w.z"), TTL, address())];
+        records.push(key.sign(&name("z"), &records));
+        assert_eq!(judge(&records, &keys).unwrap().expanded_from, None);
+        for record in &mut records {
+            record.name = name("a.b.w.z");
+        }
+        assert_eq!(judge(&records, &keys).unwrap().expanded_from, Some(2));
+        assert_eq!(next_closer(&name("a.b.w.z"), 2), name("b.w.z"));
+        let set = RrSet::select(&records, &name("a.b.w.z"), RecordType::A).unwrap();
+        let unexpanded = verify_unexpanded(&mut Effort::one_set(), &set, &keys, NOW);
+        assert_eq!(unexpanded, Err(Flaw::Labels));
+    }
+
+    #[test]
+    fn dnssec_5_a_zone_signs_for_itself_only() {
+        let key = ZoneKey::generate();
+        let mut records = vec![Record::from_rdata(name("a.y"), TTL, address())];
+        records.push(key.sign(&name("z"), &records));
+        let verdict = judge(&records, &keys(&key, "z"));
+        assert_eq!(verdict, Err(Flaw::SignerIsNoZone));
+        let verdict = judge(&records, &keys(&key, "y"));
+        assert_eq!(verdict, Err(Flaw::SignerIsNoZone));
+    }
+
+    #[test]
+    fn dnssec_20_dns_10_work_is_bounded_and_strange_tags_cost_nothing() {
+        let key = ZoneKey::generate();
+        let keys = keys(&key, "z");
+        let records = vec![Record::from_rdata(name("a.z"), TTL, tlsa(1))];
+        let other = [Record::from_rdata(name("a.z"), TTL, tlsa(2))];
+        let genuine = key.sign(&name("z"), &records);
+        let with = |bad: usize, good: Record, make: &dyn Fn() -> Record| {
+            let mut records = records.clone();
+            records.extend(std::iter::repeat_with(make).take(bad));
+            records.push(good);
+            records
+        };
+        // Other keys with other tags (or, once in 65 536 runs, the same: then it is one attempt).
+        let foreign = || ZoneKey::generate().sign(&name("z"), &records);
+        assert!(judge(&with(40, genuine.clone(), &foreign), &keys).is_ok());
+        // The right tag over other data.
+        let broken = || key.sign(&name("z"), &other);
+        assert!(judge(&with(7, genuine.clone(), &broken), &keys).is_ok());
+        let verdict = judge(&with(8, genuine, &broken), &keys);
+        assert_eq!(verdict, Err(Flaw::TooMuchWork));
+    }
+}
