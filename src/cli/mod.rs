@@ -5,6 +5,7 @@
     reason = "IO: answers on stdout, complaints on stderr"
 )]
 
+mod check;
 mod config;
 mod run;
 
@@ -51,6 +52,8 @@ struct CommandLine {
 enum Command {
     /// Runs the proxy until SIGTERM or SIGINT, then lets sessions finish.
     Run(run::Args),
+    /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
+    Check(check::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand)]
     Config(config::Command),
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &line.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
         Command::Config(command) => config::run(command),
     };
     done.unwrap_or_else(|error| {

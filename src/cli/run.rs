@@ -1,18 +1,107 @@
-//! `danelaw run`: the proxy as a service.
+//! `danelaw run`: the proxy as a service, until SIGTERM or SIGINT.
+//!
+//! Once all listeners are bound it logs one line `listening` for each, with the address that was really bound.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::config::defaults;
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::Exit;
+use crate::config::{Config, LogConfig, Problems, defaults};
+use crate::proxy::Proxy;
+use crate::report::log::Log;
 
 /// Which configuration.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  danelaw run --config /etc/danelaw/danelaw.toml
+
+The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to a minute;
+a second signal ends them at once.")]
 pub(super) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = defaults::PATH)]
     config: PathBuf,
 }
 
-pub(super) fn run(_args: &Args) -> anyhow::Result<ExitCode> {
-    todo!()
+/// Runs the proxy.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let loaded = Config::load(&args.config)?;
+    let unusable = loaded.unusable_files(&args.config);
+    if !unusable.is_empty() {
+        anyhow::bail!(Problems(unusable));
+    }
+    let config = loaded.config;
+    start_log(&config.log)?;
+    raise_descriptor_limit(config.max_sessions);
+    tokio::runtime::Runtime::new()
+        .context("the runtime cannot be started")?
+        .block_on(serve(&config))
+}
+
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    // Before anything is bound, so that no signal finds the default handler.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let proxy = Proxy::start(config, Arc::new(Log)).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
+    for (address, listener) in proxy.addresses().iter().zip(&config.listeners) {
+        info!(%address, via = listener.kind.label(), "listening");
+    }
+    if config.store.is_none() {
+        warn!("no store.path: MTA-STS policies are forgotten at every restart");
+    }
+    either(&mut terminate, &mut interrupt).await;
+    info!(sessions = proxy.sessions(), "draining");
+    tokio::select! {
+        () = proxy.shutdown() => info!("stopped"),
+        () = either(&mut terminate, &mut interrupt) => warn!("stopped before all sessions had ended"),
+    }
+    Ok(Exit::Ok.into())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+fn start_log(config: &LogConfig) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if config.json {
+        log.json().try_init()
+    } else {
+        log.with_ansi(false).try_init()
+    };
+    started.map_err(|error| anyhow::anyhow!(error))
+}
+
+/// A session takes two descriptors. The soft limit is a relic for programs that use select(2): the hard one is taken.
+fn raise_descriptor_limit(sessions: usize) {
+    const BESIDE: u64 = 64;
+    let needed = BESIDE + 2 * sessions as u64;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    if limit < needed {
+        warn!(
+            limit,
+            needed, "too few file descriptors for max_sessions (raise LimitNOFILE)"
+        );
+    }
 }

@@ -100,3 +100,6 @@ pub struct LogConfig {
     /// A filter as `tracing_subscriber::EnvFilter` reads it.
     pub filter: String,
 }
+
+#[cfg(test)]
+mod tests;

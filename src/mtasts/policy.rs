@@ -31,6 +31,18 @@ pub enum Mode {
     None,
 }
 
+impl Mode {
+    /// The word in the policy file.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Testing => "testing",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A host name, or `*.` and the rest: exactly one label is free (RFC 8461 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MxPattern(String);

@@ -106,7 +106,7 @@ pub enum StsState {
     None,
     /// One is announced, but could not be had, and none is cached (RFC 8461 §3.3: deliver as if there were none).
     FetchFailed(FetchFailure),
-    /// Whether one is announced cannot be known: the answer is bogus, and none is cached.
+    /// Whether one is announced cannot be known: the lookup failed, bogus or unanswered, and none is cached.
     Unknown(Failure),
     /// An unexpired policy.
     Live {
@@ -152,11 +152,14 @@ impl Gatherer {
         };
         let family = Family::of(destination.ip());
         // A/AAAA before TLSA: broken servers of unsigned zones fail on TLSA (RFC 7672 §2.2.2).
-        let addresses: Vec<Resolved<Vec<IpAddr>>> = stream::iter(&route.hosts)
+        // Collected first: a closure that lives across an await would keep the future from being sent to another thread.
+        let questions: Vec<_> = route
+            .hosts
+            .iter()
             .map(|host| self.lookup.addresses(host.name(), family))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+            .collect();
+        let addresses: Vec<Resolved<Vec<IpAddr>>> =
+            stream::iter(questions).buffered(AT_ONCE).collect().await;
         let mut hosts: Vec<(&MxHost, &Resolved<Vec<IpAddr>>)> =
             route.hosts.iter().zip(&addresses).collect();
         let is_there = |resolved: &Resolved<Vec<IpAddr>>| {
@@ -168,11 +171,11 @@ impl Gatherer {
         if hosts.iter().any(|(_, resolved)| is_there(resolved)) {
             hosts.retain(|(_, resolved)| is_there(resolved));
         }
-        let hosts = stream::iter(hosts)
+        let questions: Vec<_> = hosts
+            .into_iter()
             .map(|(host, resolved)| self.host(host, resolved, destination.port()))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+            .collect();
+        let hosts = stream::iter(questions).buffered(AT_ONCE).collect().await;
         MxFacts::Hosts {
             secure: route.secure,
             expanded: route.expanded,

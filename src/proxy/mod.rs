@@ -1,1 +1,379 @@
 //! The shell: accepts connections and drives one session each; moves bytes, time and answers, decides nothing.
+//!
+//! [`Proxy::start`] binds the listeners and runs one accept loop for each; an accepted connection is told apart by its
+//! listener's kind, passes the loop guard and the cap on sessions, and becomes one task (`session`). The [`engine`] is
+//! what all of them decide with. [`Proxy::shutdown`] stops accepting, lets sessions finish what is in flight, and ends
+//! those that do not in time.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "IO: accepts connections, starts sessions"
+)]
+
+mod decide;
+pub mod dial;
+pub mod engine;
+pub mod learned;
+mod listen;
+pub mod probe;
+mod refusal;
+mod session;
+mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::{debug, warn};
+
+use dial::{Dialer, MarkError};
+use engine::Engine;
+
+use crate::config::{Config, ListenerConfig};
+use crate::intercept::guard::Guard;
+use crate::intercept::redirect::{self, canonical};
+use crate::intercept::socks5::{self, Rep};
+use crate::intercept::{Intercepted, Via};
+use crate::name::Domain;
+use crate::report::{Open, Record, Records};
+use crate::smtp::{Limits, Reply, Timeouts};
+
+/// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
+/// is usually far less, and supervisors lose patience after 90 s.
+pub const DRAIN: Duration = Duration::from_secs(60);
+
+/// How long a client may take to say where it wants to go, name resolution included.
+const NEGOTIATION: Duration = Duration::from_secs(60);
+
+/// How long accept rests when descriptors are used up.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Second looks at MTA-STS policies that may be under way at once.
+const RECHECKS: usize = 16;
+
+/// A running proxy.
+pub struct Proxy {
+    addresses: Vec<SocketAddr>,
+    stage: watch::Sender<Stage>,
+    shell: Arc<Shell>,
+}
+
+/// Why the proxy does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What decisions are made with could not be had.
+    #[error(transparent)]
+    Engine(#[from] engine::EngineError),
+    /// The mark cannot be set.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How long the proxy will go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Sessions finish what is in flight.
+    Draining,
+    /// They end at once.
+    Over,
+}
+
+/// What all sessions share.
+struct Shell {
+    engine: Arc<Engine>,
+    dialer: Dialer,
+    guard: Guard,
+    records: Arc<dyn Records>,
+    timeouts: Timeouts,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    capacity: u32,
+    saturated: AtomicBool,
+    rechecks: Arc<Semaphore>,
+}
+
+impl Proxy {
+    /// Binds the listeners and serves them.
+    ///
+    /// # Errors
+    /// Why it cannot: nothing is served then.
+    pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
+        let clock = Arc::new(crate::clock::SystemClock);
+        let engine = Engine::new(config, clock)?;
+        Self::serve(config, Arc::new(engine), records).await
+    }
+
+    /// The same with an engine that exists already.
+    ///
+    /// # Errors
+    /// Why it cannot: nothing is served then.
+    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
+    pub async fn serve(
+        config: &Config,
+        engine: Arc<Engine>,
+        records: Arc<dyn Records>,
+    ) -> Result<Self, StartError> {
+        let dialer = Dialer::new(config.upstream)?;
+        let wanted: Vec<_> = config.listeners.iter().map(|one| one.address).collect();
+        let bound = listen::bind_all(&wanted);
+        let listeners =
+            bound.map_err(|(address, source)| StartError::Listen { address, source })?;
+        let addresses = listeners
+            .iter()
+            .zip(&wanted)
+            .map(|(listener, wanted)| listener.local_addr().unwrap_or(*wanted))
+            .collect::<Vec<_>>();
+        let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
+        let shell = Arc::new(Shell {
+            engine,
+            dialer,
+            guard: Guard::new(addresses.iter().copied()),
+            records,
+            timeouts: config.timeouts,
+            limits: config.limits,
+            slots: Arc::new(Semaphore::new(capacity as usize)),
+            capacity,
+            saturated: AtomicBool::new(false),
+            rechecks: Arc::new(Semaphore::new(RECHECKS)),
+        });
+        let stage = watch::Sender::new(Stage::Running);
+        for (listener, config) in listeners.into_iter().zip(&config.listeners) {
+            let door = Door {
+                config: *config,
+                shell: Arc::clone(&shell),
+                stage: stage.subscribe(),
+            };
+            tokio::spawn(door.open(listener));
+        }
+        Ok(Self {
+            addresses,
+            stage,
+            shell,
+        })
+    }
+
+    /// Where it listens, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Sessions that are open now.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        (self.shell.capacity as usize).saturating_sub(self.shell.slots.available_permits())
+    }
+
+    /// Stops accepting, lets sessions finish what is in flight for at most [`DRAIN`], then ends them.
+    pub async fn shutdown(self) {
+        self.stage.send_replace(Stage::Draining);
+        if tokio::time::timeout(DRAIN, self.emptied()).await.is_err() {
+            warn!(sessions = self.sessions(), "sessions are cut off");
+            self.stage.send_replace(Stage::Over);
+            // Each session has its own limit for its last words.
+            let _ = tokio::time::timeout(DRAIN, self.emptied()).await;
+        }
+    }
+
+    /// All slots are free when no session is left.
+    async fn emptied(&self) {
+        let all = self.shell.slots.acquire_many(self.shell.capacity).await;
+        drop(all);
+    }
+}
+
+/// One listener's accept loop.
+struct Door {
+    config: ListenerConfig,
+    shell: Arc<Shell>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Door {
+    async fn open(mut self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // Draining, or the proxy was dropped.
+                _ = self.stage.changed() => return,
+            };
+            match accepted {
+                Ok((stream, client)) => self.admit(stream, canonical(client)),
+                Err(error) if listen::is_exhausted(&error) => {
+                    warn!(%error, listener = %self.config.address, "accept has to wait");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+                Err(error) => debug!(%error, "a connection was gone before it was accepted"),
+            }
+        }
+    }
+
+    /// Gives a connection a session, or one line.
+    fn admit(&self, stream: TcpStream, client: SocketAddr) {
+        if let Err(looped) = self.shell.guard.check_client(client) {
+            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
+        }
+        let Ok(slot) = Arc::clone(&self.shell.slots).try_acquire_owned() else {
+            if !self.shell.saturated.swap(true, Ordering::Relaxed) {
+                warn!(
+                    max_sessions = self.shell.capacity,
+                    "no more sessions are taken on"
+                );
+            }
+            return self.send_away(&stream, &refusal::busy());
+        };
+        self.shell.saturated.store(false, Ordering::Relaxed);
+        // Small replies must not wait for one another; without it the session is only slower.
+        let _ = stream.set_nodelay(true);
+        match self.config.kind {
+            Via::Redirect => self.redirected(stream, client, slot),
+            Via::Socks5 => self.socks5(stream, client, slot),
+        }
+    }
+
+    fn redirected(&self, stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+        // At once: the answer is lost when connection tracking is flushed.
+        let local = stream.local_addr().unwrap_or(self.config.address);
+        let destination = match redirect::destination(&stream, local) {
+            Ok(destination) => destination,
+            Err(error) => {
+                let reply = refusal::not_intercepted(&error);
+                return self.turn_away(&stream, client, (&reply, &error));
+            }
+        };
+        let guard = &self.shell.guard;
+        if let Err(looped) = guard.check_destination(destination, listen::is_ours) {
+            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
+        }
+        let from = Intercepted {
+            client,
+            destination,
+            via: Via::Redirect,
+            hint: None,
+        };
+        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
+        tokio::spawn(async move {
+            session::drive(shell, from, stream, stage).await;
+            drop(slot);
+        });
+    }
+
+    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+        if !self.config.allow_remote && !client.ip().is_loopback() {
+            warn!(%client, listener = %self.config.address, "a client that is not on this host");
+            return;
+        }
+        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
+        tokio::spawn(async move {
+            let negotiated = shell.negotiate(&mut stream, client);
+            match tokio::time::timeout(NEGOTIATION, negotiated).await {
+                Ok(Ok(from)) => session::drive(shell, from, stream, stage).await,
+                Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
+                Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
+            }
+            drop(slot);
+        });
+    }
+
+    /// Refuses for a reason that somebody has to do something about.
+    fn turn_away(
+        &self,
+        stream: &TcpStream,
+        client: SocketAddr,
+        (reply, why): (&Reply, &dyn std::error::Error),
+    ) {
+        warn!(%client, listener = %self.config.address, error = %why, "a connection was refused");
+        self.send_away(stream, reply);
+    }
+
+    fn send_away(&self, stream: &TcpStream, reply: &Reply) {
+        match self.config.kind {
+            // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
+            Via::Redirect => drop(SockRef::from(stream).send(&refusal::line(reply))),
+            // SOCKS has no words before the request.
+            Via::Socks5 => {}
+        }
+    }
+}
+
+impl Shell {
+    async fn negotiate(
+        &self,
+        stream: &mut TcpStream,
+        client: SocketAddr,
+    ) -> Result<Intercepted, socks5::Refused> {
+        let request = socks5::accept(stream, &*self.engine.lookup).await?;
+        let destination = request.destination;
+        if let Err(looped) = self.guard.check_destination(destination, listen::is_ours) {
+            debug!(%looped, %destination, "not a destination");
+            let (code, why) = (Rep::NotAllowed, "the destination is this proxy or nowhere");
+            socks5::answer(stream, code).await?;
+            return Err(socks5::Refused::Request { code, why });
+        }
+        socks5::answer(stream, Rep::Succeeded).await?;
+        Ok(Intercepted {
+            client,
+            destination,
+            via: Via::Socks5,
+            hint: request.hint,
+        })
+    }
+
+    /// Opens the record of a session.
+    fn open(&self, from: &Intercepted) -> Open {
+        let record = Record {
+            trace: trace_id(),
+            via: from.via,
+            client: from.client,
+            destination: from.destination,
+            judgements: Vec::new(),
+            tls_version: None,
+            tls_suite: None,
+            pin: None,
+            dials: 0,
+            end: "aborted",
+            decision: None,
+            duration: Duration::ZERO,
+        };
+        let clock = Arc::clone(&self.engine.clock);
+        Open::new(record, clock, Arc::clone(&self.records))
+    }
+
+    /// Looks once more at the policy that a recipient was refused under, for the next attempt (RFC 8461 §5). Where many
+    /// are refused at once some are left out: the next refusal asks again.
+    fn recheck(&self, domain: Domain) {
+        let Ok(permit) = Arc::clone(&self.rechecks).try_acquire_owned() else {
+            return;
+        };
+        let sts = Arc::clone(&self.engine.sts);
+        tokio::spawn(async move {
+            sts.recheck(&domain).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Eight characters that nobody confuses when reading them out.
+fn trace_id() -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut octets = [0; 8];
+    // Without randomness ids repeat, which confuses a search but harms nothing.
+    let _ = SystemRandom::new().fill(&mut octets);
+    let letter = |octet: u8| char::from(ALPHABET[usize::from(octet % 32)]);
+    octets.into_iter().map(letter).collect()
+}

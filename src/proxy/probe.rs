@@ -46,15 +46,28 @@ pub struct Prober {
 impl Prober {
     /// `helo` is the EHLO argument, `patience` the time for one probe.
     #[must_use]
-    pub const fn new(engine: Arc<Engine>, dialer: Dialer, helo: DnsName, patience: Duration) -> Self {
-        Self { engine, dialer, helo, patience }
+    pub const fn new(
+        engine: Arc<Engine>,
+        dialer: Dialer,
+        helo: DnsName,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            engine,
+            dialer,
+            helo,
+            patience,
+        }
     }
 
     /// How would a recipient in `domain` be judged over `destination`?
     pub async fn probe(&self, domain: &Domain, destination: SocketAddr) -> Probe {
         let settings = Settings {
             trace: "check".into(),
-            hint: self.engine.learned.sni(destination.ip(), self.engine.clock.instant()),
+            hint: self
+                .engine
+                .learned
+                .sni(destination.ip(), self.engine.clock.instant()),
             timeouts: TIMEOUTS,
             limits: LIMITS,
         };
@@ -77,7 +90,10 @@ impl Prober {
             Err(_) => unreachable(format!("no verdict within {} s", self.patience.as_secs())),
         };
         run.link.leave().await;
-        Probe { verdict, handshake: run.handshake }
+        Probe {
+            verdict,
+            handshake: run.handshake,
+        }
     }
 }
 
@@ -123,7 +139,11 @@ impl Run<'_> {
             Action::ToClient(bytes) => return self.hear(&bytes),
             Action::ToServer(bytes) => self.link.write(&bytes).await,
             Action::Dial => {
-                let dialled = self.prober.dialer.dial(self.destination, self.destination.ip()).await;
+                let dialled = self
+                    .prober
+                    .dialer
+                    .dial(self.destination, self.destination.ip())
+                    .await;
                 let told = match dialled {
                     Ok(stream) => {
                         self.link = Link::Clear(stream);
@@ -135,7 +155,8 @@ impl Run<'_> {
             }
             Action::StartTls { sni } => self.start_tls(sni).await,
             Action::Judge(question) => {
-                self.clerk.take(question, self.prober.engine.clock.instant());
+                self.clerk
+                    .take(question, self.prober.engine.clock.instant());
                 let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;
                 match decision.verdict {
                     Verdict::Redial(redial) => {
@@ -149,7 +170,11 @@ impl Run<'_> {
                 self.clerk.forget();
                 std::mem::replace(&mut self.link, Link::None).leave().await;
             }
-            Action::CloseClient => return Some(unreachable("the session was closed before a verdict".into())),
+            Action::CloseClient => {
+                return Some(unreachable(
+                    "the session was closed before a verdict".into(),
+                ));
+            }
         }
         None
     }
@@ -162,7 +187,8 @@ impl Run<'_> {
             return Some(unreachable(last.to_owned()));
         }
         if let Some(line) = self.script.pop_front() {
-            self.session.handle_client(line.as_bytes(), self.prober.engine.clock.instant());
+            self.session
+                .handle_client(line.as_bytes(), self.prober.engine.clock.instant());
         }
         None
     }
@@ -172,7 +198,13 @@ impl Run<'_> {
         let Link::Clear(stream) = std::mem::replace(&mut self.link, Link::None) else {
             return self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
         };
-        let told = match self.prober.engine.connector.handshake(stream, sni.as_ref()).await {
+        let told = match self
+            .prober
+            .engine
+            .connector
+            .handshake(stream, sni.as_ref())
+            .await
+        {
             Ok((stream, handshake)) => {
                 self.link = Link::Tls(Box::new(stream));
                 self.handshake = Some(handshake.clone());
@@ -185,7 +217,8 @@ impl Run<'_> {
     }
 
     fn tell(&mut self, dialled: Dialled) {
-        self.session.handle_upstream(dialled, self.prober.engine.clock.instant());
+        self.session
+            .handle_upstream(dialled, self.prober.engine.clock.instant());
     }
 }
 
@@ -216,5 +249,9 @@ impl Link {
 }
 
 fn unreachable(what: String) -> Verdict {
-    Verdict::Refuse(Refusal { reason: Reason::Unreachable { what }, host: None, level: None })
+    Verdict::Refuse(Refusal {
+        reason: Reason::Unreachable { what },
+        host: None,
+        level: None,
+    })
 }

@@ -1,8 +1,13 @@
-//! One [`Record`] per session, emitted once, also when the session is dropped half-way.
+//! One [`Record`] per session, emitted once, also when the session is dropped half-way: [`Open`] sees to that.
+//! [`log`] writes it as one line.
+
+pub mod log;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::clock::Clock;
 use crate::intercept::Via;
 
 /// What became of one session. Never a local part, never message data.
@@ -26,16 +31,17 @@ pub struct Record {
     pub pin: Option<String>,
     /// How often the destination was dialled.
     pub dials: u32,
-    /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`.
+    /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`
+    /// (by us: a loop, a client without manners), `aborted` (dropped half-way).
     pub end: &'static str,
-    /// Time until the last verdict.
+    /// From the last recipient that was judged to its verdict, redials included.
     pub decision: Option<Duration>,
     /// From accept to close.
     pub duration: Duration,
 }
 
 /// One verdict of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// The recipient's domain, or the literal.
     pub domain: String,
@@ -57,4 +63,101 @@ pub struct Judgement {
 pub trait Records: Send + Sync {
     /// Takes one record.
     fn record(&self, record: &Record);
+}
+
+/// A record that is being filled; dropping it emits it.
+pub struct Open {
+    /// What is known so far.
+    pub record: Record,
+    started: Instant,
+    clock: Arc<dyn Clock>,
+    records: Arc<dyn Records>,
+}
+
+impl Open {
+    /// Opens the record of a session that begins now.
+    #[must_use]
+    pub fn new(record: Record, clock: Arc<dyn Clock>, records: Arc<dyn Records>) -> Self {
+        Self {
+            record,
+            started: clock.instant(),
+            clock,
+            records,
+        }
+    }
+
+    /// Adds a judgement. Recipients of one domain that fare alike are told once.
+    pub fn judged(&mut self, judgement: Judgement) {
+        if !self.record.judgements.contains(&judgement) {
+            self.record.judgements.push(judgement);
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let now = self.clock.instant();
+        self.record.duration = now.saturating_duration_since(self.started);
+        self.records.record(&self.record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Record>>);
+
+    impl Records for Kept {
+        fn record(&self, record: &Record) {
+            self.0.lock().unwrap().push(record.clone());
+        }
+    }
+
+    pub(super) fn record() -> Record {
+        Record {
+            trace: "TRACE".into(),
+            via: Via::Redirect,
+            client: "127.0.0.1:4711".parse().unwrap(),
+            destination: "192.0.2.1:25".parse().unwrap(),
+            judgements: vec![],
+            tls_version: None,
+            tls_suite: None,
+            pin: None,
+            dials: 0,
+            end: "aborted",
+            decision: None,
+            duration: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn judgement(domain: &str, reason: &'static str) -> Judgement {
+        Judgement {
+            domain: domain.into(),
+            host: None,
+            level: None,
+            verdict: "refuse",
+            reason,
+            detail: String::new(),
+            observed: None,
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_dropped_half_way_is_recorded_once_and_alike_judgements_too() {
+        let kept = Arc::new(Kept::default());
+        let mut open = Open::new(record(), Arc::new(SystemClock), kept.clone());
+        for reason in ["null-mx", "null-mx", "dest-not-mx"] {
+            open.judged(judgement("a.example", reason));
+        }
+        drop(open);
+        let kept = kept.0.lock().unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].end, "aborted");
+        assert_eq!(kept[0].judgements.len(), 2);
+    }
 }

@@ -51,6 +51,15 @@ impl Handshake {
         &self.suite
     }
 
+    /// The pin in hexadecimal, as `3 1 1` TLSA records have it.
+    #[must_use]
+    pub fn pin(&self) -> String {
+        self.spki_sha256
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect()
+    }
+
     /// SHA-256 of the leaf's SubjectPublicKeyInfo: the pin.
     #[must_use]
     pub const fn spki_sha256(&self) -> &[u8; 32] {

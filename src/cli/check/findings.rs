@@ -152,7 +152,8 @@ impl Destination {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        self.verdict.or_else(|| self.problem.as_ref().map(|problem| problem.outcome))
+        self.verdict
+            .or_else(|| self.problem.as_ref().map(|problem| problem.outcome))
     }
 }
 
@@ -164,7 +165,12 @@ impl Problem {
         Self {
             outcome: outcome(reason),
             reason: reason.label(),
-            reply: format!("{} {} {}", reply.code, reply.enhanced.unwrap_or_default(), reply.text),
+            reply: format!(
+                "{} {} {}",
+                reply.code,
+                reply.enhanced.unwrap_or_default(),
+                reply.text
+            ),
             expected: explanation.expected,
             seen: explanation.seen,
             advice: explanation.advice.into(),
@@ -175,10 +181,16 @@ impl Problem {
 /// A lookup or connection that came to nothing leaves the question open; everything else answers it.
 const fn outcome(reason: &Reason) -> Outcome {
     match reason {
-        Reason::Dns { failure: Failure::Unreachable(_), .. } | Reason::Unreachable { .. } | Reason::Budget { .. } => {
-            Outcome::Unknown
+        Reason::Dns {
+            failure: Failure::Unreachable(_),
+            ..
         }
-        Reason::Dns { failure: Failure::Bogus(_), .. }
+        | Reason::Unreachable { .. }
+        | Reason::Budget { .. } => Outcome::Unknown,
+        Reason::Dns {
+            failure: Failure::Bogus(_),
+            ..
+        }
         | Reason::NullMx { .. }
         | Reason::ForgedNullMx { .. }
         | Reason::NoSuchDomain { .. }
@@ -201,11 +213,21 @@ const fn outcome(reason: &Reason) -> Outcome {
 fn sts_words(sts: &StsState) -> String {
     match sts {
         StsState::None => "none".into(),
-        StsState::FetchFailed(failure) => format!("announced, but {failure}; mail goes as if there were none"),
+        StsState::FetchFailed(failure) => {
+            format!("announced, but {failure}; mail goes as if there were none")
+        }
         StsState::Unknown(failure) => format!("unknown: {failure}"),
         StsState::Live { policy, refresh } => {
-            let mx: Vec<&str> = policy.mx.iter().map(crate::mtasts::MxPattern::as_str).collect();
-            let mut words = format!("{}, max_age {} s", policy.mode.label(), policy.max_age.as_secs());
+            let mx: Vec<&str> = policy
+                .mx
+                .iter()
+                .map(crate::mtasts::MxPattern::as_str)
+                .collect();
+            let mut words = format!(
+                "{}, max_age {} s",
+                policy.mode.label(),
+                policy.max_age.as_secs()
+            );
             if !mx.is_empty() {
                 words = format!("{words}, mx {}", mx.join(" "));
             }

@@ -1,6 +1,5 @@
 //! Asks what a delivery would ask: facts, demand, a live session up to the verdict.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::findings::{Destination, DomainFindings, Problem};
 use crate::name::Domain;
 use crate::policy::demand::demand;
@@ -8,6 +7,7 @@ use crate::policy::{AddressFacts, Candidate, Facts, HostFacts, MxFacts, Requirem
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::{Probe, Prober};
 use crate::verdict::{Reason, Verdict};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Finds out how mail to `domain` would be judged.
 pub(super) async fn inquire(
@@ -17,11 +17,25 @@ pub(super) async fn inquire(
     prober: Option<&Prober>,
 ) -> DomainFindings {
     // The unspecified addresses are no host's: all hosts are looked at, one family at a time.
-    let v4 = engine.gatherer.gather(domain, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)).await;
-    let v6 = engine.gatherer.gather(domain, SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)).await;
+    let v4 = engine
+        .gatherer
+        .gather(
+            domain,
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+        )
+        .await;
+    let v6 = engine
+        .gatherer
+        .gather(
+            domain,
+            SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
+        )
+        .await;
     let mut findings = DomainFindings::new(domain, &v4.sts);
     let (secure, hosts4, hosts6) = match (&v4.mx, &v6.mx) {
-        (MxFacts::Hosts { secure, hosts, .. }, MxFacts::Hosts { hosts: hosts6, .. }) => (*secure, hosts, hosts6),
+        (MxFacts::Hosts { secure, hosts, .. }, MxFacts::Hosts { hosts: hosts6, .. }) => {
+            (*secure, hosts, hosts6)
+        }
         _ => {
             findings.problem = whole(&v4, engine);
             return findings;
@@ -38,23 +52,31 @@ pub(super) async fn inquire(
             for address in known(host) {
                 let destination = SocketAddr::new(*address, port);
                 let place = Destination::new(host.host.to_string(), destination);
-                findings.destinations.push(examine(engine, domain, place, prober).await);
+                findings
+                    .destinations
+                    .push(examine(engine, domain, place, prober).await);
             }
         }
     }
     if findings.destinations.is_empty() {
-        findings.problem = whole(&v4, engine).or_else(|| whole(&v6, engine)).or_else(|| Some(no_address(domain)));
+        findings.problem = whole(&v4, engine)
+            .or_else(|| whole(&v6, engine))
+            .or_else(|| Some(no_address(domain)));
     }
     findings
 }
 
 /// What stands against the domain whatever the destination.
 fn whole(facts: &Facts, engine: &Engine) -> Option<Problem> {
-    demand(facts, IpAddr::V4(Ipv4Addr::UNSPECIFIED), engine.settings).err().map(|reason| Problem::of(&reason))
+    demand(facts, IpAddr::V4(Ipv4Addr::UNSPECIFIED), engine.settings)
+        .err()
+        .map(|reason| Problem::of(&reason))
 }
 
 fn no_address(domain: &Domain) -> Problem {
-    Problem::of(&Reason::Unreachable { what: format!("no MX host of {domain} has an address") })
+    Problem::of(&Reason::Unreachable {
+        what: format!("no MX host of {domain} has an address"),
+    })
 }
 
 fn is_implicit(domain: &Domain, hosts: &[HostFacts]) -> bool {
@@ -69,7 +91,12 @@ fn known(host: &HostFacts) -> &[IpAddr] {
 }
 
 /// One destination: what is demanded, and whether it is met.
-async fn examine(engine: &Engine, domain: &Domain, mut place: Destination, prober: Option<&Prober>) -> Destination {
+async fn examine(
+    engine: &Engine,
+    domain: &Domain,
+    mut place: Destination,
+    prober: Option<&Prober>,
+) -> Destination {
     let facts = engine.gatherer.gather(domain, place.address).await;
     let demand = match demand(&facts, place.address.ip(), engine.settings) {
         Ok(demand) => demand,
@@ -104,14 +131,26 @@ fn words(candidate: &Candidate) -> String {
     let mut parts = Vec::new();
     if let Some(dane) = dane {
         let records: Vec<String> = dane.records.iter().map(ToString::to_string).collect();
-        parts.push(format!("a match of TLSA {} at {}", records.join(", "), dane.base));
+        parts.push(format!(
+            "a match of TLSA {} at {}",
+            records.join(", "),
+            dane.base
+        ));
     }
     if *encrypt {
         parts.push("TLS (no TLSA record is usable)".into());
     }
     if let Some(sts) = sts {
-        let listed = if sts.listed { "" } else { ", which does not list this host" };
+        let listed = if sts.listed {
+            ""
+        } else {
+            ", which does not list this host"
+        };
         parts.push(format!("a valid certificate by MTA-STS{listed}"));
     }
-    if parts.is_empty() { "nothing".into() } else { parts.join(", and ") }
+    if parts.is_empty() {
+        "nothing".into()
+    } else {
+        parts.join(", and ")
+    }
 }

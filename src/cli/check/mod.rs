@@ -77,7 +77,9 @@ pub(super) struct Args {
 /// Checks each domain, prints what was found, and ends with the worst exit code.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
         let prober = args.prober(&engine, &config)?;
@@ -109,7 +111,12 @@ impl Args {
         }
         let dialer = Dialer::new(config.upstream)?;
         let patience = Duration::from_secs(self.timeout);
-        Ok(Some(Prober::new(Arc::clone(engine), dialer, self.helo.clone(), patience)))
+        Ok(Some(Prober::new(
+            Arc::clone(engine),
+            dialer,
+            self.helo.clone(),
+            patience,
+        )))
     }
 
     fn config(&self) -> anyhow::Result<Config> {
@@ -140,7 +147,8 @@ fn resolver(text: &str) -> anyhow::Result<SocketAddr> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, 53));
     }
-    text.parse().context("expected an address such as 192.0.2.53, 192.0.2.53:5300 or [2001:db8::53]:53")
+    text.parse()
+        .context("expected an address such as 192.0.2.53, 192.0.2.53:5300 or [2001:db8::53]:53")
 }
 
 impl From<Outcome> for Exit {

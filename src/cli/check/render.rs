@@ -35,12 +35,24 @@ pub(super) fn text(findings: &DomainFindings) {
 }
 
 fn destination_text(found: &Destination) {
-    let verdict = found.verdict.or_else(|| found.problem.as_ref().map(|problem| problem.outcome));
+    let verdict = found
+        .verdict
+        .or_else(|| found.problem.as_ref().map(|problem| problem.outcome));
     let level = found.level.unwrap_or("?");
-    println!("  {:7} {} [{}]  level {level}, demands {}", mark(verdict), found.host, found.address, demanded(found));
+    println!(
+        "  {:7} {} [{}]  level {level}, demands {}",
+        mark(verdict),
+        found.host,
+        found.address,
+        demanded(found)
+    );
     if let (Some(Outcome::Good), Some(reason)) = (found.verdict, found.reason) {
         let tls = found.tls_version.unwrap_or("no TLS");
-        let pin = found.pin.as_deref().map(|pin| format!(", key sha256 {pin}")).unwrap_or_default();
+        let pin = found
+            .pin
+            .as_deref()
+            .map(|pin| format!(", key sha256 {pin}"))
+            .unwrap_or_default();
         println!("          met by {reason}, {tls}{pin}");
     }
     if let Some(observed) = &found.observed {
@@ -52,7 +64,11 @@ fn destination_text(found: &Destination) {
 }
 
 fn demanded(found: &Destination) -> &str {
-    if found.demand.is_empty() { "what could not be found out" } else { &found.demand }
+    if found.demand.is_empty() {
+        "what could not be found out"
+    } else {
+        &found.demand
+    }
 }
 
 fn problem_text(problem: &Problem) {
@@ -81,7 +97,10 @@ fn mx_words(mx: &str) -> &str {
 }
 
 fn conclusion(findings: &DomainFindings) -> &'static str {
-    let probed = findings.destinations.iter().any(|found| found.verdict.is_some());
+    let probed = findings
+        .destinations
+        .iter()
+        .any(|found| found.verdict.is_some());
     match findings.outcome() {
         Outcome::Good if probed => "mail would be delivered as the domain demands",
         Outcome::Good => "nothing stands against delivery so far; no MX host was connected to",

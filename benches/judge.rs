@@ -1,0 +1,207 @@
+//! What a verdict costs: demand × evidence, with the evidence of real handshakes.
+//!
+//! `cargo bench --bench judge`. The numbers and what they mean stand in `benches/README.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a bench stops at the first thing that is wrong, and reads the clock"
+)]
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use danelaw::clock::Timestamp;
+use danelaw::dane::tlsa::usable;
+use danelaw::name::{DnsName, ReferenceId, TlsaBase};
+use danelaw::policy::{Candidate, DaneDemand, Demand, Located, Requirement, StsDemand};
+use danelaw::tls::Evidence;
+use danelaw::tls::client::Connector;
+use danelaw::verdict::{Verdict, judge};
+use danelaw::x509::path::Roots;
+use divan::Bencher;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use ring::digest::{SHA256, digest};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+fn main() {
+    divan::main();
+}
+
+const MX: &str = "mx.example.com";
+
+/// A certificate chain as a server has it, and what a client may know of it.
+struct Peer {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    spki: Vec<u8>,
+    root: CertificateDer<'static>,
+}
+
+impl Peer {
+    fn generate() -> Self {
+        let root_key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::new(Vec::new()).unwrap();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root_cert = root.self_signed(&root_key).unwrap();
+        let issuer = Issuer::new(root, root_key);
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec![MX.to_owned()])
+            .unwrap()
+            .signed_by(&key, &issuer)
+            .unwrap();
+        Self {
+            chain: vec![leaf.der().clone(), root_cert.der().clone()],
+            spki: rcgen::PublicKeyData::subject_public_key_info(&key),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            root: root_cert.der().clone(),
+        }
+    }
+
+    /// The evidence of a handshake over an in-memory pipe.
+    fn evidence(&self) -> Evidence {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            let connector = Connector::new().unwrap();
+            let sni = DnsName::parse(MX).unwrap();
+            let (_server, client) =
+                tokio::join!(acceptor.accept(far), connector.handshake(near, Some(&sni)));
+            Evidence::Protected(client.unwrap().1)
+        })
+    }
+
+    fn roots(&self) -> Roots {
+        Roots(vec![
+            webpki::anchor_from_trusted_cert(&self.root)
+                .unwrap()
+                .to_owned(),
+        ])
+    }
+}
+
+fn demand(requirement: Requirement) -> Demand {
+    let candidate = Candidate {
+        host: MX.parse().unwrap(),
+        requirement,
+        observed: None,
+    };
+    Demand {
+        located: Located::ByAddress,
+        candidates: vec![candidate],
+    }
+}
+
+fn dane(rdata: Vec<u8>) -> Demand {
+    let base: TlsaBase = MX.parse().unwrap();
+    let reference_ids = vec![ReferenceId::new(base.name().clone())];
+    let records = usable(&[rdata]);
+    assert_eq!(records.len(), 1);
+    demand(Requirement {
+        dane: Some(DaneDemand {
+            base,
+            records,
+            reference_ids,
+            half: false,
+        }),
+        ..Requirement::default()
+    })
+}
+
+fn record(usage: u8, selector: u8, data: &[u8]) -> Vec<u8> {
+    [&[usage, selector, 1], digest(&SHA256, data).as_ref()].concat()
+}
+
+fn sts() -> Demand {
+    let sts = StsDemand {
+        listed: true,
+        patterns: vec![MX.to_owned()],
+    };
+    demand(Requirement {
+        sts: Some(sts),
+        ..Requirement::default()
+    })
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_unix(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs(),
+    )
+}
+
+/// Judges `demand` against the peer's evidence; `pins` says what must come out, so that no bench measures a mistake.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comes {
+    ToAPin,
+    ToARefusal,
+}
+
+fn bench(bencher: Bencher<'_, '_>, peer: &Peer, demand: &Demand, comes: Comes) {
+    let (evidence, roots, now) = (peer.evidence(), peer.roots(), now());
+    let tried = [Some(DnsName::parse(MX).unwrap())];
+    bencher.bench(|| {
+        let verdict = judge(demand, &evidence, &tried, &roots, now);
+        assert!(matches!(verdict, Verdict::Pin(_)) == (comes == Comes::ToAPin));
+        verdict
+    });
+}
+
+#[divan::bench]
+fn opportunistic(bencher: Bencher<'_, '_>) {
+    bench(
+        bencher,
+        &Peer::generate(),
+        &demand(Requirement::default()),
+        Comes::ToAPin,
+    );
+}
+
+#[divan::bench]
+fn dane_ee_3_1_1(bencher: Bencher<'_, '_>) {
+    let peer = Peer::generate();
+    bench(
+        bencher,
+        &peer,
+        &dane(record(3, 1, &peer.spki)),
+        Comes::ToAPin,
+    );
+}
+
+#[divan::bench]
+fn dane_ee_mismatch(bencher: Bencher<'_, '_>) {
+    bench(
+        bencher,
+        &Peer::generate(),
+        &dane(record(3, 1, b"another key")),
+        Comes::ToARefusal,
+    );
+}
+
+#[divan::bench]
+fn dane_ta_2_0_1(bencher: Bencher<'_, '_>) {
+    let peer = Peer::generate();
+    bench(
+        bencher,
+        &peer,
+        &dane(record(2, 0, &peer.root)),
+        Comes::ToAPin,
+    );
+}
+
+#[divan::bench]
+fn mta_sts(bencher: Bencher<'_, '_>) {
+    bench(bencher, &Peer::generate(), &sts(), Comes::ToAPin);
+}

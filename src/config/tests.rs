@@ -1,0 +1,274 @@
+//! Tables of files and what is wrong with them, and the reference held against the code.
+
+use std::path::Path;
+
+use super::{Config, Loaded, Origin, defaults};
+use crate::intercept::Via;
+
+const EXAMPLE: &str = include_str!("../../docs/example.toml");
+const REFERENCE: &str = include_str!("../../docs/configuration.md");
+
+fn parse(text: &str) -> Result<Loaded, String> {
+    Config::parse(text, Path::new("/etc/d.toml")).map_err(|problems| problems.to_string())
+}
+
+/// The keys with their tables, as the reference names them.
+fn keys(loaded: &Loaded) -> Vec<(String, String)> {
+    let default = |setting: &super::Setting| match &setting.value {
+        Some(value) => value.to_string(),
+        None => "not set".to_owned(),
+    };
+    loaded
+        .settings
+        .iter()
+        .map(|setting| {
+            let table = setting.table.trim_matches(['[', ']']);
+            let dot = if table.is_empty() { "" } else { "." };
+            (format!("{table}{dot}{}", setting.key), default(setting))
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_wrong_is_told_with_line_and_key() {
+    for (what, text, expected) in [
+        (
+            "an unknown key",
+            "[dns]\ntimeot = \"1s\"",
+            "/etc/d.toml:2 dns.timeot: expected one of resolvers, trust_anchor, timeout, got an unknown key",
+        ),
+        (
+            "an unknown table",
+            "\n[dnss]",
+            "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, got an unknown key",
+        ),
+        (
+            "an address without a port",
+            "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1\"",
+            "/etc/d.toml:3 listener[0].address: expected an address with a port, as \"127.0.0.1:10225\" or \"[::1]:10225\", got \"127.0.0.1\"",
+        ),
+        (
+            "a listener without a kind",
+            "[[listener]]\naddress = \"127.0.0.1:1\"",
+            "/etc/d.toml:2 listener[0].kind: expected \"redirect\" or \"socks5\", got nothing",
+        ),
+        (
+            "a kind that does not exist, in the second listener",
+            "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:1\"",
+            "/etc/d.toml:5 listener[1].kind: expected \"redirect\" or \"socks5\", got \"tproxy\"",
+        ),
+        (
+            "an open SOCKS listener that nobody asked for",
+            "[[listener]]\nkind = \"socks5\"\naddress = \"0.0.0.0:1080\"",
+            "/etc/d.toml:3 listener[0].address: expected a loopback address, or allow_remote = true, got \"0.0.0.0:1080\"",
+        ),
+        (
+            "a table where tables are expected",
+            "[listener]\nkind = \"redirect\"",
+            "/etc/d.toml:1 listener: expected [[listener]] tables, got [listener]",
+        ),
+        (
+            "a value where a table is expected",
+            "dns = 5",
+            "/etc/d.toml:1 dns: expected a table, got 5",
+        ),
+        (
+            "a duration without a unit",
+            "[dns]\ntimeout = 20",
+            "/etc/d.toml:2 dns.timeout: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got 20",
+        ),
+        (
+            "a duration of nothing",
+            "[timeouts]\nreply = \"0s\"",
+            "/etc/d.toml:2 timeouts.reply: expected a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\", got \"0s\"",
+        ),
+        (
+            "a resolver with port 0",
+            "[dns]\nresolvers = [\"127.0.0.1:0\"]",
+            "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\"], got [\"127.0.0.1:0\"]",
+        ),
+        (
+            "port 0",
+            "[mta_sts]\nport = 0",
+            "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 0",
+        ),
+        (
+            "a port that is none",
+            "[mta_sts]\nport = 65536",
+            "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 65536",
+        ),
+        (
+            "no sessions at all",
+            "max_sessions = 0",
+            "/etc/d.toml:1 max_sessions: expected a number from 1 to 1000000, got 0",
+        ),
+        (
+            "a negative mark",
+            "[upstream]\nmark = -1",
+            "/etc/d.toml:2 upstream.mark: expected a number from 0 to 4294967295, got -1",
+        ),
+        (
+            "a word where a truth value is expected",
+            "[upstream]\nkeep_source = \"yes\"",
+            "/etc/d.toml:2 upstream.keep_source: expected true or false, got \"yes\"",
+        ),
+        (
+            "a policy word that does not exist",
+            "[policy]\ncombine = \"either\"",
+            "/etc/d.toml:2 policy.combine: expected \"dane-first\" or \"both\", got \"either\"",
+        ),
+        (
+            "a filter that is none",
+            "[log]\nfilter = \"danelaw=loud\"",
+            "/etc/d.toml:2 log.filter: expected log directives, as \"info,danelaw=debug\", got \"danelaw=loud\"",
+        ),
+        (
+            "a limit below what RFC 5321 asks for",
+            "[limits]\nrecipients = 99",
+            "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
+        ),
+        (
+            "an empty path",
+            "[store]\npath = \"\"",
+            "/etc/d.toml:2 store.path: expected a path, got \"\"",
+        ),
+    ] {
+        assert_eq!(parse(text).err().as_deref(), Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_lines() {
+    let problems =
+        parse("max_sessions = \"many\"\n[dns]\ntimeout = 1\nresolver = []\n[log]\nformat = 1\n")
+            .err()
+            .unwrap();
+    let places: Vec<_> = problems
+        .lines()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "/etc/d.toml:1 max_sessions",
+            "/etc/d.toml:3 dns.timeout",
+            "/etc/d.toml:4 dns.resolver",
+            "/etc/d.toml:6 log.format",
+        ]
+    );
+}
+
+#[test]
+fn a_breach_of_the_grammar_is_told_with_its_line() {
+    for text in ["[dns\n", "max_sessions = \n", "a = 1\na = 2\n", "\u{0}"] {
+        let problems = parse(text).err().unwrap();
+        assert!(problems.contains("/etc/d.toml:"), "{text:?}: {problems}");
+        assert!(problems.contains("expected"), "{text:?}: {problems}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_default_configuration() {
+    let loaded = parse("").unwrap();
+    assert_eq!(loaded.config, Config::default());
+    let origins = loaded.settings.iter().map(|setting| setting.origin);
+    assert!(origins.into_iter().all(|origin| origin == Origin::Default));
+}
+
+#[test]
+fn values_and_their_lines_are_taken_over() {
+    let loaded = parse(
+        "[[listener]]\nkind = \"socks5\"\naddress = \"[::]:1080\"\nallow_remote = true\n\
+         [upstream]\nmark = 0x25\n[dns]\nresolvers = [\"192.0.2.53\", \"[::1]:5353\"]\n\
+         [tls]\nca_file = \"ca.pem\"\n[store]\npath = \"/var/d.db\"\n",
+    )
+    .unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].kind, Via::Socks5);
+    assert_eq!(config.upstream.mark, Some(0x25));
+    let resolvers: Vec<_> = config
+        .dns
+        .resolvers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(resolvers, ["192.0.2.53:53", "[::1]:5353"]);
+    assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
+    assert_eq!(config.store.as_deref(), Some(Path::new("/var/d.db")));
+    let mark = loaded
+        .settings
+        .iter()
+        .find(|one| one.key == "mark")
+        .unwrap();
+    assert_eq!(mark.origin, Origin::Line(6));
+}
+
+#[test]
+fn what_is_shown_reads_back_as_the_same_configuration() {
+    for text in [
+        "",
+        EXAMPLE,
+        "[upstream]\nmark = 37\n[tls]\nca_file = \"a\\\"b.pem\"\n",
+    ] {
+        let loaded = parse(text).unwrap();
+        let shown = loaded.to_toml();
+        assert_eq!(parse(&shown).unwrap().config, loaded.config, "{shown}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[store]\npath = \"/nowhere/d.db\"\n";
+    let problems = parse(missing).unwrap().unusable_files(Path::new("d.toml"));
+    let places: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.line, problem.key.as_str()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            (2, "dns.trust_anchor"),
+            (4, "tls.ca_file"),
+            (6, "store.path")
+        ]
+    );
+}
+
+#[test]
+fn the_example_holds_every_key_and_the_defaults() {
+    let example = parse(EXAMPLE).unwrap();
+    for (key, _) in keys(&example) {
+        let name = key.rsplit('.').next().unwrap();
+        assert!(EXAMPLE.contains(&format!("{name} = ")), "{key}");
+    }
+    let expected = Config {
+        listeners: example.config.listeners.clone(),
+        store: example.config.store.clone(),
+        ..Config::default()
+    };
+    assert_eq!(example.config, expected);
+    assert_eq!(example.config.listeners[0], defaults::listeners()[0]);
+}
+
+#[test]
+fn the_reference_names_every_key_with_its_default_and_no_other() {
+    let (reference, _) = REFERENCE.split_once("## The session line").unwrap();
+    let keys = keys(&parse("").unwrap());
+    for (key, default) in &keys {
+        let row = format!("| `{key}` | `{default}` |");
+        let unset = format!("| `{key}` | {default} |");
+        let told = reference.contains(&row) || reference.contains(&unset);
+        // The two default listeners differ in their addresses.
+        assert!(told || key == "listener.address", "{row}");
+        assert!(reference.contains(&format!("| `{key}` |")), "{key}");
+    }
+    for row in reference
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+    {
+        let key = row.split('`').next().unwrap();
+        let exists = keys.iter().any(|known| known.0 == key);
+        assert!(exists, "{key} does not exist");
+    }
+}

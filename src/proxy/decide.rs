@@ -1,0 +1,282 @@
+//! Gets the verdict on one recipient after the other: gathers the facts (once per recipient, redials see the same
+//! snapshot), and puts demand and evidence before the judge. Decides nothing itself.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "IO: limits the time of a decision"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::engine::Engine;
+use crate::name::{DnsName, Domain};
+use crate::policy::demand::demand;
+use crate::policy::{Demand, Facts, Level};
+use crate::report::Judgement;
+use crate::smtp::{Channel, Question, Target};
+use crate::tls::{Evidence, Handshake};
+use crate::verdict::{Reason, Refusal, Verdict, judge};
+
+/// The judge's clerk for one session.
+pub(super) struct Clerk {
+    engine: Arc<Engine>,
+    destination: SocketAddr,
+    budget: Duration,
+    /// What the present connection has shown inside TLS.
+    shown: Option<Evidence>,
+    /// The names asked for on behalf of the present recipient, the last one first shown above.
+    tried: Vec<Option<DnsName>>,
+    /// The recipient that was asked about last.
+    case: Option<Case>,
+}
+
+struct Case {
+    question: Question,
+    asked: Instant,
+    state: State,
+}
+
+enum State {
+    /// Nothing has to be known.
+    Ready,
+    /// The facts are on their way; none when the budget is spent first.
+    Gathering(BoxFuture<'static, Option<Facts>>),
+    /// Known, and to be judged now.
+    Known(Facts),
+    /// Judged; a redial comes back to the same facts.
+    Judged(Option<Facts>),
+}
+
+/// A verdict with what the record tells of it.
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// None for a redial.
+    pub(super) judgement: Option<Judgement>,
+    /// The domain whose policy was enforced in a refusal, for another look at it.
+    pub(super) enforced: Option<Domain>,
+    /// Since the recipient was asked about.
+    pub(super) took: Duration,
+}
+
+impl Clerk {
+    pub(super) const fn new(
+        engine: Arc<Engine>,
+        destination: SocketAddr,
+        budget: Duration,
+    ) -> Self {
+        Self {
+            engine,
+            destination,
+            budget,
+            shown: None,
+            tried: Vec::new(),
+            case: None,
+        }
+    }
+
+    /// A handshake begins.
+    pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
+        self.tried.push(sni);
+    }
+
+    /// A handshake has ended well.
+    pub(super) fn show(&mut self, handshake: Handshake) {
+        self.shown = Some(Evidence::Protected(handshake));
+    }
+
+    /// The connection is gone and what it has shown with it.
+    pub(super) fn forget(&mut self) {
+        self.shown = None;
+    }
+
+    /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
+    pub(super) fn take(&mut self, question: Question, now: Instant) {
+        let known = match self.case.take() {
+            Some(Case {
+                question: before,
+                asked,
+                state: State::Judged(facts),
+            }) if !question.first && before.target == question.target => Some((facts, asked)),
+            Some(_) | None => None,
+        };
+        let (state, asked) = match known {
+            Some((Some(facts), asked)) => (State::Known(facts), asked),
+            Some((None, asked)) => (State::Ready, asked),
+            None => {
+                let present = self.tried.pop();
+                self.tried = present.into_iter().collect();
+                (self.gather(&question.target), now)
+            }
+        };
+        self.case = Some(Case {
+            question,
+            asked,
+            state,
+        });
+    }
+
+    fn gather(&self, target: &Target) -> State {
+        match target {
+            Target::Literal(_) | Target::Postmaster => State::Ready,
+            Target::Domain(domain) => {
+                let engine = Arc::clone(&self.engine);
+                let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
+                let facts = async move {
+                    let gathering = engine.gatherer.gather(&domain, destination);
+                    tokio::time::timeout(budget, gathering).await.ok()
+                };
+                State::Gathering(facts.boxed())
+            }
+        }
+    }
+
+    /// Waits for the verdict that [`Clerk::take`] asked for.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision> {
+        let Some(mut case) = self.case.take() else {
+            return Poll::Pending;
+        };
+        let facts = match case.state {
+            State::Ready => None,
+            State::Known(facts) => Some(facts),
+            State::Gathering(mut facts) => match facts.poll_unpin(cx) {
+                Poll::Ready(Some(facts)) => {
+                    let now = self.engine.clock.instant();
+                    self.engine.learned.learn(&facts, now);
+                    Some(facts)
+                }
+                Poll::Ready(None) => return self.late(case.question, case.asked),
+                Poll::Pending => {
+                    case.state = State::Gathering(facts);
+                    self.case = Some(case);
+                    return Poll::Pending;
+                }
+            },
+            State::Judged(_) => {
+                self.case = Some(case);
+                return Poll::Pending;
+            }
+        };
+        let verdict = self.judge(&case.question, facts.as_ref());
+        let decision = self.decision(verdict, &case.question.target, case.asked);
+        case.state = State::Judged(facts);
+        self.case = Some(case);
+        Poll::Ready(decision)
+    }
+
+    /// The verdict when time is up: a late answer is a refusal, never a guess.
+    fn late(&self, question: Question, asked: Instant) -> Poll<Decision> {
+        let refusal = match &question.target {
+            Target::Domain(domain) => Reason::Budget {
+                domain: domain.clone(),
+            },
+            Target::Literal(_) | Target::Postmaster => no_policy_domain(&question.target),
+        };
+        Poll::Ready(self.decision(refuse(refusal), &question.target, asked))
+    }
+
+    fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
+        let demanded = match (&question.target, facts) {
+            (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
+                Ok(Demand::of_literal())
+            }
+            (Target::Domain(_), Some(facts)) => {
+                demand(facts, self.destination.ip(), self.engine.settings)
+            }
+            (target, _) => Err(no_policy_domain(target)),
+        };
+        let demanded = match demanded {
+            Ok(demanded) => demanded,
+            Err(reason) => return refuse(reason),
+        };
+        let now = self.engine.clock.wall();
+        let roots = &self.engine.roots;
+        let told;
+        let evidence = match (&question.channel, &self.shown) {
+            (Channel::Protected, Some(shown)) => shown,
+            (Channel::Protected, None) => {
+                told = Evidence::Broken("the connection is gone".into());
+                &told
+            }
+            (Channel::Clear(why), _) => {
+                told = Evidence::Clear(why.clone());
+                &told
+            }
+            (Channel::Broken(what), _) => {
+                told = Evidence::Broken(what.clone());
+                &told
+            }
+        };
+        judge(&demanded, evidence, &self.tried, roots, now)
+    }
+
+    fn decision(&self, verdict: Verdict, target: &Target, asked: Instant) -> Decision {
+        let now = self.engine.clock.instant();
+        let enforced = match (&verdict, target) {
+            (Verdict::Refuse(refusal), Target::Domain(domain)) => refusal
+                .level
+                .filter(|level| *level > Level::Encrypt)
+                .map(|_| domain.clone()),
+            (Verdict::Refuse(_), Target::Literal(_) | Target::Postmaster)
+            | (Verdict::Pin(_) | Verdict::Redial(_), _) => None,
+        };
+        Decision {
+            judgement: judgement(&verdict, target),
+            verdict,
+            enforced,
+            took: now.saturating_duration_since(asked),
+        }
+    }
+}
+
+const fn refuse(reason: Reason) -> Verdict {
+    Verdict::Refuse(Refusal {
+        reason,
+        host: None,
+        level: None,
+    })
+}
+
+fn no_policy_domain(target: &Target) -> Reason {
+    Reason::NoPolicyDomain {
+        recipient: name_of(target),
+    }
+}
+
+fn name_of(target: &Target) -> String {
+    match target {
+        Target::Domain(domain) => domain.to_string(),
+        Target::Literal(ip) => format!("[{ip}]"),
+        Target::Postmaster => "postmaster".into(),
+    }
+}
+
+/// What the record tells of a verdict.
+fn judgement(verdict: &Verdict, target: &Target) -> Option<Judgement> {
+    let domain = name_of(target);
+    match verdict {
+        Verdict::Pin(pin) => Some(Judgement {
+            domain,
+            host: pin.host.as_ref().map(ToString::to_string),
+            level: Some(pin.level.label()),
+            verdict: "pin",
+            reason: pin.basis.label(),
+            detail: String::new(),
+            observed: pin.observed.as_ref().map(Reason::label),
+        }),
+        Verdict::Refuse(refusal) => Some(Judgement {
+            domain,
+            host: refusal.host.as_ref().map(ToString::to_string),
+            level: refusal.level.map(|level| level.label()),
+            verdict: "refuse",
+            reason: refusal.reason.label(),
+            detail: refusal.reason.to_string(),
+            observed: None,
+        }),
+        Verdict::Redial(_) => None,
+    }
+}

@@ -1,0 +1,81 @@
+//! What clients hear that never get a session: one line in place of the greeting, then the close. Always temporary, so
+//! that the mail server keeps the message and tries again (RFC 5321 §3.8, §4.2.1).
+
+use bytes::Bytes;
+
+use crate::intercept::guard::Loop;
+use crate::intercept::redirect::NotIntercepted;
+use crate::smtp::Reply;
+
+/// For a connection that nobody redirected.
+pub(super) fn not_intercepted(why: &NotIntercepted) -> Reply {
+    let text = match why {
+        NotIntercepted::Direct => "this port takes redirected connections only",
+        NotIntercepted::NoRecord | NotIntercepted::Unsupported | NotIntercepted::Failed(_) => {
+            "the original destination of this connection is not known"
+        }
+    };
+    reply("4.3.2", text)
+}
+
+/// For a connection that leads back to this proxy.
+pub(super) fn of_loop(why: Loop) -> Reply {
+    let text = match why {
+        Loop::OwnClient => "loop: this proxy's own connection was intercepted",
+        Loop::OwnListener => "loop: the destination is this proxy itself",
+        Loop::Nowhere => "loop: the destination is no address to connect to",
+    };
+    reply("4.4.6", text)
+}
+
+/// When no more can be taken on.
+pub(super) fn busy() -> Reply {
+    reply(
+        "4.3.2",
+        "busy: too many sessions at present, try again later",
+    )
+}
+
+fn reply(enhanced: &'static str, text: &str) -> Reply {
+    Reply {
+        code: 421,
+        enhanced: Some(enhanced),
+        text: text.into(),
+    }
+}
+
+/// The reply as it goes over the wire.
+pub(super) fn line(reply: &Reply) -> Bytes {
+    let Reply {
+        code,
+        enhanced,
+        text,
+    } = reply;
+    let enhanced = enhanced.map_or_else(String::new, |enhanced| format!("{enhanced} "));
+    format!("{code} {enhanced}{text}\r\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn net_01_net_02_every_refusal_is_one_temporary_line() {
+        let every = [
+            not_intercepted(&NotIntercepted::Direct),
+            not_intercepted(&NotIntercepted::NoRecord),
+            not_intercepted(&NotIntercepted::Unsupported),
+            of_loop(Loop::OwnClient),
+            of_loop(Loop::OwnListener),
+            of_loop(Loop::Nowhere),
+            busy(),
+        ];
+        for reply in every {
+            let line = line(&reply);
+            let text = std::str::from_utf8(&line).unwrap();
+            let body = text.strip_suffix("\r\n").unwrap();
+            assert!(body.starts_with("421 4."), "{text}");
+            assert!(body.len() < 510 && !body.contains(['\r', '\n']), "{text}");
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Drives one [`Session`]: feeds it octets, time and answers, and does what it says.
+//!
+//! One task, one loop: do all that the session asks for, then wait for the first of client, server, dial, verdict,
+//! deadline or shutdown. Output goes out before input comes in, and a side is not read while the other has a full
+//! queue, so a session holds a bounded amount however fast one side is.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "IO: holds the sockets of a session"
+)]
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tracing::debug;
+
+use super::decide::{Clerk, Decision};
+use super::dial::DialError;
+use super::wire::{Upstream, Wire};
+use super::{Shell, Stage, refusal};
+use crate::intercept::Intercepted;
+use crate::intercept::guard::OwnAddress;
+use crate::name::DnsName;
+use crate::report::Open;
+use crate::smtp::{Action, Dialled, Reply, Session, Settings, Waiting};
+use crate::tls::Handshake;
+
+/// How long the last octets may take on their way to a peer that is being left.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How long a client may take to close after its last reply.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Runs a session from its first dial to its end.
+pub(super) async fn drive(
+    shell: Arc<Shell>,
+    from: Intercepted,
+    client: TcpStream,
+    stage: watch::Receiver<Stage>,
+) {
+    let driver = Driver::new(shell, from, client);
+    driver.run(stage).await;
+}
+
+struct Driver {
+    shell: Arc<Shell>,
+    from: Intercepted,
+    session: Session,
+    client: Wire<TcpStream>,
+    reading: Reading,
+    server: Server,
+    clerk: Clerk,
+    timer: Option<Pin<Box<Sleep>>>,
+    turn: Turn,
+    open: Open,
+    cause: Cause,
+    /// The code of the last reply to the client; none before the greeting.
+    said: Option<[u8; 3]>,
+    stage: Stage,
+}
+
+/// Whether the client has more to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It may.
+    Open,
+    /// It has closed its side, and hears what is still to be said.
+    Ended,
+    /// It is gone.
+    Lost,
+}
+
+/// The connection to the MX.
+enum Server {
+    Absent,
+    Dialling(BoxFuture<'static, Result<TcpStream, DialError>>),
+    Open {
+        wire: Wire<Upstream>,
+        own: OwnAddress,
+    },
+    Securing {
+        handshake: BoxFuture<'static, Result<Secured, String>>,
+        own: OwnAddress,
+    },
+}
+
+/// A finished handshake.
+struct Secured {
+    stream: Upstream,
+    handshake: Handshake,
+}
+
+/// Which side is read first: they alternate, or a client that sends without pause would never let the MX speak.
+#[derive(Clone, Copy)]
+enum Turn {
+    Client,
+    Server,
+}
+
+/// What the session was told last, and thus what ended it.
+#[derive(Clone, Copy)]
+enum Cause {
+    Client,
+    Server,
+    Dial,
+    Timeout,
+    Refused,
+}
+
+impl Driver {
+    fn new(shell: Arc<Shell>, from: Intercepted, client: TcpStream) -> Self {
+        let engine = Arc::clone(&shell.engine);
+        let now = engine.clock.instant();
+        let open = shell.open(&from);
+        let settings = Settings {
+            trace: open.record.trace.clone(),
+            hint: from
+                .hint
+                .clone()
+                .or_else(|| engine.learned.sni(from.destination.ip(), now)),
+            timeouts: shell.timeouts,
+            limits: shell.limits,
+        };
+        Self {
+            session: Session::new(settings, now),
+            client: Wire::new(client),
+            reading: Reading::Open,
+            server: Server::Absent,
+            clerk: Clerk::new(engine, from.destination, shell.timeouts.decision),
+            timer: None,
+            turn: Turn::Client,
+            open,
+            cause: Cause::Client,
+            said: None,
+            stage: Stage::Running,
+            shell,
+            from,
+        }
+    }
+
+    async fn run(mut self, mut stage: watch::Receiver<Stage>) {
+        while self.act().is_continue() {
+            let before = std::mem::replace(&mut self.stage, *stage.borrow_and_update());
+            match self.stage {
+                Stage::Over => break,
+                Stage::Draining if before == Stage::Running => {
+                    self.shut_down();
+                    continue;
+                }
+                Stage::Draining | Stage::Running => {}
+            }
+            tokio::select! {
+                () = std::future::poll_fn(|cx| self.poll(cx)) => {}
+                changed = stage.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    fn now(&self) -> Instant {
+        self.shell.engine.clock.instant()
+    }
+
+    /// Does everything that the session asks for.
+    fn act(&mut self) -> ControlFlow<()> {
+        if matches!(self.cause, Cause::Refused) {
+            return ControlFlow::Break(());
+        }
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::ToClient(bytes) => self.say(bytes),
+                Action::ToServer(bytes) => {
+                    if let Server::Open { wire, .. } = &mut self.server {
+                        wire.push(bytes);
+                    }
+                }
+                Action::Dial => self.dial(),
+                Action::StartTls { sni } => self.start_tls(sni),
+                Action::Judge(question) => {
+                    let now = self.now();
+                    self.clerk.take(question, now);
+                }
+                Action::CloseServer => self.close_server(),
+                Action::CloseClient => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn say(&mut self, bytes: Bytes) {
+        let text = bytes.strip_suffix(b"\r\n").unwrap_or(&bytes);
+        let line = memchr::memrchr(b'\n', text).map_or(text, |end| &text[end + 1..]);
+        self.said = line.first_chunk().copied().or(self.said);
+        if self.reading != Reading::Lost {
+            self.client.push(bytes);
+        }
+    }
+
+    fn dial(&mut self) {
+        self.open.record.dials += 1;
+        let dialer = self.shell.dialer;
+        let (destination, client) = (self.from.destination, self.from.client.ip());
+        let dialled = async move { dialer.dial(destination, client).await };
+        self.server = Server::Dialling(dialled.boxed());
+    }
+
+    fn start_tls(&mut self, sni: Option<DnsName>) {
+        self.clerk.ask_for(sni.clone());
+        let Server::Open { wire, own } = std::mem::replace(&mut self.server, Server::Absent) else {
+            return self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
+        };
+        let connector = self.shell.engine.connector.clone();
+        let handshake = async move {
+            let stream = match wire.into_flushed().await.map_err(|e| e.to_string())? {
+                Upstream::Clear(stream) => stream,
+                Upstream::Tls(_) => return Err("TLS is up already".into()),
+            };
+            let (stream, handshake) = connector.handshake(stream, sni.as_ref()).await?;
+            let stream = Upstream::Tls(Box::new(stream));
+            Ok(Secured { stream, handshake })
+        };
+        let limit = self.shell.dialer.limit();
+        let timed = tokio::time::timeout(limit, handshake).map(move |done| {
+            done.unwrap_or_else(|_| Err(format!("no handshake within {} s", limit.as_secs_f32())))
+        });
+        self.server = Server::Securing {
+            handshake: timed.boxed(),
+            own,
+        };
+    }
+
+    /// Leaves the MX: what was queued is still written, beside what comes next.
+    fn close_server(&mut self) {
+        self.clerk.forget();
+        match std::mem::replace(&mut self.server, Server::Absent) {
+            Server::Open { mut wire, own } => {
+                tokio::spawn(async move {
+                    // Whether the MX hears our QUIT is its own affair.
+                    let _ = tokio::time::timeout(FAREWELL, wire.finish()).await;
+                    drop(own);
+                });
+            }
+            Server::Absent | Server::Dialling(_) | Server::Securing { .. } => {}
+        }
+    }
+
+    fn tell(&mut self, dialled: Dialled) {
+        let now = self.now();
+        self.cause = match dialled {
+            Dialled::Connected | Dialled::Secured => self.cause,
+            Dialled::Failed(_) | Dialled::HandshakeFailed(_) => Cause::Dial,
+        };
+        self.session.handle_upstream(dialled, now);
+    }
+
+    fn shut_down(&mut self) {
+        let now = self.now();
+        self.session.handle_shutdown(now);
+    }
+
+    /// Waits until something has happened, and tells the session.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_output(cx).is_ready() || self.poll_input(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(decision) = self.clerk.poll(cx) {
+            self.pronounce(decision);
+            return Poll::Ready(());
+        }
+        self.poll_timer(cx)
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Server::Open { wire, .. } = &mut self.server
+            && let Poll::Ready(Err(error)) = wire.poll_flush(cx)
+        {
+            // It may have said why before it closed: that is read, then the end.
+            debug!(%error, "the MX takes no more");
+            wire.discard();
+        }
+        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
+            debug!(%error, "the client takes no more");
+            self.lose_client();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let first = self.turn;
+        let (turn, done) = match first {
+            Turn::Client => (Turn::Server, self.poll_client(cx)),
+            Turn::Server => (Turn::Client, self.poll_server(cx)),
+        };
+        self.turn = turn;
+        if done.is_ready() {
+            return done;
+        }
+        match first {
+            Turn::Client => self.poll_server(cx),
+            Turn::Server => self.poll_client(cx),
+        }
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let full = match &self.server {
+            Server::Open { wire, .. } => wire.is_full(),
+            Server::Absent | Server::Dialling(_) | Server::Securing { .. } => false,
+        };
+        let deaf = full || self.client.is_full() || !self.session.wants_client();
+        if deaf || self.reading != Reading::Open {
+            return Poll::Pending;
+        }
+        let now = self.now();
+        let session = &mut self.session;
+        let read = self.client.poll_read(cx, |bytes| {
+            if !bytes.is_empty() {
+                session.handle_client(bytes, now);
+            }
+            bytes.len()
+        });
+        match read {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => {
+                self.reading = Reading::Ended;
+                self.session.handle_client_end(now);
+            }
+            Poll::Ready(Ok(_)) => self.cause = Cause::Client,
+            Poll::Ready(Err(_)) => self.lose_client(),
+        }
+        Poll::Ready(())
+    }
+
+    fn lose_client(&mut self) {
+        let before = std::mem::replace(&mut self.reading, Reading::Lost);
+        self.client.discard();
+        if before == Reading::Open {
+            let now = self.now();
+            self.session.handle_client_end(now);
+        }
+    }
+
+    fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.server {
+            Server::Absent => Poll::Pending,
+            Server::Dialling(dialled) => dialled.poll_unpin(cx).map(|done| self.connected(done)),
+            Server::Securing { handshake, .. } => {
+                handshake.poll_unpin(cx).map(|done| self.secured(done))
+            }
+            Server::Open { .. } if self.client.is_full() => Poll::Pending,
+            Server::Open { wire, .. } => {
+                let now = self.shell.engine.clock.instant();
+                let session = &mut self.session;
+                let read = wire.poll_read(cx, |bytes| {
+                    if !bytes.is_empty() {
+                        session.handle_server(bytes, now);
+                    }
+                    bytes.len()
+                });
+                let count = std::task::ready!(read).unwrap_or(0);
+                self.cause = Cause::Server;
+                if count == 0 {
+                    self.server = Server::Absent;
+                    self.clerk.forget();
+                    self.session.handle_server_end(now);
+                }
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn connected(&mut self, dialled: Result<TcpStream, DialError>) {
+        self.server = Server::Absent;
+        match dialled {
+            Ok(stream) => {
+                let Ok(local) = stream.local_addr() else {
+                    return self.tell(Dialled::Failed("the connection was lost at once".into()));
+                };
+                let own = self.shell.guard.claim(local);
+                // Our own address may have been claimed since accept: then the client is the other end of it.
+                if let Err(looped) = self.shell.guard.check_client(self.from.client) {
+                    return self.refuse(&refusal::of_loop(looped));
+                }
+                let wire = Wire::new(Upstream::Clear(stream));
+                self.server = Server::Open { wire, own };
+                self.tell(Dialled::Connected);
+            }
+            Err(DialError::Exhausted(error)) if self.said.is_none() => {
+                debug!(%error, "no socket to dial with");
+                self.refuse(&refusal::busy());
+            }
+            Err(error) => self.tell(Dialled::Failed(error.to_string())),
+        }
+    }
+
+    /// Ends the session with a reply of our own in place of the greeting.
+    fn refuse(&mut self, reply: &Reply) {
+        self.say(refusal::line(reply));
+        self.cause = Cause::Refused;
+    }
+
+    fn secured(&mut self, done: Result<Secured, String>) {
+        let before = std::mem::replace(&mut self.server, Server::Absent);
+        match (done, before) {
+            (Ok(Secured { stream, handshake }), Server::Securing { own, .. }) => {
+                let record = &mut self.open.record;
+                record.tls_version = Some(handshake.version());
+                record.tls_suite = Some(handshake.suite().to_owned());
+                record.pin = Some(handshake.pin());
+                self.clerk.show(handshake);
+                let wire = Wire::new(stream);
+                self.server = Server::Open { wire, own };
+                self.tell(Dialled::Secured);
+            }
+            (Ok(_), Server::Absent | Server::Dialling(_) | Server::Open { .. }) => {
+                self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
+            }
+            (Err(what), _) => self.tell(Dialled::HandshakeFailed(what)),
+        }
+    }
+
+    fn pronounce(&mut self, decision: Decision) {
+        self.open.record.decision = Some(decision.took);
+        if let Some(judgement) = decision.judgement {
+            self.open.judged(judgement);
+        }
+        if let Some(domain) = decision.enforced {
+            self.shell.recheck(domain);
+        }
+        let now = self.now();
+        self.session.handle_verdict(decision.verdict, now);
+    }
+
+    /// The timer is set anew only when a deadline comes nearer; one that has moved away is found out when it fires.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((due, waiting)) = self.session.poll_timeout() else {
+            return Poll::Pending;
+        };
+        let deadline = due.into();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= deadline {
+                self.expire(due, waiting);
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    fn expire(&mut self, due: Instant, waiting: Waiting) {
+        debug!(?waiting, "a deadline has passed");
+        self.timer = None;
+        self.cause = Cause::Timeout;
+        let now = self.now().max(due);
+        self.session.handle_timeout(now);
+    }
+
+    /// Says the last words to both sides.
+    async fn close(mut self) {
+        self.open.record.end = self.end();
+        self.close_server();
+        let mut client = self.client;
+        let written = tokio::time::timeout(FAREWELL, client.finish()).await;
+        drop(self.open);
+        if matches!(written, Ok(Ok(()))) && self.reading == Reading::Open {
+            // At most a courtesy: the octets are on their way.
+            let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+        }
+    }
+
+    fn end(&self) -> &'static str {
+        match (self.said.as_ref(), self.stage, self.cause) {
+            (Some(b"221"), _, _) => "quit",
+            _ if self.reading != Reading::Open => "client-lost",
+            (_, Stage::Over, _) | (Some(b"421"), Stage::Draining, _) => "shutdown",
+            (_, _, Cause::Server) => "server-lost",
+            (_, _, Cause::Dial) => "unreachable",
+            (_, _, Cause::Timeout) => "timeout",
+            (_, _, Cause::Client | Cause::Refused) => "refused",
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The real danelaw, as its own user without a single capability.
+
+use std::fs;
+
+use super::sandbox::{Daemon, HOME, Namespace, sh, write};
+use super::{dns, pki};
+
+/// Where it listens, in the notation of `ss`.
+pub(crate) const LISTENERS: [&str; 2] = ["127.0.0.1:10225", "[::1]:10225"];
+
+/// Starts it and waits until it listens on both families.
+pub(crate) fn start(mta: &Namespace) -> Daemon {
+    let configuration = write("danelaw/danelaw.toml", configuration());
+    let program = format!("{HOME}/danelaw/danelaw");
+    // The build directory may lie where another user cannot go.
+    sh(&format!(
+        "chmod 755 {HOME}/danelaw; install -d -o danelaw -g danelaw {HOME}/danelaw/state
+        [ -e {program} ] || {{ touch {program}; mount --bind {} {program}; }}",
+        env!("CARGO_BIN_EXE_danelaw")
+    ));
+    let as_danelaw = [
+        "--reuid=danelaw",
+        "--regid=danelaw",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+    ];
+    let command = [
+        "--no-new-privs",
+        "--",
+        &program,
+        "run",
+        "--config",
+        &configuration.to_string_lossy(),
+    ];
+    let daemon = mta.daemon(
+        "danelaw",
+        "setpriv",
+        &[&as_danelaw[..], &command[..]].concat(),
+    );
+    daemon.await_ready("listens on both families", || {
+        LISTENERS.iter().all(|address| mta.listens(address))
+    })
+}
+
+/// How many file descriptors it has open.
+pub(crate) fn descriptors(daemon: &Daemon) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", daemon.pid()))
+        .expect("danelaw is running")
+        .count()
+}
+
+fn configuration() -> String {
+    let listeners: String = LISTENERS
+        .iter()
+        .map(|address| format!("[[listener]]\nkind = \"redirect\"\naddress = \"{address}\"\n"))
+        .collect();
+    format!(
+        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n[tls]\nca_file = \"{}\"\n\
+        [mta_sts]\nallow_private = true\n[store]\npath = \"{HOME}/danelaw/state/danelaw.db\"\n\
+        [log]\nfilter = \"debug\"\n",
+        dns::RESOLVER,
+        dns::TRUST_ANCHOR,
+        pki::CA
+    )
+}

@@ -1,0 +1,457 @@
+//! danelaw between real programs: Postfix as the MTA, Postfix and Exim as the MX hosts, NSD, Unbound and nginx for what
+//! their domains publish, netfilter for the interception. `tests/README.md` tells how to run and read these tests.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test crate of its own: it does IO, and a panic is how a test fails"
+)]
+
+mod capture;
+mod danelaw;
+mod dns;
+mod mail;
+mod pki;
+mod policy_host;
+mod rules;
+mod sandbox;
+mod world;
+
+use capture::Capture;
+use mail::{Client, Message, Stored};
+use rules::Exempt;
+use sandbox::{Daemon, all_logs, sandboxed, until};
+use world::{DOMAINS, Network, Signing, Sts, Tls, Tlsa, exchangers};
+
+/// What becomes of a message that an unsuspecting Postfix sends through danelaw.
+enum Expected {
+    /// An MX host takes it; its trace field says these things.
+    Delivered(&'static [&'static str]),
+    /// It stays in the client's queue, and the reason contains these words.
+    Deferred(&'static [&'static str]),
+}
+use Expected::{Deferred, Delivered};
+
+const DELIVERIES: &[(&str, &str, Expected)] = &[
+    (
+        "DANE-EE matches, over IPv4",
+        "v4.good@dane.test",
+        Delivered(&["by mx.dane.test", OVER_V4, POSTFIX_TLS]),
+    ),
+    (
+        "DANE-EE matches, over IPv6",
+        "v6.good@dane.test",
+        Delivered(&["by mx.dane.test", OVER_V6, POSTFIX_TLS]),
+    ),
+    (
+        "the only MX host has no IPv4 address",
+        "six@six.test",
+        Delivered(&["by mx.six.test", OVER_V6, POSTFIX_TLS]),
+    ),
+    (
+        "the first MX host's TLSA record differs, the second one's matches",
+        "next@second.test",
+        Delivered(&["by exim.test", EXIM_TLS]),
+    ),
+    (
+        "the only MX host's TLSA record differs, over IPv4",
+        "v4.no@mismatch.test",
+        Deferred(&["451 4.7.5", "dane-mismatch"]),
+    ),
+    (
+        "the only MX host's TLSA record differs, over IPv6",
+        "v6.no@mismatch.test",
+        Deferred(&["451 4.7.5", "dane-mismatch"]),
+    ),
+    (
+        "a TLSA record, but no STARTTLS",
+        "no@stripped.test",
+        Deferred(&["451 4.7.4", "starttls-required"]),
+    ),
+    (
+        "the domain's signatures ran out",
+        "no@bogus.test",
+        Deferred(&["451 4.4.3", "dnssec-bogus"]),
+    ),
+    (
+        "MTA-STS enforced and satisfied",
+        "good@sts.test",
+        Delivered(&["by mx.sts.test", POSTFIX_TLS]),
+    ),
+    (
+        "MTA-STS enforced, the certificate names another host",
+        "no@sts-wrong.test",
+        Deferred(&["451 4.7.5", "sts-cert"]),
+    ),
+    (
+        "no policy, STARTTLS offered, over IPv4",
+        "v4.plain@plain.test",
+        Delivered(&["by exim.test", OVER_V4, EXIM_TLS]),
+    ),
+    (
+        "no policy, STARTTLS offered, over IPv6",
+        "v6.plain@plain.test",
+        Delivered(&["by exim.test", OVER_V6, EXIM_TLS]),
+    ),
+    (
+        "no policy, no STARTTLS",
+        "clear@clear.test",
+        Delivered(&["by mx.clear.test", "(Postfix) with ESMTP id"]),
+    ),
+];
+
+#[test]
+fn postfix_through_danelaw_gets_what_each_domain_demands() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, world } = &lab.network;
+        let capture = Capture::start(world);
+        let _danelaw = danelaw::start(mta);
+        rules::load(mta, Exempt::Danelaw);
+        let client = Client::start(mta);
+        let messages = send_all(&client);
+        for ((case, _, expected), message) in DELIVERIES.iter().zip(&messages) {
+            match expected {
+                Delivered(traces) => arrives(&client, case, message, traces),
+                Deferred(words) => stays(&client, case, message, words),
+            }
+        }
+        let leaked = rules::counted(mta, "danelaw_guard", "leaked");
+        assert_eq!(leaked, 0, "connections that went past the redirect");
+        // Last on the wire: once the capture has it, it has all that came before.
+        let last = Message::to("last@clear.test");
+        client.send(&last);
+        until("the last message in the capture", || {
+            capture.saw(&last.token).then_some(())
+        });
+        nothing_in_clear_but_what_may(&capture.stop(), &messages);
+    });
+}
+
+#[test]
+fn net_02_a_direct_connection_to_the_listener_is_refused() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, .. } = &lab.network;
+        let _danelaw = danelaw::start(mta);
+        rules::load(mta, Exempt::Danelaw);
+        for host in ["127.0.0.1", "::1"] {
+            let said = lab.hear(host, 10225);
+            assert!(said.starts_with("421 "), "{host}: {said:?}");
+            assert_eq!(
+                said.lines().count(),
+                1,
+                "{host}: refused and closed: {said:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn net_05_without_danelaw_or_its_redirect_mail_waits() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, world } = &lab.network;
+        rules::count_arrivals(world);
+        let danelaw = danelaw::start(mta);
+        rules::load(mta, Exempt::Danelaw);
+        let client = Client::start(mta);
+        let first = Message::to("first@plain.test");
+        client.send(&first);
+        arrives(&client, "all is in place", &first, &["by exim.test"]);
+        let arrived = rules::counted(world, "arrivals", "smtp");
+        assert!(arrived > 0, "the world counts what arrives");
+
+        danelaw.stop();
+        let stopped = Message::to("stopped@plain.test");
+        client.send(&stopped);
+        stays(
+            &client,
+            "danelaw is down, its rules stand",
+            &stopped,
+            &["Connection refused"],
+        );
+
+        let _danelaw = danelaw::start(mta);
+        rules::lose_redirect(mta);
+        let unruled = ["v4.unruled@plain.test", "v6.unruled@plain.test"].map(Message::to);
+        for message in &unruled {
+            client.send(message);
+            stays(
+                &client,
+                "the redirect is lost, its guard stands",
+                message,
+                &["Connection refused"],
+            );
+        }
+        let leaked = rules::counted(mta, "danelaw_guard", "leaked");
+        assert_eq!(
+            leaked, 2,
+            "the guard turned away one connection for each family"
+        );
+        let meanwhile = rules::counted(world, "arrivals", "smtp") - arrived;
+        assert_eq!(meanwhile, 0, "connections that reached the world meanwhile");
+
+        rules::load(mta, Exempt::Danelaw);
+        client.flush();
+        for message in [&stopped].into_iter().chain(&unruled) {
+            until("delivery once all is in place again", || {
+                Stored::find(message)
+            });
+        }
+    });
+}
+
+#[test]
+fn net_01_danelaws_own_connection_taken_over_again_ends_the_session() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, world } = &lab.network;
+        rules::count_arrivals(world);
+        let danelaw = danelaw::start(mta);
+        let idle = danelaw::descriptors(&danelaw);
+        rules::load(mta, Exempt::Nobody);
+        for (dials, address) in [(1, "192.0.2.31"), (2, "2001:db8::31")] {
+            let said = lab.hear(address, 25);
+            assert!(said.starts_with("421 4.4.6 "), "{address}: {said:?}");
+            let hops = rules::counted(mta, "danelaw", "redirected");
+            assert!(
+                hops <= dials * HOPS,
+                "{dials} dials made {hops} connections: no loop was cut"
+            );
+        }
+        until("danelaw to let go of the looped sessions", || {
+            (danelaw::descriptors(&danelaw) <= idle).then_some(())
+        });
+        assert_eq!(
+            rules::counted(world, "arrivals", "smtp"),
+            0,
+            "connections that left the host"
+        );
+
+        rules::load(mta, Exempt::Danelaw);
+        let greeting = lab.hear("192.0.2.31", 25);
+        assert!(
+            greeting.starts_with("220 "),
+            "the rule is mended, and it serves: {greeting:?}"
+        );
+    });
+}
+
+#[test]
+fn control_the_lab_is_what_it_claims_to_be() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let mta = &lab.network.mta;
+        for domain in DOMAINS {
+            let (name, resolver, anchor) = (domain.name, dns::RESOLVER, dns::DELV_ANCHOR);
+            let answer = mta.sh(&format!(
+                "delv @{resolver} -a {anchor} +root=. {name} MX 2>&1 || true"
+            ));
+            let expected = match domain.signing {
+                Signing::Signed => "; fully validated",
+                Signing::Unsigned => "; unsigned answer",
+                Signing::Expired => "RRSIG has expired",
+            };
+            assert!(answer.contains(expected), "{name}: {answer}");
+            if domain.sts == Sts::Enforce {
+                let url = format!("https://mta-sts.{name}/.well-known/mta-sts.txt");
+                let policy = mta.sh(&format!("curl -sS --cacert {} {url}", pki::CA));
+                assert!(
+                    policy.starts_with("version: STSv1\r\nmode: enforce\r\nmx: "),
+                    "{policy}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn control_openssl_agrees_with_the_tlsa_records() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        for (domain, exchanger) in exchangers().filter(|(_, exchanger)| exchanger.tls != Tls::None)
+        {
+            let Some(tlsa) = pki::tlsa_of(exchanger) else {
+                continue;
+            };
+            let host = exchanger.host(domain);
+            for address in exchanger.addresses() {
+                // RFC 7672 §3.1.1: with usage 3 the name in the certificate does not count.
+                let verdict = lab.network.mta.sh(&format!(
+                    "echo QUIT | openssl s_client -starttls smtp -connect {address}:25 -brief \
+                    -dane_tlsa_domain {host} -dane_tlsa_rrdata '{tlsa}' -dane_ee_no_namechecks 2>&1 || true"
+                ));
+                let expected = match exchanger.tlsa {
+                    Tlsa::Matching => "Verification: OK",
+                    Tlsa::Differing => "Verification error",
+                    Tlsa::Absent => unreachable!("no record was made"),
+                };
+                assert!(verdict.contains(expected), "{host} at {address}: {verdict}");
+            }
+        }
+    });
+}
+
+/// The same mail with nothing in its way: where danelaw defers, Postfix alone would have delivered, and the readable
+/// part of the wire is larger.
+#[test]
+fn control_without_danelaw_postfix_delivers_to_every_domain() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let client = Client::start(&lab.network.mta);
+        let capture = Capture::start(&lab.network.world);
+        let messages = send_all(&client);
+        for ((case, ..), message) in DELIVERIES.iter().zip(&messages) {
+            arrives(&client, case, message, &[]);
+        }
+        let stripped = messages
+            .iter()
+            .find(|message| message.recipient.ends_with("@stripped.test"));
+        let token = &stripped.expect("a row of the table").token;
+        until("a message in clear in the capture", || {
+            capture.saw(token).then_some(())
+        });
+    });
+}
+
+/// All of the world but danelaw.
+struct Lab {
+    network: Network,
+    _servers: Vec<Daemon>,
+}
+
+impl Lab {
+    fn start() -> Self {
+        let network = Network::new();
+        pki::make(&policy_host::names());
+        dns::publish();
+        let mut servers = Vec::from(dns::serve(&network.world));
+        servers.push(policy_host::serve(&network.world));
+        servers.push(mail::serve(&network.world));
+        Self {
+            network,
+            _servers: servers,
+        }
+    }
+
+    /// All that a server says to a client on the MTA's host that says nothing: a greeting, after which this client goes
+    /// away, or a refusal up to its close.
+    fn hear(&self, host: &str, port: u16) -> String {
+        let script = format!(
+            "exec 3<>/dev/tcp/{host}/{port}; read -r line <&3; echo \"$line\"
+            [[ $line = 2* ]] || cat <&3"
+        );
+        let mut command = self.network.mta.command("timeout");
+        let output = command
+            .args(["60", "bash", "-c", &script])
+            .output()
+            .expect("bash runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", all_logs());
+        }
+    }
+}
+
+fn send_all(client: &Client<'_>) -> Vec<Message> {
+    let messages: Vec<Message> = DELIVERIES
+        .iter()
+        .map(|(_, recipient, _)| Message::to(recipient))
+        .collect();
+    messages.iter().for_each(|message| client.send(message));
+    messages
+}
+
+fn arrives(client: &Client<'_>, case: &str, message: &Message, traces: &[&str]) {
+    let stored = until(
+        &format!("{case}: delivery to {}", message.recipient),
+        || {
+            let reason = client.deferral(&message.recipient);
+            assert!(
+                reason.is_none(),
+                "{case}: {} is deferred: {reason:?}",
+                message.recipient
+            );
+            Stored::find(message)
+        },
+    );
+    let received = stored.received();
+    for trace in traces {
+        assert!(
+            received.contains(trace),
+            "{case}: no {trace:?} in {received:?}"
+        );
+    }
+    // A field that danelaw had added would stand between the MX host's and the client's.
+    let expected: &[&str] = if received.contains("by exim.test") {
+        &["Received", "Received"]
+    } else {
+        &[
+            "Return-Path",
+            "X-Original-To",
+            "Delivered-To",
+            "Received",
+            "Received",
+        ]
+    };
+    assert_eq!(stored.fields_above(message), expected, "{case}");
+}
+
+fn stays(client: &Client<'_>, case: &str, message: &Message, words: &[&str]) {
+    let reason = until(
+        &format!("{case}: deferral of {}", message.recipient),
+        || {
+            assert!(
+                Stored::find(message).is_none(),
+                "{case}: {} was delivered",
+                message.recipient
+            );
+            client.deferral(&message.recipient)
+        },
+    );
+    for word in words {
+        assert!(reason.contains(word), "{case}: no {word:?} in {reason:?}");
+    }
+    assert!(
+        Stored::find(message).is_none(),
+        "{case}: {} was delivered",
+        message.recipient
+    );
+}
+
+/// Only mail for the domain without STARTTLS and without a policy may be read off the wire: of all other messages
+/// neither content nor envelope.
+fn nothing_in_clear_but_what_may(capture: &[u8], messages: &[Message]) {
+    for message in messages {
+        let readable = [&message.token, &message.recipient]
+            .map(|needle| memchr::memmem::find(capture, needle.as_bytes()).is_some());
+        let may = message.recipient.ends_with("@clear.test");
+        assert_eq!(
+            readable,
+            [may, may],
+            "{}: content, envelope in clear",
+            message.recipient
+        );
+    }
+}
+
+/// Host numbers beside those of the MX hosts.
+const HOSTS: [u8; 3] = [dns::AUTHORITY, dns::RESOLVER_NUMBER, policy_host::NUMBER];
+
+/// Connections that one looped dial may cost: itself, danelaw's own that comes back, and one more that was under way
+/// before the first was recognised.
+const HOPS: u64 = 3;
+
+const OVER_V4: &str = "[10.9.1.2]";
+const OVER_V6: &str = "fd09:1::2]";
+const POSTFIX_TLS: &str = "(using TLSv1.3 with cipher ";
+const EXIM_TLS: &str = "with esmtps (TLS1.3)";

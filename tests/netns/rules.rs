@@ -1,0 +1,73 @@
+//! The interception rules as an operator loads them on a host with the MTA and danelaw on it: a redirect, and apart
+//! from it a guard that turns away what the redirect should have caught.
+
+use super::sandbox::{Namespace, write};
+
+/// What the rules exempt from the redirect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exempt {
+    /// danelaw's own user: the rule without which nothing works.
+    Danelaw,
+    /// Nobody: the mistake that sends danelaw's own connections back to danelaw.
+    Nobody,
+}
+
+/// Loads both tables in one transaction each, replacing those that are there.
+pub(crate) fn load(mta: &Namespace, exempt: Exempt) {
+    let own = match exempt {
+        Exempt::Danelaw => "meta skuid \"danelaw\" counter name own accept",
+        Exempt::Nobody => "",
+    };
+    apply(
+        mta,
+        &format!(
+            "table inet danelaw {{}}\ndelete table inet danelaw\ntable inet danelaw {{\n\
+            counter own {{ }}\ncounter redirected {{ }}\n\
+            chain output {{ type nat hook output priority -100; policy accept; tcp dport 25 jump smtp; }}\n\
+            chain smtp {{\n{own}\nfib daddr type local accept\n\
+            meta l4proto tcp counter name redirected redirect to :10225\n}}\n}}\n"
+        ),
+    );
+    apply(
+        mta,
+        "table inet danelaw_guard {}\ndelete table inet danelaw_guard\ntable inet danelaw_guard {\n\
+        counter leaked { }\n\
+        chain output { type filter hook output priority filter; policy accept;\n\
+        oifname != \"lo\" tcp dport 25 tcp flags & (syn | ack) == syn jump smtp; }\n\
+        chain smtp {\nmeta skuid \"danelaw\" accept\ncounter name leaked reject with tcp reset\n}\n}\n",
+    );
+}
+
+/// Takes the redirect away and leaves the guard.
+pub(crate) fn lose_redirect(mta: &Namespace) {
+    mta.sh("nft delete table inet danelaw");
+}
+
+/// Counts the connections that arrive at any MX host.
+pub(crate) fn count_arrivals(world: &Namespace) {
+    apply(
+        world,
+        "table inet arrivals {\ncounter smtp { }\nchain input { type filter hook input priority filter; policy accept;\n\
+        tcp dport 25 tcp flags & (syn | ack) == syn counter name smtp; }\n}\n",
+    );
+}
+
+/// How many packets a named counter has seen.
+pub(crate) fn counted(place: &Namespace, table: &str, counter: &str) -> u64 {
+    let listing: serde_json::Value =
+        serde_json::from_str(&place.sh(&format!("nft -j list counter inet {table} {counter}")))
+            .expect("nft -j writes JSON");
+    let objects = listing["nftables"]
+        .as_array()
+        .expect("a listing has objects")
+        .iter();
+    let mut packets = objects.filter_map(|object| object["counter"]["packets"].as_u64());
+    packets
+        .next()
+        .unwrap_or_else(|| panic!("no counter {table}/{counter}"))
+}
+
+fn apply(place: &Namespace, rules: &str) {
+    let file = write(&format!("nft/{}", place.name()), rules);
+    place.sh(&format!("nft -f {}", file.display()));
+}

@@ -1,0 +1,271 @@
+//! The destinations of the test mail, as one table, and the network they stand in.
+//!
+//! ```text
+//!  namespace mta                                        namespace world (every address below is on its loopback)
+//!  Postfix ─► nft redirect ─► danelaw ─ m0 ═veth═ w0 ─  nsd (. test. and the domains), unbound, nginx, Postfix, Exim
+//! ```
+//!
+//! Host number `n` has the addresses `192.0.2.n` and `2001:db8::n` (the digits of `n` again, not its value).
+
+use super::sandbox::{Namespace, sh};
+
+/// A recipient domain and all that its owner published.
+pub(crate) struct Domain {
+    pub(crate) name: &'static str,
+    pub(crate) signing: Signing,
+    pub(crate) exchangers: &'static [Exchanger],
+    pub(crate) sts: Sts,
+}
+
+/// What DNSSEC has to say about a domain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    Signed,
+    Unsigned,
+    /// Signed, and the signatures ran out yesterday.
+    Expired,
+}
+
+/// Whether the domain has an MTA-STS policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sts {
+    Absent,
+    Enforce,
+}
+
+/// An MX host.
+pub(crate) struct Exchanger {
+    pub(crate) label: &'static str,
+    pub(crate) preference: u16,
+    pub(crate) number: u8,
+    pub(crate) families: Families,
+    pub(crate) server: Server,
+    pub(crate) tls: Tls,
+    pub(crate) tlsa: Tlsa,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Families {
+    Both,
+    V6Only,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Postfix,
+    Exim,
+}
+
+/// What the MX host offers after EHLO.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// No STARTTLS.
+    None,
+    /// A certificate by nobody, for a name that is nobody's.
+    SelfSigned,
+    /// The lab's CA vouches for the host's own name.
+    Trusted,
+    /// The lab's CA vouches for another name.
+    WrongName,
+}
+
+/// The TLSA record at `_25._tcp.<host>`, always `3 1 1`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tlsa {
+    Absent,
+    Matching,
+    Differing,
+}
+
+/// Every domain that mail goes to.
+pub(crate) const DOMAINS: &[Domain] = &[
+    Domain {
+        name: "dane.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 11)
+        }],
+    },
+    Domain {
+        name: "six.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            families: Families::V6Only,
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 12)
+        }],
+    },
+    Domain {
+        name: "second.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[
+            Exchanger {
+                tlsa: Tlsa::Differing,
+                ..Exchanger::new("mx1", 13)
+            },
+            Exchanger {
+                preference: 20,
+                server: Server::Exim,
+                tlsa: Tlsa::Matching,
+                ..Exchanger::new("mx2", 14)
+            },
+        ],
+    },
+    Domain {
+        name: "mismatch.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tlsa: Tlsa::Differing,
+            ..Exchanger::new("mx", 15)
+        }],
+    },
+    Domain {
+        name: "stripped.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tls: Tls::None,
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 16)
+        }],
+    },
+    Domain {
+        name: "bogus.test",
+        signing: Signing::Expired,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 17)
+        }],
+    },
+    Domain {
+        name: "sts.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            tls: Tls::Trusted,
+            ..Exchanger::new("mx", 21)
+        }],
+    },
+    Domain {
+        name: "sts-wrong.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            tls: Tls::WrongName,
+            ..Exchanger::new("mx", 22)
+        }],
+    },
+    Domain {
+        name: "plain.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Exim,
+            ..Exchanger::new("mx", 31)
+        }],
+    },
+    Domain {
+        name: "clear.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tls: Tls::None,
+            ..Exchanger::new("mx", 32)
+        }],
+    },
+];
+
+impl Exchanger {
+    /// A Postfix on both families with a self-signed certificate and nothing in the DNS to say so.
+    const fn new(label: &'static str, number: u8) -> Self {
+        Self {
+            label,
+            preference: 10,
+            number,
+            families: Families::Both,
+            server: Server::Postfix,
+            tls: Tls::SelfSigned,
+            tlsa: Tlsa::Absent,
+        }
+    }
+
+    /// Its addresses, as they stand in a URL or in front of a port.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let six = format!("[{}]", v6(self.number));
+        match self.families {
+            Families::Both => vec![v4(self.number), six],
+            Families::V6Only => vec![six],
+        }
+    }
+
+    /// Its name in `domain`.
+    pub(crate) fn host(&self, domain: &Domain) -> String {
+        format!("{}.{}", self.label, domain.name)
+    }
+}
+
+/// Every MX host with its domain.
+pub(crate) fn exchangers() -> impl Iterator<Item = (&'static Domain, &'static Exchanger)> {
+    DOMAINS.iter().flat_map(|domain| {
+        domain
+            .exchangers
+            .iter()
+            .map(move |exchanger| (domain, exchanger))
+    })
+}
+
+/// The IPv4 address of host number `n`.
+pub(crate) fn v4(n: u8) -> String {
+    format!("192.0.2.{n}")
+}
+
+/// The IPv6 address of host number `n`.
+pub(crate) fn v6(n: u8) -> String {
+    format!("2001:db8::{n}")
+}
+
+/// The two namespaces and the wire between them.
+pub(crate) struct Network {
+    pub(crate) mta: Namespace,
+    pub(crate) world: Namespace,
+}
+
+impl Network {
+    /// Both families, fixed link addresses and permanent neighbours: no packet ever waits for a neighbour's answer.
+    pub(crate) fn new() -> Self {
+        let (mta, world) = (Namespace::new("mta"), Namespace::new("world"));
+        sh(
+            "ip link add m0 netns mta address 02:00:00:00:00:02 type veth \
+            peer name w0 netns world address 02:00:00:00:00:01",
+        );
+        mta.sh(
+            "ip addr add 10.9.1.2/24 dev m0; ip addr add fd09:1::2/64 dev m0 nodad; ip link set m0 up
+            ip neigh add 10.9.1.1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
+            ip neigh add fd09:1::1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
+            ip route add default via 10.9.1.1; ip route add default via fd09:1::1",
+        );
+        world.sh(
+            "ip addr add 10.9.1.1/24 dev w0; ip addr add fd09:1::1/64 dev w0 nodad; ip link set w0 up
+            ip neigh add 10.9.1.2 lladdr 02:00:00:00:00:02 dev w0 nud permanent
+            ip neigh add fd09:1::2 lladdr 02:00:00:00:00:02 dev w0 nud permanent",
+        );
+        let mut numbers: Vec<u8> = exchangers()
+            .map(|(_, exchanger)| exchanger.number)
+            .collect();
+        numbers.extend(super::HOSTS);
+        for number in numbers {
+            world.sh(&format!(
+                "ip addr add {}/32 dev lo; ip addr add {}/128 dev lo nodad",
+                v4(number),
+                v6(number)
+            ));
+        }
+        Self { mta, world }
+    }
+}
