@@ -20,9 +20,8 @@ use tokio_rustls::client::TlsStream;
 use super::decide::Clerk;
 use super::dial::Dialer;
 use super::engine::Engine;
-use crate::config::defaults::{LIMITS, TIMEOUTS};
 use crate::name::{DnsName, Domain};
-use crate::smtp::{Action, Dialled, Session, Settings};
+use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
 
@@ -68,14 +67,18 @@ impl Prober {
                 .engine
                 .learned
                 .sni(destination.ip(), self.engine.clock.instant()),
-            timeouts: TIMEOUTS,
-            limits: LIMITS,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
         };
         let mut run = Run {
             prober: self,
             destination,
             session: Session::new(settings, self.engine.clock.instant()),
-            clerk: Clerk::new(Arc::clone(&self.engine), destination, TIMEOUTS.decision),
+            clerk: Clerk::new(
+                Arc::clone(&self.engine),
+                destination,
+                Timeouts::default().decision,
+            ),
             link: Link::None,
             handshake: None,
             script: [

@@ -70,7 +70,7 @@ fn own_status(line: &[u8], code: u16) -> Option<&[u8]> {
 
 impl Reply {
     /// One of ours, as it goes over the wire.
-    pub(super) fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let text = printable(self.text.as_bytes(), Charset::Ascii);
         let text = match self.enhanced {
             Some(enhanced) => format!("{enhanced} {text}"),
