@@ -81,7 +81,6 @@ impl Clerk {
 
     /// A handshake begins.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
-        // A redial is counted when it is ruled: a server that breaks off before the handshake has had its chance.
         if self.tried.last() != Some(&sni) {
             self.tried.push(sni);
         }
@@ -170,6 +169,7 @@ impl Clerk {
         };
         let verdict = self.judge(&case.question, facts.as_ref());
         if let Verdict::Redial(Redial::Sni(name)) = &verdict {
+            // It counts as tried even when the connection breaks before the handshake.
             self.tried.push(Some(name.clone()));
         }
         let decision = self.decision(verdict, &case.question.target, case.asked);
