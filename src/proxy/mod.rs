@@ -17,6 +17,7 @@ pub mod learned;
 mod listen;
 pub mod probe;
 mod refusal;
+mod server;
 mod session;
 mod wire;
 
@@ -47,6 +48,9 @@ use crate::smtp::{Limits, Reply, Timeouts};
 /// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
 /// is usually far less, and supervisors lose patience after 90 s.
 pub const DRAIN: Duration = Duration::from_secs(60);
+
+/// How long the last octets may take on their way to a peer that is being left.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How long a client may take to say where it wants to go, name resolution included.
 const NEGOTIATION: Duration = Duration::from_secs(60);
@@ -160,6 +164,7 @@ impl Proxy {
             };
             tokio::spawn(door.open(listener));
         }
+        tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -194,6 +199,14 @@ impl Proxy {
     async fn emptied(&self) {
         let all = self.shell.slots.acquire_many(self.shell.capacity).await;
         drop(all);
+    }
+}
+
+/// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
+async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.engine.sts.keep_fresh() => {}
+        _ = stage.changed() => {}
     }
 }
 

@@ -12,30 +12,23 @@
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::debug;
 
 use super::decide::{Clerk, Decision};
-use super::dial::DialError;
-use super::wire::{Upstream, Wire};
-use super::{Shell, Stage, refusal};
+use super::server::{Event, Server, Undialled};
+use super::wire::Wire;
+use super::{FAREWELL, Shell, Stage, refusal};
 use crate::intercept::Intercepted;
-use crate::intercept::guard::OwnAddress;
-use crate::name::DnsName;
 use crate::report::Open;
 use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
-
-/// How long the last octets may take on their way to a peer that is being left.
-const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How long a client may take to close after its last reply.
 const LINGER: Duration = Duration::from_secs(2);
@@ -86,26 +79,6 @@ enum Reading {
     Lost,
 }
 
-/// The connection to the MX.
-enum Server {
-    Absent,
-    Dialling(BoxFuture<'static, Result<TcpStream, DialError>>),
-    Open {
-        wire: Wire<Upstream>,
-        own: OwnAddress,
-    },
-    Securing {
-        handshake: BoxFuture<'static, Result<Secured, String>>,
-        own: OwnAddress,
-    },
-}
-
-/// A finished handshake.
-struct Secured {
-    stream: Upstream,
-    handshake: Handshake,
-}
-
 /// Which side is read first: they alternate, or a client that sends without pause would never let the MX speak.
 #[derive(Clone, Copy)]
 enum Turn {
@@ -131,7 +104,7 @@ impl Driver {
             session: Session::new(settings, now),
             client: Wire::new(client),
             reading: Reading::Open,
-            server: Server::Absent,
+            server: Server::default(),
             clerk: Clerk::new(engine, from.destination, shell.timeouts.decision),
             timer: None,
             turn: Turn::Client,
@@ -178,18 +151,25 @@ impl Driver {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::ToClient(bytes) => self.say(bytes),
-                Action::ToServer(bytes) => {
-                    if let Server::Open { wire, .. } = &mut self.server {
-                        wire.push(bytes);
-                    }
+                Action::ToServer(bytes) => self.server.push(bytes),
+                Action::Dial => {
+                    let record = &mut self.open.record;
+                    record.dials += 1;
+                    (record.tls_version, record.tls_suite, record.pin) = (None, None, None);
+                    self.server.dial(&self.shell, &self.from);
                 }
-                Action::Dial => self.dial(),
-                Action::StartTls { sni } => self.start_tls(sni),
+                Action::StartTls { sni } => {
+                    self.clerk.ask_for(sni.clone());
+                    self.server.start_tls(&self.shell, sni);
+                }
                 Action::Judge(question) => {
                     let now = self.now();
                     self.clerk.take(question, now);
                 }
-                Action::CloseServer => self.close_server(),
+                Action::CloseServer => {
+                    self.clerk.forget();
+                    self.server.leave();
+                }
                 Action::CloseClient => return ControlFlow::Break(()),
             }
         }
@@ -202,54 +182,6 @@ impl Driver {
         }
         if self.reading != Reading::Lost {
             self.client.push(bytes);
-        }
-    }
-
-    fn dial(&mut self) {
-        self.open.record.dials += 1;
-        let dialer = self.shell.dialer;
-        let (destination, client) = (self.from.destination, self.from.client.ip());
-        let dialled = async move { dialer.dial(destination, client).await };
-        self.server = Server::Dialling(dialled.boxed());
-    }
-
-    fn start_tls(&mut self, sni: Option<DnsName>) {
-        self.clerk.ask_for(sni.clone());
-        let Server::Open { wire, own } = std::mem::replace(&mut self.server, Server::Absent) else {
-            return self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
-        };
-        let connector = self.shell.engine.connector.clone();
-        let handshake = async move {
-            let stream = match wire.into_flushed().await.map_err(|e| e.to_string())? {
-                Upstream::Clear(stream) => stream,
-                Upstream::Tls(_) => return Err("TLS is up already".into()),
-            };
-            let (stream, handshake) = connector.handshake(stream, sni.as_ref()).await?;
-            let stream = Upstream::Tls(Box::new(stream));
-            Ok(Secured { stream, handshake })
-        };
-        let limit = self.shell.dialer.limit();
-        let timed = tokio::time::timeout(limit, handshake).map(move |done| {
-            done.unwrap_or_else(|_| Err(format!("no handshake within {} s", limit.as_secs_f32())))
-        });
-        self.server = Server::Securing {
-            handshake: timed.boxed(),
-            own,
-        };
-    }
-
-    /// Leaves the MX: what was queued is still written, beside what comes next.
-    fn close_server(&mut self) {
-        self.clerk.forget();
-        match std::mem::replace(&mut self.server, Server::Absent) {
-            Server::Open { mut wire, own } => {
-                tokio::spawn(async move {
-                    // Whether the MX hears our QUIT is its own affair.
-                    let _ = tokio::time::timeout(FAREWELL, wire.finish()).await;
-                    drop(own);
-                });
-            }
-            Server::Absent | Server::Dialling(_) | Server::Securing { .. } => {}
         }
     }
 
@@ -281,13 +213,7 @@ impl Driver {
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Server::Open { wire, .. } = &mut self.server
-            && let Poll::Ready(Err(error)) = wire.poll_flush(cx)
-        {
-            // It may have said why before it closed: that is read, then the end.
-            debug!(%error, "the MX takes no more");
-            wire.discard();
-        }
+        self.server.write(cx);
         if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
             debug!(%error, "the client takes no more");
             self.lose_client();
@@ -313,11 +239,7 @@ impl Driver {
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let full = match &self.server {
-            Server::Open { wire, .. } => wire.is_full(),
-            Server::Absent | Server::Dialling(_) | Server::Securing { .. } => false,
-        };
-        let deaf = full || self.client.is_full() || !self.session.wants_client();
+        let deaf = self.server.is_full() || self.client.is_full() || !self.session.wants_client();
         if deaf || self.reading != Reading::Open {
             return Poll::Pending;
         }
@@ -352,34 +274,30 @@ impl Driver {
     }
 
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.server {
-            Server::Absent => Poll::Pending,
-            Server::Dialling(dialled) => dialled.poll_unpin(cx).map(|done| self.connected(done)),
-            Server::Securing { handshake, .. } => {
-                handshake.poll_unpin(cx).map(|done| self.secured(done))
-            }
-            Server::Open { .. } if self.client.is_full() => Poll::Pending,
-            Server::Open { wire, .. } => {
-                let session = &mut self.session;
-                let clock = &self.shell.engine.clock;
-                let read = wire.poll_read(cx, |bytes| {
-                    if !bytes.is_empty() {
-                        session.handle_server(bytes, clock.instant());
-                    }
-                    bytes.len()
-                });
-                let count = std::task::ready!(read).unwrap_or(0);
-                if count == 0 {
-                    self.server = Server::Absent;
-                    self.clerk.forget();
-                    let now = self.now();
-                    self.session.handle_server_end(now);
-                }
-                Poll::Ready(())
+        if self.client.is_full() {
+            return Poll::Pending;
+        }
+        let session = &mut self.session;
+        let clock = &self.shell.engine.clock;
+        let event = self.server.poll(cx, |bytes| {
+            session.handle_server(bytes, clock.instant());
+        });
+        match ready!(event) {
+            Event::Octets => {}
+            Event::Connected => self.tell(Dialled::Connected),
+            Event::Undialled(why) => self.undialled(why),
+            Event::Secured(handshake) => self.secured(handshake),
+            Event::Unsecured(what) => self.tell(Dialled::HandshakeFailed(what)),
+            Event::End => {
+                self.clerk.forget();
+                let now = self.now();
+                self.session.handle_server_end(now);
             }
         }
+        Poll::Ready(())
     }
 
+<<<<<<< HEAD
     fn connected(&mut self, dialled: Result<TcpStream, DialError>) {
         self.server = Server::Absent;
         match dialled {
@@ -403,9 +321,18 @@ impl Driver {
             }
             Err(DialError::Exhausted(error)) if self.greeting == Greeting::Nothing => {
                 debug!(%error, "no socket to dial with");
+=======
+    fn undialled(&mut self, why: Undialled) {
+        match why {
+            Undialled::Looped(looped) => self.refuse(&refusal::of_loop(looped)),
+            Undialled::Exhausted if self.greeting == Greeting::Nothing => {
+>>>>>>> proxy
                 self.refuse(&refusal::busy());
             }
-            Err(error) => self.tell(Dialled::Failed(error.to_string())),
+            Undialled::Exhausted => {
+                self.tell(Dialled::Failed("this host has no free socket".into()));
+            }
+            Undialled::Failed(what) => self.tell(Dialled::Failed(what)),
         }
     }
 
@@ -415,24 +342,13 @@ impl Driver {
         self.greeting = Greeting::Refusal;
     }
 
-    fn secured(&mut self, done: Result<Secured, String>) {
-        let before = std::mem::replace(&mut self.server, Server::Absent);
-        match (done, before) {
-            (Ok(Secured { stream, handshake }), Server::Securing { own, .. }) => {
-                let record = &mut self.open.record;
-                record.tls_version = Some(handshake.version());
-                record.tls_suite = Some(handshake.suite().to_owned());
-                record.pin = Some(handshake.pin());
-                self.clerk.show(handshake);
-                let wire = Wire::new(stream);
-                self.server = Server::Open { wire, own };
-                self.tell(Dialled::Secured);
-            }
-            (Ok(_), Server::Absent | Server::Dialling(_) | Server::Open { .. }) => {
-                self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
-            }
-            (Err(what), _) => self.tell(Dialled::HandshakeFailed(what)),
-        }
+    fn secured(&mut self, handshake: Handshake) {
+        let record = &mut self.open.record;
+        record.tls_version = Some(handshake.version());
+        record.tls_suite = Some(handshake.suite().to_owned());
+        record.pin = Some(handshake.pin());
+        self.clerk.show(handshake);
+        self.tell(Dialled::Secured);
     }
 
     fn pronounce(&mut self, decision: Decision) {
@@ -485,7 +401,7 @@ impl Driver {
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
         self.open.record.end = self.end();
-        self.close_server();
+        self.server.leave();
         let mut client = self.client;
         let written = tokio::time::timeout(FAREWELL, client.finish()).await;
         drop(self.open);
