@@ -297,36 +297,10 @@ impl Driver {
         Poll::Ready(())
     }
 
-<<<<<<< HEAD
-    fn connected(&mut self, dialled: Result<TcpStream, DialError>) {
-        self.server = Server::Absent;
-        match dialled {
-            Ok(stream) => {
-                let Ok(local) = stream.local_addr() else {
-                    return self.tell(Dialled::Failed("the connection was lost at once".into()));
-                };
-                let own = self.shell.guard.claim(local, self.from.destination);
-                // Our own address may have been claimed since accept: then the client is the other end of it.
-                let Intercepted {
-                    client,
-                    destination,
-                    ..
-                } = self.from;
-                if let Err(looped) = self.shell.guard.check_client(client, destination) {
-                    return self.refuse(&refusal::of_loop(looped));
-                }
-                let wire = Wire::new(Upstream::Clear(stream));
-                self.server = Server::Open { wire, own };
-                self.tell(Dialled::Connected);
-            }
-            Err(DialError::Exhausted(error)) if self.greeting == Greeting::Nothing => {
-                debug!(%error, "no socket to dial with");
-=======
     fn undialled(&mut self, why: Undialled) {
         match why {
             Undialled::Looped(looped) => self.refuse(&refusal::of_loop(looped)),
             Undialled::Exhausted if self.greeting == Greeting::Nothing => {
->>>>>>> proxy
                 self.refuse(&refusal::busy());
             }
             Undialled::Exhausted => {
