@@ -318,6 +318,12 @@ mod tests {
             assert_eq!(deny(&above, "safe.z", RecordType::DS), Err(Flaw::Exists));
             assert_eq!(deny(&below, "cut.z", RecordType::DS), wrong);
             assert_eq!(deny(&below, "cut.z", RecordType::TLSA), Ok(NO_DATA));
+            // A wildcard makes no zone cuts, whatever types it lists.
+            let wild = Zone::signed("z", proofs).with("*.z", crate::dns::sample::ns("x"));
+            assert_eq!(
+                deny(&all_evidence(&wild), "a.z", RecordType::DS),
+                Ok(NO_DATA)
+            );
             for occluded in ["mx.cut.z", "a.b.cut.z", "mx.safe.z", "mx.dn.z"] {
                 let denied = deny(&above, occluded, RecordType::TLSA);
                 assert!(denied.is_err(), "{occluded}: {denied:?}");
