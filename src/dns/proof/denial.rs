@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn only_zones_that_hold_the_name_are_asked_for_denials_deepest_first() {
+        let mut authorities = Vec::new();
+        for origin in ["z", "b.z", "y", "a.z", "c.a.z", "."] {
+            let zone = Zone::signed(origin, Proofs::Nsec);
+            authorities.extend(zone.proof(&zone.origin));
+        }
+        let expected = ["c.a.z", "a.z", "z"].map(name);
+        assert_eq!(zones(&authorities, &name("x.c.a.z")), expected);
+        assert_eq!(zones(&authorities, &name("x")), [name(".")]);
+    }
+
+    #[test]
     fn dnssec_9_10_12_a_zone_cut_is_spoken_of_by_the_right_side_only() {
         for proofs in [Proofs::Nsec, HASHED] {
             let unsigned = Zone::unsigned("cut.z");

@@ -139,7 +139,7 @@ pub(in crate::dns) fn next_closer(owner: &Name, expanded_from: u8) -> Name {
     owner.trim_to(usize::from(expanded_from) + 1)
 }
 
-/// The signer and its label, for callers that look for signatures of a type.
+/// The zone that claims to have signed.
 pub(in crate::dns) fn signer(rrsig: &RRSIG) -> &Name {
     &rrsig.input().signer_name
 }
