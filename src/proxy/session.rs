@@ -387,9 +387,14 @@ impl Driver {
                 let Ok(local) = stream.local_addr() else {
                     return self.tell(Dialled::Failed("the connection was lost at once".into()));
                 };
-                let own = self.shell.guard.claim(local);
+                let own = self.shell.guard.claim(local, self.from.destination);
                 // Our own address may have been claimed since accept: then the client is the other end of it.
-                if let Err(looped) = self.shell.guard.check_client(self.from.client) {
+                let Intercepted {
+                    client,
+                    destination,
+                    ..
+                } = self.from;
+                if let Err(looped) = self.shell.guard.check_client(client, destination) {
                     return self.refuse(&refusal::of_loop(looped));
                 }
                 let wire = Wire::new(Upstream::Clear(stream));

@@ -350,7 +350,7 @@ impl Client {
         loop {
             let start = reply.len();
             let count = self.stream.read_line(&mut reply).await.unwrap();
-            if count == 0 || reply[start..].as_bytes().get(3) != Some(&b'-') {
+            if count == 0 || reply.as_bytes().get(start + 3) != Some(&b'-') {
                 return reply;
             }
         }
