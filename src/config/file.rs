@@ -356,7 +356,8 @@ fn read_limits(mut section: Section<'_, '_>, default: Limits) -> Limits {
         idle_commands: bound("idle_commands", default.idle_commands),
         domains: bound("domains", default.domains),
     };
-    // RFC 5321 §4.5.3.1.4, §4.5.3.1.5: 512 octets of command or reply line must be taken, and §4.5.3.1.8: 100 recipients.
+    // RFC 5321 §4.5.3.1.4, §4.5.3.1.5 and §4.5.3.1.8: 512 octets of command or reply line must be taken, and 100
+    // recipients.
     for (key, value, least, expected) in [
         ("command_line", limits.command_line, 512, "at least 512"),
         ("reply_line", limits.reply_line, 512, "at least 512"),
