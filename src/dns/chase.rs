@@ -102,7 +102,7 @@ impl<H: DnsHandle> Chase<H> {
             Box::pin(self.follow(name, record_type, &mut links)),
         )
         .await
-        .unwrap_or_else(|_| Err(Trouble::Deadline(self.timeout.as_secs())));
+        .unwrap_or(Err(Trouble::Deadline(self.timeout.as_secs())));
         let outcome = Outcome { links, end };
         let now = self.clock.wall();
         let until = match &outcome.end {

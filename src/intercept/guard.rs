@@ -1,8 +1,10 @@
 //! Keeps the proxy from talking to itself.
 //!
 //! A missing exemption in the netfilter rules sends our own connections back to us, and the original destination does
-//! not show it: it stays the remote MX. So every local address of our own upstream sockets is remembered, and a client
-//! that comes from one of them is a loop. Destinations that are our own listeners, or nowhere, are refused too.
+//! not show it: it stays the remote MX. So both ends of our own upstream sockets are remembered, and a client that comes
+//! from one of them and wants to go where it goes is a loop. The local end alone would not do: the kernel gives the same
+//! port to a mail server on this host when it connects elsewhere. Destinations that are our own listeners, or nowhere,
+//! are refused too.
 //!
 //! The port of a looped connection may be rewritten on the way, which hides it; the cap on sessions is what holds then.
 
@@ -32,14 +34,30 @@ pub enum Loop {
 #[derive(Clone, Debug)]
 pub struct Guard {
     listeners: Arc<[SocketAddr]>,
-    upstream: Arc<Mutex<HashSet<SocketAddr>>>,
+    upstream: Arc<Mutex<HashSet<Ends>>>,
 }
 
-/// An address of ours, for as long as this lives.
+/// An upstream connection of ours, for as long as this lives.
 #[derive(Debug)]
 pub struct OwnAddress {
-    address: SocketAddr,
-    upstream: Arc<Mutex<HashSet<SocketAddr>>>,
+    ends: Ends,
+    upstream: Arc<Mutex<HashSet<Ends>>>,
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Ends {
+    near: SocketAddr,
+    far: SocketAddr,
+}
+
+impl Ends {
+    fn new(near: SocketAddr, far: SocketAddr) -> Self {
+        Self {
+            near: canonical(near),
+            far: canonical(far),
+        }
+    }
 }
 
 impl Guard {
@@ -57,8 +75,8 @@ impl Guard {
     ///
     /// # Errors
     /// [`Loop::OwnClient`].
-    pub fn check_client(&self, client: SocketAddr) -> Result<(), Loop> {
-        if lock(&self.upstream).contains(&canonical(client)) {
+    pub fn check_client(&self, client: SocketAddr, destination: SocketAddr) -> Result<(), Loop> {
+        if lock(&self.upstream).contains(&Ends::new(client, destination)) {
             return Err(Loop::OwnClient);
         }
         Ok(())
@@ -88,13 +106,13 @@ impl Guard {
         Ok(())
     }
 
-    /// Remembers the local address of an upstream socket: to be called right after it is connected.
+    /// Remembers an upstream connection: to be called right after it is made.
     #[must_use]
-    pub fn claim(&self, address: SocketAddr) -> OwnAddress {
-        let address = canonical(address);
-        lock(&self.upstream).insert(address);
+    pub fn claim(&self, local: SocketAddr, destination: SocketAddr) -> OwnAddress {
+        let ends = Ends::new(local, destination);
+        lock(&self.upstream).insert(ends);
         OwnAddress {
-            address,
+            ends,
             upstream: Arc::clone(&self.upstream),
         }
     }
@@ -102,12 +120,12 @@ impl Guard {
 
 impl Drop for OwnAddress {
     fn drop(&mut self) {
-        lock(&self.upstream).remove(&self.address);
+        lock(&self.upstream).remove(&self.ends);
     }
 }
 
 /// A set stays a set when a holder of the lock panics.
-fn lock(set: &Mutex<HashSet<SocketAddr>>) -> std::sync::MutexGuard<'_, HashSet<SocketAddr>> {
+fn lock(set: &Mutex<HashSet<Ends>>) -> std::sync::MutexGuard<'_, HashSet<Ends>> {
     set.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -173,12 +191,18 @@ mod tests {
     #[test]
     fn net_01_a_client_that_is_one_of_our_own_sockets_is_a_loop_while_that_lives() {
         let guard = Guard::new([]);
-        let client = at("192.0.2.1:40000");
-        assert_eq!(guard.check_client(client), Ok(()));
-        let own = guard.claim(at("[::ffff:192.0.2.1]:40000"));
-        assert_eq!(guard.check_client(client), Err(Loop::OwnClient));
-        assert_eq!(guard.check_client(at("192.0.2.1:40001")), Ok(()));
+        let (client, mx) = (at("192.0.2.1:40000"), at("198.51.100.1:25"));
+        assert_eq!(guard.check_client(client, mx), Ok(()));
+        let own = guard.claim(at("[::ffff:192.0.2.1]:40000"), mx);
+        for (what, client, destination, expected) in [
+            ("our own socket", client, mx, Err(Loop::OwnClient)),
+            ("another port", at("192.0.2.1:40001"), mx, Ok(())),
+            // Two sockets may share a port as long as they go to different places.
+            ("another MX", client, at("198.51.100.2:25"), Ok(())),
+        ] {
+            assert_eq!(guard.check_client(client, destination), expected, "{what}");
+        }
         drop(own);
-        assert_eq!(guard.check_client(client), Ok(()));
+        assert_eq!(guard.check_client(client, mx), Ok(()));
     }
 }

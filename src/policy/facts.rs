@@ -106,7 +106,7 @@ pub enum StsState {
     None,
     /// One is announced, but could not be had, and none is cached (RFC 8461 §3.3: deliver as if there were none).
     FetchFailed(FetchFailure),
-    /// Whether one is announced cannot be known: the answer is bogus, and none is cached.
+    /// Whether one is announced cannot be known: the lookup failed, bogus or unanswered, and none is cached.
     Unknown(Failure),
     /// An unexpired policy.
     Live {

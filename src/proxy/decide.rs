@@ -20,7 +20,7 @@ use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
 use crate::smtp::{Channel, Question, Target};
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Reason, Refusal, Verdict, judge};
+use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -81,7 +81,9 @@ impl Clerk {
 
     /// A handshake begins.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
-        self.tried.push(sni);
+        if self.tried.last() != Some(&sni) {
+            self.tried.push(sni);
+        }
     }
 
     /// A handshake has ended well.
@@ -166,6 +168,10 @@ impl Clerk {
             }
         };
         let verdict = self.judge(&case.question, facts.as_ref());
+        if let Verdict::Redial(Redial::Sni(name)) = &verdict {
+            // It counts as tried even when the connection breaks before the handshake.
+            self.tried.push(Some(name.clone()));
+        }
         let decision = self.decision(verdict, &case.question.target, case.asked);
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redialled(facts);

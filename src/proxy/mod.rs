@@ -229,9 +229,6 @@ impl Door {
 
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        if let Err(looped) = self.shell.guard.check_client(client) {
-            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
-        }
         let Ok(slot) = Arc::clone(&self.shell.slots).try_acquire_owned() else {
             if !self.shell.saturated.swap(true, Ordering::Relaxed) {
                 warn!(
@@ -261,7 +258,10 @@ impl Door {
             }
         };
         let guard = &self.shell.guard;
-        if let Err(looped) = guard.check_destination(destination, listen::is_ours) {
+        let checked = guard
+            .check_client(client, destination)
+            .and_then(|()| guard.check_destination(destination, listen::is_ours));
+        if let Err(looped) = checked {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
         let from = Intercepted {

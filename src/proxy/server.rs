@@ -82,11 +82,11 @@ impl Server {
             let local = stream
                 .local_addr()
                 .map_err(|error| Undialled::Failed(error.to_string()))?;
-            let own = shell.guard.claim(local);
+            let own = shell.guard.claim(local, destination);
             // Our own address may have been claimed since accept: then the client is the other end of it.
             shell
                 .guard
-                .check_client(client)
+                .check_client(client, destination)
                 .map_err(Undialled::Looped)?;
             let wire = Wire::new(Upstream::Clear(stream));
             Ok(Line { wire, own })

@@ -233,7 +233,7 @@ mod tests {
         if zone.exists(name) {
             return at(name);
         }
-        let wildcard = wildcard_of(&zone.closest_encloser(name)).unwrap();
+        let wildcard = wildcard_of(&zone.closest_encloser(name))?;
         if zone.exists(&wildcard) {
             return at(&wildcard);
         }

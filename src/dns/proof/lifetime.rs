@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::rdata::RRSIG;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record};
 
 use super::Flaw;
 use super::rrset::{RrSet, Signature};
@@ -45,11 +45,12 @@ pub(in crate::dns) fn of_unsigned(set: &RrSet, now: Timestamp) -> Timestamp {
 pub(in crate::dns) fn of_absence(authorities: &[Record], name: &Name, now: Timestamp) -> Timestamp {
     let soa = authorities
         .iter()
-        .filter(|record| record.record_type() == RecordType::SOA && record.name.zone_of(name))
-        .filter_map(|record| match &record.data {
-            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "foreign, non-exhaustive")]
-            _ => None,
+        .filter(|record| record.name.zone_of(name))
+        .filter_map(|record| {
+            let RData::SOA(soa) = &record.data else {
+                return None;
+            };
+            Some(record.ttl.min(soa.minimum))
         })
         .min();
     after(now, soa.unwrap_or(ABSENCE_WITHOUT_SOA).min(LONGEST_ABSENCE))

@@ -12,6 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
+use rustls::HandshakeKind;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,6 +62,7 @@ struct Host {
 #[derive(Clone, Debug)]
 struct Seen {
     sni: Option<String>,
+    handshake: Option<HandshakeKind>,
     head: String,
 }
 
@@ -111,8 +113,12 @@ async fn serve(
 ) -> std::io::Result<()> {
     let mut stream = acceptor.accept(tcp).await?;
     let head = read_head(&mut stream).await?;
-    let sni = stream.get_ref().1.server_name().map(ToOwned::to_owned);
-    log.lock().unwrap().push(Seen { sni, head });
+    let tls = stream.get_ref().1;
+    log.lock().unwrap().push(Seen {
+        sni: tls.server_name().map(ToOwned::to_owned),
+        handshake: tls.handshake_kind(),
+        head,
+    });
     match script {
         Script::Send(answer) => {
             stream.write_all(answer).await?;
@@ -284,13 +290,24 @@ async fn fetch(pki: &Pki, host: &Host, timeout: Duration) -> Result<Policy, Fetc
 async fn sts_20_sts_21_sts_23_a_policy_is_asked_for_plainly_at_its_host() {
     let pki = Pki::new();
     let host = Host::start(pki.good(), Script::Send(text(POLICY.as_bytes()))).await;
+    let fetcher = fetcher(&pki, host.port, PATIENT);
+    let domain = "example.test".parse().unwrap();
     for _ in 0..2 {
-        let policy = fetch(&pki, &host, PATIENT).await.unwrap();
+        let policy = fetcher.fetch(&domain).await.unwrap();
         assert_eq!((policy.mode, policy.text.as_str()), (Mode::Enforce, POLICY));
     }
     let seen = host.seen();
     assert_eq!(seen.len(), 2, "nothing is cached: {seen:?}");
-    for Seen { sni, head } in seen {
+    for Seen {
+        sni,
+        handshake,
+        head,
+    } in seen
+    {
+        assert!(
+            handshake.is_some_and(|kind| kind != HandshakeKind::Resumed),
+            "each fetch sees a certificate: {handshake:?}"
+        );
         assert_eq!(sni.as_deref(), Some("mta-sts.example.test"));
         let mut lines: Vec<String> = head
             .trim_end()

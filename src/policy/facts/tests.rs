@@ -1,5 +1,7 @@
 //! Facts gathered from DNS worlds in one literal each: what is asked, in which order, and what is made of it.
 
+use futures_util::future::{BoxFuture, ready};
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::dns::Denial;
@@ -8,7 +10,6 @@ use crate::mtasts::fetch::FetchPolicy;
 use crate::policy::demand::demand;
 use crate::policy::{Candidate, Settings};
 use crate::store::memory::MemoryStore;
-use futures_util::future::{BoxFuture, ready};
 
 const EE: Said = Said::Secure(&["3 1 1 ab"]);
 const UNUSABLE: Said = Said::Secure(&["1 1 1 ab"]);
@@ -17,48 +18,59 @@ const CLAIMED_NONE: Said = Said::NoData(Denial::Insecure);
 const HERE: Said = Said::Secure(&["192.0.2.25"]);
 const ELSEWHERE: Said = Said::Secure(&["192.0.2.77"]);
 
-/// A network without policy hosts.
-struct NoPolicyHost;
+/// The policy host of every domain: it serves this text, or cannot be reached.
+struct PolicyHost(Option<&'static str>);
 
-impl FetchPolicy for NoPolicyHost {
+impl FetchPolicy for PolicyHost {
     fn fetch<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
-        let failure = FetchFailure::Fetch("no route to host".into());
-        Box::pin(ready(Err(failure)))
+        let fetched = match self.0 {
+            Some(text) => Ok(Policy::parse(text.as_bytes()).unwrap()),
+            None => Err(FetchFailure::Fetch("no route to host".into())),
+        };
+        Box::pin(ready(fetched))
     }
 }
 
-/// What was learned and what was asked for it.
+/// What was learned and what was asked for it, the question for the MTA-STS record apart.
 struct Learned {
-    mx: MxFacts,
+    facts: Facts,
     asked: Vec<String>,
+    sts_asked: Vec<String>,
+}
+
+/// With a fresh cache, for mail to `domain`.
+async fn gather(dns: Literal, host: PolicyHost, domain: &str, destination: &str) -> Learned {
+    let dns = Arc::new(dns);
+    let lookup = || Arc::clone(&dns) as Arc<dyn Lookup>;
+    let store = Arc::new(MemoryStore::default());
+    let sts = StsCache::open(lookup(), Arc::new(host), store, Arc::new(SystemClock)).unwrap();
+    let gatherer = Gatherer::new(lookup(), Arc::new(sts));
+    let domain = domain.parse().unwrap();
+    let facts = gatherer.gather(&domain, destination.parse().unwrap()).await;
+    let is_txt = |asked: &String| asked.starts_with("TXT");
+    let (sts_asked, asked) = dns.asked().into_iter().partition(is_txt);
+    Learned {
+        facts,
+        asked,
+        sts_asked,
+    }
 }
 
 async fn learn(rows: &[(&'static str, Said)], destination: &str) -> Learned {
-    let dns = Arc::new(Literal::new(rows));
-    let sts = StsCache::open(
-        Arc::clone(&dns) as Arc<dyn Lookup>,
-        Arc::new(NoPolicyHost),
-        Arc::new(MemoryStore::default()),
-        Arc::new(SystemClock),
-    );
-    let gatherer = Gatherer::new(Arc::clone(&dns) as Arc<dyn Lookup>, Arc::new(sts.unwrap()));
-    let mx = gatherer
-        .exchangers(
-            &"example.org".parse().unwrap(),
-            destination.parse().unwrap(),
-        )
-        .await;
-    Learned {
-        mx,
-        asked: dns.asked(),
-    }
+    gather(
+        Literal::new(rows),
+        PolicyHost(None),
+        "example.org",
+        destination,
+    )
+    .await
 }
 
 impl Learned {
     /// The hosts, each as `name: what became of its TLSA`.
     fn hosts(&self) -> Vec<String> {
-        let MxFacts::Hosts { hosts, .. } = &self.mx else {
-            panic!("no hosts: {:?}", self.mx);
+        let MxFacts::Hosts { hosts, .. } = &self.facts.mx else {
+            panic!("no hosts: {:?}", self.facts.mx);
         };
         hosts
             .iter()
@@ -480,7 +492,7 @@ async fn dane_24_without_mx_records_the_domain_has_the_tlsa_records() {
             "{row}"
         );
         assert!(
-            matches!(learned.mx, MxFacts::Hosts { secure: seen, .. } if seen == secure),
+            matches!(learned.facts.mx, MxFacts::Hosts { secure: seen, .. } if seen == secure),
             "{row}"
         );
     }
@@ -568,14 +580,15 @@ async fn dane_4_nmx_1_a5_what_has_no_hosts_is_asked_nothing_more() {
         (Said::NxDomain(Denial::Secure), "NoSuchDomain"),
     ] {
         let learned = learn(&[("example.org MX", said)], "192.0.2.25:25").await;
-        assert_eq!(format!("{:?}", learned.mx), expected);
+        assert_eq!(format!("{:?}", learned.facts.mx), expected);
         assert_eq!(learned.asked, ["MX example.org"]);
     }
 }
 
 /// The example of RFC 7672 §3.2.2, records and all: a recipient domain that is an alias of an alias, and three MX hosts
 /// of which two are aliases.
-const EXAMPLE: [(&str, Said); 12] = [
+const EXAMPLE: [(&str, Said); 13] = [
+    ("_mta-sts.exchange.example.org TXT", NONE),
     (
         "exchange.example.org CNAME",
         Said::Secure(&["mail.example.org"]),
@@ -620,22 +633,11 @@ const EXAMPLE: [(&str, Said); 12] = [
 
 /// What the one host at `destination` must show for mail to exchange.example.org.
 async fn example_candidate(rows: &[(&'static str, Said)], destination: &str) -> Candidate {
-    let dns = Arc::new(Literal::new(rows));
-    let sts = StsCache::open(
-        Arc::clone(&dns) as Arc<dyn Lookup>,
-        Arc::new(NoPolicyHost),
-        Arc::new(MemoryStore::default()),
-        Arc::new(SystemClock),
-    );
-    let gatherer = Gatherer::new(dns, Arc::new(sts.unwrap()));
-    let domain: Domain = "exchange.example.org".parse().unwrap();
+    let dns = Literal::new(rows);
+    let learned = gather(dns, PolicyHost(None), "exchange.example.org", destination).await;
     let destination: SocketAddr = destination.parse().unwrap();
-    let facts = Facts {
-        mx: gatherer.exchangers(&domain, destination).await,
-        domain,
-        sts: StsState::None,
-    };
-    let mut demand = demand(&facts, destination.ip(), Settings::default()).unwrap();
+    let facts = &learned.facts;
+    let mut demand = demand(facts, destination.ip(), Settings::default()).unwrap();
     assert_eq!(demand.candidates.len(), 1);
     demand.candidates.remove(0)
 }
@@ -680,7 +682,7 @@ async fn dane_27_attack_dane_06_the_alias_matrix_of_rfc_7672() {
 #[tokio::test]
 async fn dane_28_attack_dane_06_the_same_by_an_unsigned_alias_of_the_domain() {
     let mut rows = EXAMPLE;
-    rows[1] = ("mail.example.org CNAME", Said::Insecure(&["example.com"]));
+    rows[2] = ("mail.example.org CNAME", Said::Insecure(&["example.com"]));
     for (destination, base) in [
         ("192.0.2.10:25", "mx10.example.com"),
         ("192.0.2.15:25", "mx15.example.com"),
@@ -697,6 +699,7 @@ async fn dane_28_attack_dane_06_the_same_by_an_unsigned_alias_of_the_domain() {
 #[tokio::test]
 async fn dane_29_a_domain_that_is_a_signed_alias_and_has_no_mx_keeps_its_name() {
     let rows = [
+        ("_mta-sts.exchange.example.org TXT", NONE),
         ("exchange.example.org CNAME", Said::Secure(&["example.com"])),
         ("example.com MX", NONE),
         ("example.com A", HERE),
@@ -706,4 +709,103 @@ async fn dane_29_a_domain_that_is_a_signed_alias_and_has_no_mx_keeps_its_name() 
     let dane = candidate.requirement.dane.as_ref().unwrap();
     let seen: Vec<String> = dane.reference_ids.iter().map(ToString::to_string).collect();
     assert_eq!(seen, ["example.com", "exchange.example.org"]);
+}
+
+const ENFORCE: &str = "version: STSv1\nmode: enforce\nmx: *.example.org\nmax_age: 86400\n";
+const RECORD: Said = Said::Insecure(&["v=STSv1; id=20260921"]);
+
+/// A domain with one MX host at the destination, and what its MTA-STS record is said to be.
+async fn with_record(said: Said, host: PolicyHost) -> Learned {
+    let dns = Literal::new(&[
+        ("example.org MX", Said::Insecure(&["10 mx.example.org"])),
+        ("mx.example.org A", Said::Insecure(&["192.0.2.25"])),
+        ("_mta-sts.example.org TXT", said),
+    ]);
+    gather(dns, host, "example.org", "192.0.2.25:25").await
+}
+
+#[tokio::test]
+async fn sts_1_sts_13_the_record_is_asked_for_once_at_the_recipients_domain_alone() {
+    let learned = with_record(NONE, PolicyHost(Some(ENFORCE))).await;
+    assert_eq!(learned.sts_asked, ["TXT _mta-sts.example.org"]);
+    assert!(matches!(learned.facts.sts, StsState::None));
+
+    let dns = Literal::new(&EXAMPLE);
+    let learned = gather(
+        dns,
+        PolicyHost(None),
+        "exchange.example.org",
+        "192.0.2.10:25",
+    )
+    .await;
+    assert_eq!(learned.sts_asked, ["TXT _mta-sts.exchange.example.org"]);
+}
+
+#[tokio::test]
+async fn sts_27_sts_61_what_the_record_and_the_policy_host_make_of_the_demand() {
+    for (row, said, host, expected) in [
+        ("no record", CLAIMED_NONE, Some(ENFORCE), "L0"),
+        ("a record and its policy", RECORD, Some(ENFORCE), "LS"),
+        ("a record, and no policy host", RECORD, None, "L0"),
+        (
+            "no answer about the record",
+            Said::Dead,
+            Some(ENFORCE),
+            "dns-error",
+        ),
+        (
+            "a record that does not validate",
+            Said::Bogus,
+            Some(ENFORCE),
+            "dnssec-bogus",
+        ),
+    ] {
+        let learned = with_record(said, PolicyHost(host)).await;
+        assert_eq!(demanded(&learned), expected, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn sts_75_without_mx_records_the_domain_itself_must_be_listed() {
+    let dns = Literal::new(&[
+        ("example.org MX", CLAIMED_NONE),
+        ("example.org A", Said::Insecure(&["192.0.2.25"])),
+        ("_mta-sts.example.org TXT", RECORD),
+    ]);
+    let host = PolicyHost(Some(ENFORCE));
+    let learned = gather(dns, host, "example.org", "192.0.2.25:25").await;
+    assert_eq!(demanded(&learned), "LS unlisted");
+}
+
+#[tokio::test]
+async fn attack_dane_11_dns_02_a_forged_mx_with_tlsa_records_of_its_own_is_still_unlisted() {
+    let dns = Literal::new(&[
+        (
+            "example.org MX",
+            Said::Insecure(&["10 mx.attacker.example"]),
+        ),
+        ("mx.attacker.example A", HERE),
+        ("_25._tcp.mx.attacker.example TLSA", EE),
+        ("_mta-sts.example.org TXT", RECORD),
+    ]);
+    let host = PolicyHost(Some(ENFORCE));
+    let learned = gather(dns, host, "example.org", "192.0.2.25:25").await;
+    assert_eq!(demanded(&learned), "LD-half+LS unlisted");
+}
+
+/// The level of the one candidate and whether the policy fails to list it, or the label of the refusal.
+fn demanded(learned: &Learned) -> String {
+    match demand(
+        &learned.facts,
+        "192.0.2.25".parse().unwrap(),
+        Settings::default(),
+    ) {
+        Ok(demand) => {
+            let requirement = &demand.candidates[0].requirement;
+            let unlisted = requirement.sts.as_ref().is_some_and(|sts| !sts.listed);
+            let unlisted = if unlisted { " unlisted" } else { "" };
+            format!("{}{unlisted}", requirement.level())
+        }
+        Err(reason) => reason.label().into(),
+    }
 }

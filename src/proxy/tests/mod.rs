@@ -174,15 +174,19 @@ async fn net_08_a_client_that_goes_away_is_recorded() {
 }
 
 #[tokio::test]
-async fn net_01_a_client_that_is_one_of_our_own_sockets_hears_of_the_loop_at_accept() {
-    let world = World::new(Names::default()).await;
+async fn net_01_a_client_with_the_port_of_one_of_our_sockets_to_another_mx_is_no_loop() {
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
     let (socket, address) = Client::socket();
-    let own = world.proxy.shell.guard.claim(address);
-    let mut stream = socket.connect(world.redirect()).await.unwrap();
-    let mut heard = String::new();
-    stream.read_to_string(&mut heard).await.unwrap();
-    assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
-    drop(own);
+    let elsewhere = "198.51.100.1:25".parse().unwrap();
+    let _own = world.proxy.shell.guard.claim(address, elsewhere);
+    let mut stream = socket.connect(world.socks5()).await.unwrap();
+    stream.write_all(&[5, 1, 0]).await.unwrap();
+    let mut client = Client::request(stream, sink.address).await;
+    let heard = client.hear().await;
+    assert!(heard.starts_with("220 "), "{heard}");
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
 }
 
 #[tokio::test]
@@ -194,7 +198,7 @@ async fn net_01_a_loop_that_shows_only_after_accept_is_cut_before_anything_is_re
     stream.write_all(&[5, 1, 0]).await.unwrap();
     // The proxy has accepted once it answers; its reply stays unread.
     stream.readable().await.unwrap();
-    let _own = world.proxy.shell.guard.claim(address);
+    let _own = world.proxy.shell.guard.claim(address, sink.address);
     let mut client = Client::request(stream, sink.address).await;
     let heard = client.hear().await;
     assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");

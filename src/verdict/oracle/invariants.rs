@@ -325,7 +325,7 @@ fn enforced(facts: &Facts) -> Option<&Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn r10_dane_11_dane_40_a_live_enforce_policy_is_never_reduced_by_an_insecure_mx(random in random()) {
@@ -456,4 +456,57 @@ fn session_no_third_redial_for_cleartext() {
     } = random.run();
     assert_eq!(result.unwrap_err().label(), "tls-handshake");
     assert_eq!(redials, 2);
+}
+
+/// Two hosts on one address, each certificate behind its own name: whichever name was asked for first, the one host
+/// that holds is found, and no name is asked for twice.
+#[test]
+fn attack_dane_09_row_m2_each_host_is_judged_by_what_it_shows_to_its_own_name() {
+    let ours = Shown::Chain(0);
+    let stranger = Shown::Chain(WORLD.chains().len() - 1);
+    for (row, records, first_sni, dials, host, redials) in [
+        (
+            "the first name, and the second host holds",
+            [Records::EeMismatch, Records::EeMatch],
+            Some(0),
+            [stranger, ours, stranger, stranger],
+            "mx2.example.com",
+            1,
+        ),
+        (
+            "the second name, and the first host holds",
+            [Records::EeMatch, Records::EeMismatch],
+            Some(1),
+            [stranger, ours, stranger, stranger],
+            "mx1.example.com",
+            1,
+        ),
+        (
+            "no name, and the second host holds",
+            [Records::EeMismatch, Records::EeMatch],
+            None,
+            [stranger, stranger, ours, stranger],
+            "mx2.example.com",
+            2,
+        ),
+    ] {
+        let random = Random {
+            hosts: records
+                .map(|records| Host {
+                    here: Here::Yes,
+                    records,
+                    stands: Stands::AtItsName,
+                    listed: true,
+                })
+                .to_vec(),
+            secure: true,
+            sts: Sts::None,
+            settings: Settings::default(),
+            first_sni,
+            dials: dials.to_vec(),
+        };
+        let end = random.run();
+        assert_eq!(end.result.unwrap().host.unwrap().as_str(), host, "{row}");
+        assert_eq!(end.redials, redials, "{row}");
+    }
 }

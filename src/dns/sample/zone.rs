@@ -1,128 +1,32 @@
-//! For tests: a signed tree of zones in memory, answered as a recursive resolver would, and a handle that lies about it.
-//!
-//! [`Zone`] signs when it is asked, so a test moves the clock instead of waiting. [`Liar`] stands where the transport stands
-//! and edits what passes. The proofs are made here from the zone's content and share no code with what reads them.
+//! A zone that answers for itself, with proofs made from its content.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::stream::{self, Stream};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::dnssec::crypto::Ed25519SigningKey;
-use hickory_resolver::proto::dnssec::rdata::sig::SigInput;
-use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, NSEC, NSEC3, RRSIG};
-use hickory_resolver::proto::dnssec::{
-    Algorithm, DigestType, Nsec3HashAlgorithm, SigningKey, TBS, TrustAnchors,
-};
-use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, CNAME, NS, NULL, SOA, TLSA};
-use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber};
+use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, NSEC, NSEC3};
+use hickory_resolver::proto::dnssec::{DigestType, Nsec3HashAlgorithm};
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{CNAME, NS, SOA};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-/// When the tests happen: 2026-01-01T00:00:00Z.
-pub(super) const T0: u64 = 1_767_225_600;
-
-/// TTL of all records.
-pub(super) const TTL: u32 = 3600;
-
-/// A name as written, without escapes.
-pub(super) fn name(text: &str) -> Name {
-    let labels = text.split('.').filter(|label| !label.is_empty());
-    Name::from_labels(labels.map(str::as_bytes)).unwrap()
-}
-
-/// A key and its DNSKEY record.
-pub(super) struct ZoneKey {
-    dnskey: DNSKEY,
-    key: Arc<Ed25519SigningKey>,
-}
-
-impl ZoneKey {
-    pub(super) fn generate() -> Self {
-        let pkcs8 = Ed25519SigningKey::generate_pkcs8().unwrap();
-        let key = Ed25519SigningKey::from_pkcs8(&pkcs8).unwrap();
-        let dnskey = DNSKEY::from_key(&key.to_public_key().unwrap());
-        let key = Arc::new(key);
-        Self { dnskey, key }
-    }
-
-    /// The same key with other flags (RFC 4034 §2.1.1).
-    pub(super) fn clone_with_flags(&self, flags: u16) -> Self {
-        let public_key = self.dnskey.public_key().clone();
-        Self {
-            dnskey: DNSKEY::with_flags(flags, public_key),
-            key: Arc::clone(&self.key),
-        }
-    }
-
-    pub(super) fn dnskey(&self) -> RData {
-        RData::DNSSEC(DNSSECRData::DNSKEY(self.dnskey.clone()))
-    }
-
-    pub(super) fn ds(&self, zone: &Name, digest_type: DigestType) -> DS {
-        let digest = self.dnskey.to_digest(zone, digest_type).unwrap();
-        DS::new(
-            self.dnskey.calculate_key_tag().unwrap(),
-            Algorithm::ED25519,
-            digest_type,
-            digest.as_ref().to_vec(),
-        )
-    }
-
-    pub(super) fn anchor(&self) -> Arc<TrustAnchors> {
-        let mut anchors = TrustAnchors::empty();
-        anchors.insert(self.dnskey.public_key());
-        Arc::new(anchors)
-    }
-
-    /// The signature over an RRset, valid for a day before and [`VALID`] after `T0`.
-    pub(super) fn sign(&self, signer: &Name, records: &[Record]) -> Record {
-        self.sign_for(signer, records, T0 - 86_400, T0 + VALID)
-    }
-
-    pub(super) fn sign_for(&self, signer: &Name, records: &[Record], from: u64, to: u64) -> Record {
-        let first = &records[0];
-        let serial = |time: u64| SerialNumber::from(u32::try_from(time).unwrap());
-        let input = SigInput {
-            type_covered: first.record_type(),
-            algorithm: Algorithm::ED25519,
-            num_labels: first.name.num_labels(),
-            original_ttl: first.ttl,
-            sig_expiration: serial(to),
-            sig_inception: serial(from),
-            key_tag: self.dnskey.calculate_key_tag().unwrap(),
-            signer_name: signer.clone(),
-        };
-        let tbs = TBS::from_input(&first.name, DNSClass::IN, &input, records.iter()).unwrap();
-        let rrsig = RRSIG::from_sig(input, self.key.sign(&tbs).unwrap());
-        let data = RData::DNSSEC(DNSSECRData::RRSIG(rrsig));
-        Record::from_rdata(first.name.clone(), first.ttl, data)
-    }
-}
-
-/// Signatures of the sample zones last this long after `T0`.
-pub(super) const VALID: u64 = 30 * 86_400;
+use super::{TTL, ZoneKey, name};
 
 /// How a zone denies.
 #[derive(Clone, Copy)]
-pub(super) enum Proofs {
+pub(in crate::dns) enum Proofs {
     Nsec,
     Nsec3 { opt_out: bool, iterations: u16 },
 }
 
 /// One zone.
-pub(super) struct Zone {
-    pub(super) origin: Name,
+pub(in crate::dns) struct Zone {
+    pub(in crate::dns) origin: Name,
     key: Option<ZoneKey>,
     proofs: Proofs,
     nodes: BTreeMap<Name, Vec<RData>>,
 }
 
 impl Zone {
-    pub(super) fn unsigned(origin: &str) -> Self {
+    pub(in crate::dns) fn unsigned(origin: &str) -> Self {
         let origin = name(origin);
         let soa = SOA::new(origin.clone(), origin.clone(), 1, 900, 300, 9000, 300);
         let ns = RData::NS(NS(origin.clone()));
@@ -135,7 +39,7 @@ impl Zone {
         }
     }
 
-    pub(super) fn signed(origin: &str, proofs: Proofs) -> Self {
+    pub(in crate::dns) fn signed(origin: &str, proofs: Proofs) -> Self {
         let mut zone = Self::unsigned(origin);
         let key = ZoneKey::generate();
         zone.nodes.get_mut(&zone.origin).unwrap().push(key.dnskey());
@@ -144,17 +48,17 @@ impl Zone {
         zone
     }
 
-    pub(super) fn key(&self) -> &ZoneKey {
+    pub(in crate::dns) fn key(&self) -> &ZoneKey {
         self.key.as_ref().unwrap()
     }
 
-    pub(super) fn with(mut self, owner: &str, data: RData) -> Self {
+    pub(in crate::dns) fn with(mut self, owner: &str, data: RData) -> Self {
         self.nodes.entry(name(owner)).or_default().push(data);
         self
     }
 
     /// Delegates to another zone, with a DS record when that is signed.
-    pub(super) fn delegating(self, child: &Self) -> Self {
+    pub(in crate::dns) fn delegating(self, child: &Self) -> Self {
         let owner = child.origin.to_ascii();
         let ns = RData::NS(NS(child.origin.clone()));
         let zone = self.with(&owner, ns);
@@ -188,24 +92,29 @@ impl Zone {
         records
     }
 
-    pub(super) fn soa(&self) -> Vec<Record> {
+    pub(in crate::dns) fn soa(&self) -> Vec<Record> {
         self.rrset(&self.origin, RecordType::SOA, &self.origin)
     }
 
-    pub(super) fn exists(&self, name: &Name) -> bool {
+    pub(in crate::dns) fn exists(&self, name: &Name) -> bool {
         self.nodes.keys().any(|node| name.zone_of(node))
     }
 
     /// All names that exist, also those without records.
-    pub(super) fn names(&self) -> BTreeSet<Name> {
-        self.signed_names(false)
+    pub(in crate::dns) fn names(&self) -> BTreeSet<Name> {
+        let apex = self.origin.iter().count();
+        let down_to = |node: &Name| {
+            let node = node.clone();
+            (apex..=node.iter().count()).map(move |depth| node.trim_to(depth))
+        };
+        self.nodes.keys().flat_map(down_to).collect()
     }
 
     fn is_cut(&self, node: &Name) -> bool {
         node != &self.origin && self.has(node, RecordType::NS)
     }
 
-    pub(super) fn has(&self, node: &Name, record_type: RecordType) -> bool {
+    pub(in crate::dns) fn has(&self, node: &Name, record_type: RecordType) -> bool {
         self.nodes
             .get(node)
             .is_some_and(|data| data.iter().any(|d| d.record_type() == record_type))
@@ -217,7 +126,7 @@ impl Zone {
     }
 
     /// The record that proves `name` absent, or shows its types.
-    pub(super) fn proof(&self, name: &Name) -> Vec<Record> {
+    pub(in crate::dns) fn proof(&self, name: &Name) -> Vec<Record> {
         if self.key.is_none() {
             return Vec::new();
         }
@@ -250,7 +159,7 @@ impl Zone {
             digest.unwrap().as_ref().to_vec()
         };
         let ring: BTreeMap<Vec<u8>, Name> = self
-            .signed_names(opt_out)
+            .hashed_names()
             .into_iter()
             .map(|name| (hash(&name), name))
             .collect();
@@ -281,21 +190,16 @@ impl Zone {
         self.with_signature(vec![Record::from_rdata(owner.clone(), 300, data)], &owner)
     }
 
-    /// The names with an NSEC3 record: all, and those between them and the apex; with opt-out no unsigned delegations.
-    fn signed_names(&self, opt_out: bool) -> BTreeSet<Name> {
-        let mut names = BTreeSet::new();
-        for node in self.nodes.keys() {
-            if opt_out && self.is_cut(node) && !self.has(node, RecordType::DS) {
-                continue;
-            }
-            for depth in self.origin.iter().count()..=node.iter().count() {
-                names.insert(node.trim_to(depth));
-            }
+    /// The names with an NSEC3 record: all, without the unsigned delegations of an opt-out zone.
+    fn hashed_names(&self) -> BTreeSet<Name> {
+        let mut names = self.names();
+        if matches!(self.proofs, Proofs::Nsec3 { opt_out: true, .. }) {
+            names.retain(|name| !self.is_cut(name) || self.has(name, RecordType::DS));
         }
         names
     }
 
-    pub(super) fn closest_encloser(&self, name: &Name) -> Name {
+    pub(in crate::dns) fn closest_encloser(&self, name: &Name) -> Name {
         (0..name.iter().count())
             .rev()
             .map(|depth| name.trim_to(depth))
@@ -311,7 +215,12 @@ impl Zone {
         }
     }
 
-    fn answer(&self, name: &Name, record_type: RecordType, message: &mut Message) -> Option<Name> {
+    pub(in crate::dns) fn answer(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        message: &mut Message,
+    ) -> Option<Name> {
         if let Some(owner) = self.dname_above(name) {
             return Some(self.substitute(name, &owner, message));
         }
@@ -407,30 +316,6 @@ impl Zone {
     }
 }
 
-/// Some address.
-pub(super) fn address() -> RData {
-    RData::A(A::new(192, 0, 2, 1))
-}
-
-/// A TLSA record of thirty-two such octets.
-pub(super) fn tlsa(octet: u8) -> RData {
-    RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), vec![octet; 32]))
-}
-
-/// The DNAME record data that leads to `target`.
-pub(super) fn dname(target: &str) -> RData {
-    let mut wire = Vec::new();
-    for label in &name(target) {
-        wire.push(u8::try_from(label.len()).unwrap());
-        wire.extend_from_slice(label);
-    }
-    wire.push(0);
-    RData::Unknown {
-        code: RecordType::DNAME,
-        rdata: NULL::with(wire),
-    }
-}
-
 /// RFC 4648 §7, lower case, no padding.
 fn base32hex(bytes: &[u8]) -> String {
     let bits: Vec<u8> = bytes
@@ -445,114 +330,4 @@ fn base32hex(bytes: &[u8]) -> String {
         })
         .map(|value| char::from_digit(value, 32).unwrap())
         .collect()
-}
-
-/// All zones, the root among them.
-pub(super) struct World {
-    pub(super) zones: Vec<Zone>,
-}
-
-impl World {
-    pub(super) fn zone(&self, origin: &str) -> &Zone {
-        let origin = name(origin);
-        self.zones.iter().find(|z| z.origin == origin).unwrap()
-    }
-
-    pub(super) fn anchor(&self) -> Arc<TrustAnchors> {
-        self.zone(".").key().anchor()
-    }
-
-    fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
-        let in_parent = record_type == RecordType::DS && !name.is_root();
-        self.zones
-            .iter()
-            .filter(|zone| zone.origin.zone_of(name) && !(in_parent && &zone.origin == name))
-            .max_by_key(|zone| zone.origin.iter().count())
-            .unwrap()
-    }
-
-    /// What an honest recursive resolver says.
-    pub(super) fn answer(&self, query: &Query) -> Message {
-        let mut message = Message::response(1, OpCode::Query);
-        message.add_query(query.clone());
-        let mut here = query.name().clone();
-        for _ in 0..16 {
-            let zone = self.holder(&here, query.query_type());
-            match zone.answer(&here, query.query_type(), &mut message) {
-                Some(target) => here = target,
-                None => break,
-            }
-        }
-        message
-    }
-}
-
-type Lie = dyn Fn(&World, &Query, &mut Message) + Send + Sync;
-
-/// The transport, with somebody on it who edits what passes.
-#[derive(Clone)]
-pub(super) struct Liar {
-    world: Arc<World>,
-    lie: Arc<Lie>,
-    asked: Arc<AtomicUsize>,
-    silent: bool,
-}
-
-impl Liar {
-    pub(super) fn new(
-        world: Arc<World>,
-        lie: impl Fn(&World, &Query, &mut Message) + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            world,
-            lie: Arc::new(lie),
-            asked: Arc::default(),
-            silent: false,
-        }
-    }
-
-    /// One that swallows what passes.
-    pub(super) fn silent(world: Arc<World>) -> Self {
-        Self {
-            silent: true,
-            ..Self::new(world, |_, _, _| {})
-        }
-    }
-
-    pub(super) fn world(&self) -> &World {
-        &self.world
-    }
-
-    /// Messages that were sent.
-    pub(super) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    fn reply(&self, request: &DnsRequest) -> Result<DnsResponse, NetError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        let query = request.queries.first().unwrap();
-        assert!(request.metadata.checking_disabled, "CD is set");
-        assert!(
-            request.edns.as_ref().unwrap().flags().dnssec_ok,
-            "DO is set"
-        );
-        let mut message = self.world.answer(query);
-        (self.lie)(&self.world, query, &mut message);
-        // Over the wire and back, as the transport does it.
-        let wire = DnsResponse::from_message(message)?.into_buffer();
-        Ok(DnsError::from_response(DnsResponse::from_buffer(wire)?)?)
-    }
-}
-
-impl DnsHandle for Liar {
-    type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
-    type Runtime = TokioRuntimeProvider;
-
-    fn send(&self, request: DnsRequest) -> Self::Response {
-        if self.silent {
-            return Box::pin(stream::pending());
-        }
-        let reply = self.reply(&request);
-        Box::pin(stream::once(async { reply }))
-    }
 }

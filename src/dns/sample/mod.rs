@@ -1,0 +1,169 @@
+//! For tests: a signed tree of zones in memory, answered as a recursive resolver would, and a handle that lies about it.
+//!
+//! [`Zone`] signs when it is asked, so a test moves the clock instead of waiting. [`Liar`] stands where the transport stands
+//! and edits what passes. The proofs are made here from the zone's content and share no code with what reads them.
+
+mod key;
+mod zone;
+
+pub(in crate::dns) use key::{VALID, ZoneKey};
+pub(in crate::dns) use zone::{Proofs, Zone};
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::stream::{self, Stream};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::DnsHandle;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::TrustAnchors;
+use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query};
+use hickory_resolver::proto::rr::rdata::{A, NULL, TLSA};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+/// When the tests happen: 2026-01-01T00:00:00Z.
+pub(in crate::dns) const T0: u64 = 1_767_225_600;
+
+/// TTL of all records.
+pub(in crate::dns) const TTL: u32 = 3600;
+
+/// A name as written, without escapes.
+pub(in crate::dns) fn name(text: &str) -> Name {
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    Name::from_labels(labels.map(str::as_bytes)).unwrap()
+}
+
+/// Some address.
+pub(in crate::dns) fn address() -> RData {
+    RData::A(A::new(192, 0, 2, 1))
+}
+
+/// A TLSA record of thirty-two such octets.
+pub(in crate::dns) fn tlsa(octet: u8) -> RData {
+    RData::TLSA(TLSA::new(3.into(), 1.into(), 1.into(), vec![octet; 32]))
+}
+
+/// The DNAME record data that leads to `target`.
+pub(in crate::dns) fn dname(target: &str) -> RData {
+    let mut wire = Vec::new();
+    for label in &name(target) {
+        wire.push(u8::try_from(label.len()).unwrap());
+        wire.extend_from_slice(label);
+    }
+    wire.push(0);
+    RData::Unknown {
+        code: RecordType::DNAME,
+        rdata: NULL::with(wire),
+    }
+}
+
+/// All zones, the root among them.
+pub(in crate::dns) struct World {
+    pub(in crate::dns) zones: Vec<Zone>,
+}
+
+impl World {
+    pub(in crate::dns) fn zone(&self, origin: &str) -> &Zone {
+        let origin = name(origin);
+        self.zones.iter().find(|z| z.origin == origin).unwrap()
+    }
+
+    pub(in crate::dns) fn anchor(&self) -> Arc<TrustAnchors> {
+        self.zone(".").key().anchor()
+    }
+
+    fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
+        let in_parent = record_type == RecordType::DS && !name.is_root();
+        self.zones
+            .iter()
+            .filter(|zone| zone.origin.zone_of(name) && !(in_parent && &zone.origin == name))
+            .max_by_key(|zone| zone.origin.iter().count())
+            .unwrap()
+    }
+
+    /// What an honest recursive resolver says.
+    pub(in crate::dns) fn answer(&self, query: &Query) -> Message {
+        let mut message = Message::response(1, OpCode::Query);
+        message.add_query(query.clone());
+        let mut here = query.name().clone();
+        for _ in 0..16 {
+            let zone = self.holder(&here, query.query_type());
+            match zone.answer(&here, query.query_type(), &mut message) {
+                Some(target) => here = target,
+                None => break,
+            }
+        }
+        message
+    }
+}
+
+type Lie = dyn Fn(&World, &Query, &mut Message) + Send + Sync;
+
+/// The transport, with somebody on it who edits what passes.
+#[derive(Clone)]
+pub(in crate::dns) struct Liar {
+    world: Arc<World>,
+    lie: Arc<Lie>,
+    asked: Arc<AtomicUsize>,
+    silent: bool,
+}
+
+impl Liar {
+    pub(in crate::dns) fn new(
+        world: Arc<World>,
+        lie: impl Fn(&World, &Query, &mut Message) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            world,
+            lie: Arc::new(lie),
+            asked: Arc::default(),
+            silent: false,
+        }
+    }
+
+    /// One that swallows what passes.
+    pub(in crate::dns) fn silent(world: Arc<World>) -> Self {
+        Self {
+            silent: true,
+            ..Self::new(world, |_, _, _| {})
+        }
+    }
+
+    pub(in crate::dns) fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Messages that were sent.
+    pub(in crate::dns) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn reply(&self, request: &DnsRequest) -> Result<DnsResponse, NetError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let query = request.queries.first().unwrap();
+        assert!(request.metadata.checking_disabled, "CD is set");
+        assert!(
+            request.edns.as_ref().unwrap().flags().dnssec_ok,
+            "DO is set"
+        );
+        let mut message = self.world.answer(query);
+        (self.lie)(&self.world, query, &mut message);
+        // Over the wire and back, as the transport does it.
+        let wire = DnsResponse::from_message(message)?.into_buffer();
+        Ok(DnsError::from_response(DnsResponse::from_buffer(wire)?)?)
+    }
+}
+
+impl DnsHandle for Liar {
+    type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
+    type Runtime = TokioRuntimeProvider;
+
+    fn send(&self, request: DnsRequest) -> Self::Response {
+        if self.silent {
+            return Box::pin(stream::pending());
+        }
+        let reply = self.reply(&request);
+        Box::pin(stream::once(async { reply }))
+    }
+}

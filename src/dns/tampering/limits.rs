@@ -1,0 +1,56 @@
+//! Work and waiting have an end.
+
+use super::*;
+
+#[tokio::test]
+async fn dnssec_20_hostile_keys_and_delegations_do_not_multiply_the_questions() {
+    let liar = Liar::new(Arc::new(world()), |world, query, message| {
+        // Every answer about keys comes with RRsets that claim to be signed by a zone further down, never twice the same.
+        if matches!(query.query_type(), RecordType::DS | RecordType::DNSKEY) {
+            let key = world.zone("lab.test").key();
+            for label in ["a", "b", "c"] {
+                let owner = query.name().prepend_label(label).unwrap();
+                let bait = record(&owner, key.dnskey());
+                let rrsig = key.sign(&owner, std::slice::from_ref(&bait));
+                message.answers.extend([bait.clone(), rrsig.clone()]);
+                message.authorities.extend([bait, rrsig]);
+            }
+        }
+    });
+    let chase = chase(liar.clone(), Hand::at(T0));
+    assert_eq!(ask(&chase, TLSA_NAME).await, "secure records");
+    assert_eq!(liar.asked(), 6, "leaf, and DS and DNSKEY of each zone");
+}
+
+#[tokio::test]
+async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
+    let mut child = Zone::signed(&vec!["a"; 120].join("."), Proofs::Nsec);
+    let deepest = child.origin.to_ascii();
+    child = child.with(&deepest, tlsa(1));
+    let mut zones = Vec::new();
+    for depth in (0..120).rev() {
+        let origin = if depth == 0 {
+            ".".to_owned()
+        } else {
+            vec!["a"; depth].join(".")
+        };
+        let parent = Zone::signed(&origin, Proofs::Nsec).delegating(&child);
+        zones.push(std::mem::replace(&mut child, parent));
+    }
+    zones.push(child);
+    let liar = Liar::new(Arc::new(World { zones }), HONEST);
+    let chase = chase(liar.clone(), Hand::at(T0));
+    let outcome = chase.look_up(&name(&deepest), RecordType::TLSA).await;
+    assert_eq!(comes_out(&outcome), "no answer", "{:?}", outcome.end);
+    assert_eq!(liar.asked(), 160);
+}
+
+#[tokio::test]
+async fn dns_05_silence_ends_with_the_deadline() {
+    let liar = Liar::silent(Arc::new(world()));
+    let anchor = liar.world().anchor();
+    let timeout = Duration::from_millis(10);
+    let chase = Chase::new(liar, anchor, timeout, Arc::new(Hand::at(T0)));
+    let outcome = chase.look_up(&name(TLSA_NAME), RecordType::TLSA).await;
+    assert!(matches!(outcome.end, Err(Trouble::Deadline(_))));
+}

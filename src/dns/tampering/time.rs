@@ -1,0 +1,163 @@
+//! Status flags, response codes, and the end of signatures and TTLs.
+
+use super::*;
+
+#[tokio::test]
+async fn dns_05_06_07_lies_about_status_and_time_change_nothing() {
+    check(STATUS_AND_TIME).await;
+}
+
+const STATUS_AND_TIME: &[Row] = &[
+    Row {
+        says: "AD on an answer without signatures",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |_, _, message| {
+            message.metadata.authentic_data = true;
+            strip(message);
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "AD on the answer of an unsigned zone",
+        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        lie: |_, _, message| message.metadata.authentic_data = true,
+        comes_out: "insecure records",
+    },
+    Row {
+        says: "SERVFAIL for the records",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |_, query, message| {
+            if asks_tlsa(query) {
+                claim_nothing(message, ResponseCode::ServFail, Vec::new());
+            }
+        },
+        comes_out: "no answer",
+    },
+    Row {
+        says: "REFUSED for the DS",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |_, query, message| {
+            if query.query_type() == RecordType::DS {
+                claim_nothing(message, ResponseCode::Refused, Vec::new());
+            }
+        },
+        comes_out: "no answer",
+    },
+    Row {
+        says: "FORMERR for the keys, with records",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |_, query, message| {
+            if query.query_type() == RecordType::DNSKEY {
+                message.metadata.response_code = ResponseCode::FormErr;
+            }
+        },
+        comes_out: "no answer",
+    },
+    Row {
+        says: "SERVFAIL for the DS of an unsigned zone",
+        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        lie: |_, query, message| {
+            if query.query_type() == RecordType::DS {
+                claim_nothing(message, ResponseCode::ServFail, Vec::new());
+            }
+        },
+        comes_out: "no answer",
+    },
+    Row {
+        says: "a signature that is over",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |world, query, message| resign(world, query, message, T0 - 9, T0 - 1),
+        comes_out: "bogus",
+    },
+    Row {
+        says: "a signature that has not begun",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |world, query, message| resign(world, query, message, T0 + 1, T0 + 9),
+        comes_out: "bogus",
+    },
+    Row {
+        says: "a signature in its last second",
+        ask: (TLSA_NAME, RecordType::TLSA),
+        lie: |world, query, message| resign(world, query, message, T0 - 9, T0),
+        comes_out: "secure records",
+    },
+];
+
+#[tokio::test]
+async fn dns_07_a_signature_ends_while_we_run() {
+    let liar = Liar::new(Arc::new(world()), HONEST);
+    let clock = Hand::at(T0);
+    let chase = chase(liar, clock.clone());
+    for (seconds, expected) in [
+        (0, "secure records"),
+        (VALID - 10, "secure records"),
+        (VALID, "secure records"),
+        (VALID + 1, "bogus"),
+    ] {
+        clock.move_to(T0 + seconds);
+        assert_eq!(ask(&chase, TLSA_NAME).await, expected, "after {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn dnssec_16_18_answers_are_kept_as_long_as_they_hold_and_no_longer() {
+    let expiry = |outcome: Outcome| outcome.end.unwrap().expires.unix() - T0;
+    for (says, lie, owner, lasts) in [
+        ("the TTL", HONEST, TLSA_NAME, 3600),
+        ("the original TTL", enlarge_ttls, TLSA_NAME, 3600),
+        (
+            "what is left of the signature",
+            short_signature,
+            TLSA_NAME,
+            7,
+        ),
+        ("the SOA minimum", HONEST, "_25._tcp.no.lab.test", 300),
+        (
+            "the minimum, unsigned zone",
+            HONEST,
+            "_25._tcp.no.free.test",
+            300,
+        ),
+    ] {
+        let liar = Liar::new(Arc::new(world()), lie);
+        let clock = Hand::at(T0);
+        let chase = chase(liar.clone(), clock.clone());
+        let first = chase.look_up(&name(owner), RecordType::TLSA).await;
+        assert_eq!(expiry(first), lasts, "{says}");
+        let asked = liar.asked();
+        clock.move_to(T0 + lasts - 1);
+        ask(&chase, owner).await;
+        assert_eq!(liar.asked(), asked, "{says}: not asked again");
+        clock.move_to(T0 + lasts);
+        ask(&chase, owner).await;
+        assert!(liar.asked() > asked, "{says}: asked again");
+    }
+}
+
+fn enlarge_ttls(_: &World, _: &Query, message: &mut Message) {
+    for answer in &mut message.answers {
+        answer.ttl = 1_000_000;
+    }
+}
+
+fn short_signature(world: &World, query: &Query, message: &mut Message) {
+    resign(world, query, message, T0 - 9, T0 + 7);
+}
+
+#[tokio::test]
+async fn dnssec_17_a_failure_is_forgotten_soon() {
+    let world = Arc::new(world());
+    let clock = Hand::at(T0);
+    let seen = clock.clone();
+    let liar = Liar::new(world, move |_, _, message| {
+        if seen.wall() == Timestamp::from_unix(T0) {
+            strip(message);
+        }
+    });
+    let chase = chase(liar, clock.clone());
+    assert_eq!(ask(&chase, TLSA_NAME).await, "bogus");
+    clock.move_to(T0 + 1);
+    assert_eq!(ask(&chase, TLSA_NAME).await, "bogus");
+    clock.move_to(T0 + 5);
+    assert_eq!(ask(&chase, TLSA_NAME).await, "secure records");
+}
