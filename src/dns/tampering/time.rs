@@ -12,7 +12,7 @@ async fn dns_05_06_07_lies_about_status_and_time_change_nothing() {
 const STATUS_AND_TIME: &[Row] = &[
     Row {
         says: "AD on an answer without signatures",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, _, message| {
             message.metadata.authentic_data = true;
             strip(message);
@@ -21,13 +21,13 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "AD on the answer of an unsigned zone",
-        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        ask: ("_25._tcp.mx.free.test", TLSA),
         lie: |_, _, message| message.metadata.authentic_data = true,
         comes_out: "insecure records",
     },
     Row {
         says: "SERVFAIL for the records",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if asks_tlsa(query) {
                 claim_nothing(message, ResponseCode::ServFail, Vec::new());
@@ -37,7 +37,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "REFUSED for the DS",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DS {
                 claim_nothing(message, ResponseCode::Refused, Vec::new());
@@ -47,7 +47,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "FORMERR for the keys, with records",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DNSKEY {
                 message.metadata.response_code = ResponseCode::FormErr;
@@ -57,7 +57,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "SERVFAIL for the DS of an unsigned zone",
-        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        ask: ("_25._tcp.mx.free.test", TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DS {
                 claim_nothing(message, ResponseCode::ServFail, Vec::new());
@@ -67,19 +67,19 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "a signature that is over",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 - 9, T0 - 1),
         comes_out: "bogus",
     },
     Row {
         says: "a signature that has not begun",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 + 1, T0 + 9),
         comes_out: "bogus",
     },
     Row {
         says: "a signature in its last second",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 - 9, T0),
         comes_out: "secure records",
     },
