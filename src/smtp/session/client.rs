@@ -125,7 +125,7 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let told = self.link.extensions().unwrap_or_default().offered();
-                self.out.to_client(answer(banner, told));
+                self.out.tell_client(answer(banner, told));
                 self.told = Some(told);
             }
             Greeter::Helo => {

@@ -89,13 +89,11 @@ impl Session {
     }
 
     pub(super) fn on_verdict(&mut self, verdict: Verdict) {
-        let pending = match self.leave() {
-            State::Verdict(pending) => pending,
-            // The answer to a question that is void.
-            other => {
-                self.state = other;
-                return;
-            }
+        if !matches!(self.state, State::Verdict(_)) {
+            return; // the answer to a question that is void
+        }
+        let State::Verdict(pending) = self.leave() else {
+            return;
         };
         match verdict {
             Verdict::Pin(pin) => self.on_pin(pending, pin.cleared),
