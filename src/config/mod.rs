@@ -1,12 +1,25 @@
 //! The configuration, with nothing left undecided: every default is filled in.
+//!
+//! [`Config::load`] reads the TOML file and fails with everything that is wrong with it at once, each fault with its
+//! line ([`Problem`]); an unknown key is a fault. [`Loaded`] keeps where each value comes from and prints itself in the
+//! format of the file. The reference for operators is `docs/configuration.md`; a test holds it against this module.
 
-use std::net::{IpAddr, SocketAddr};
+pub mod defaults;
+mod file;
+mod read;
+mod show;
+mod value;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::smtp::{Limits, Timeouts};
+
+pub use file::{ConfigError, Loaded, Problems};
+pub use read::{Origin, Problem, Setting};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +99,4 @@ pub struct LogConfig {
     pub json: bool,
     /// A filter as `tracing_subscriber::EnvFilter` reads it.
     pub filter: String,
-}
-
-/// Addresses of ours that are never a destination.
-#[must_use]
-pub fn is_local(address: IpAddr) -> bool {
-    address.is_loopback() || address.is_unspecified()
 }

@@ -32,6 +32,12 @@ impl<T> Secure<T> {
         Self { data, expires }
     }
 
+    /// Data that a test declares validated; the one way to a `Secure` value outside this module, and no way in a build.
+    #[cfg(test)]
+    pub(crate) const fn asserted(data: T, expires: Timestamp) -> Self {
+        Self { data, expires }
+    }
+
     /// The validated data.
     #[must_use]
     pub const fn data(&self) -> &T {

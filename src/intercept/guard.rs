@@ -1,1 +1,184 @@
-//! To be written.
+//! Keeps the proxy from talking to itself.
+//!
+//! A missing exemption in the netfilter rules sends our own connections back to us, and the original destination does
+//! not show it: it stays the remote MX. So every local address of our own upstream sockets is remembered, and a client
+//! that comes from one of them is a loop. Destinations that are our own listeners, or nowhere, are refused too.
+//!
+//! The port of a looped connection may be rewritten on the way, which hides it; the cap on sessions is what holds then.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::redirect::canonical;
+
+/// Why a connection may not become a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Loop {
+    /// It comes from ourselves.
+    #[error(
+        "the client is this proxy itself: its own connections are not exempt from interception"
+    )]
+    OwnClient,
+    /// It goes to ourselves.
+    #[error("the destination is a listener of this proxy")]
+    OwnListener,
+    /// It goes nowhere.
+    #[error("the destination is no address to connect to")]
+    Nowhere,
+}
+
+/// What the proxy knows of its own addresses; clones share it.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    listeners: Arc<[SocketAddr]>,
+    upstream: Arc<Mutex<HashSet<SocketAddr>>>,
+}
+
+/// An address of ours, for as long as this lives.
+#[derive(Debug)]
+pub struct OwnAddress {
+    address: SocketAddr,
+    upstream: Arc<Mutex<HashSet<SocketAddr>>>,
+}
+
+impl Guard {
+    /// Guards these listeners.
+    #[must_use]
+    pub fn new(listeners: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            listeners: listeners.into_iter().map(canonical).collect(),
+            upstream: Arc::default(),
+        }
+    }
+
+    /// Does the client come from elsewhere? Asked at accept, and again once the destination is connected: the far end
+    /// of a loop may be accepted before [`Guard::claim`] has its address.
+    ///
+    /// # Errors
+    /// [`Loop::OwnClient`].
+    pub fn check_client(&self, client: SocketAddr) -> Result<(), Loop> {
+        if lock(&self.upstream).contains(&canonical(client)) {
+            return Err(Loop::OwnClient);
+        }
+        Ok(())
+    }
+
+    /// May the destination be connected to? `is_ours` tells addresses of this machine.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_destination(
+        &self,
+        destination: SocketAddr,
+        is_ours: impl Fn(IpAddr) -> bool,
+    ) -> Result<(), Loop> {
+        let destination = canonical(destination);
+        if destination.ip().is_unspecified() || destination.port() == 0 {
+            return Err(Loop::Nowhere);
+        }
+        let reaches = |listener: &SocketAddr| {
+            listener.port() == destination.port()
+                && (listener.ip() == destination.ip()
+                    || listener.ip().is_unspecified() && is_ours(destination.ip()))
+        };
+        if self.listeners.iter().any(reaches) {
+            return Err(Loop::OwnListener);
+        }
+        Ok(())
+    }
+
+    /// Remembers the local address of an upstream socket: to be called right after it is connected.
+    #[must_use]
+    pub fn claim(&self, address: SocketAddr) -> OwnAddress {
+        let address = canonical(address);
+        lock(&self.upstream).insert(address);
+        OwnAddress {
+            address,
+            upstream: Arc::clone(&self.upstream),
+        }
+    }
+}
+
+impl Drop for OwnAddress {
+    fn drop(&mut self) {
+        lock(&self.upstream).remove(&self.address);
+    }
+}
+
+/// A set stays a set when a holder of the lock panics.
+fn lock(set: &Mutex<HashSet<SocketAddr>>) -> std::sync::MutexGuard<'_, HashSet<SocketAddr>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn net_01_a_destination_that_is_ourselves_is_refused() {
+        let guard = Guard::new([at("127.0.0.1:10225"), at("[::]:10125")]);
+        let is_ours = |ip: IpAddr| ip.is_loopback() || ip == at("192.0.2.1:0").ip();
+        for (what, destination, expected) in [
+            ("an MX", "198.51.100.1:25", Ok(())),
+            ("a listener", "127.0.0.1:10225", Err(Loop::OwnListener)),
+            (
+                "the same, mapped",
+                "[::ffff:127.0.0.1]:10225",
+                Err(Loop::OwnListener),
+            ),
+            (
+                "the listener's address, another port",
+                "127.0.0.1:25",
+                Ok(()),
+            ),
+            (
+                "the listener's port on another loopback address",
+                "127.0.0.2:10225",
+                Ok(()),
+            ),
+            (
+                "a wildcard listener by an address of ours",
+                "192.0.2.1:10125",
+                Err(Loop::OwnListener),
+            ),
+            (
+                "a wildcard listener by loopback",
+                "[::1]:10125",
+                Err(Loop::OwnListener),
+            ),
+            (
+                "a wildcard listener's port elsewhere",
+                "198.51.100.1:10125",
+                Ok(()),
+            ),
+            ("the unspecified address", "0.0.0.0:25", Err(Loop::Nowhere)),
+            ("the same, IPv6", "[::]:25", Err(Loop::Nowhere)),
+            (
+                "the same, mapped",
+                "[::ffff:0.0.0.0]:25",
+                Err(Loop::Nowhere),
+            ),
+            ("port 0", "198.51.100.1:0", Err(Loop::Nowhere)),
+        ] {
+            let seen = guard.check_destination(at(destination), is_ours);
+            assert_eq!(seen, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn net_01_a_client_that_is_one_of_our_own_sockets_is_a_loop_while_that_lives() {
+        let guard = Guard::new([]);
+        let client = at("192.0.2.1:40000");
+        assert_eq!(guard.check_client(client), Ok(()));
+        let own = guard.claim(at("[::ffff:192.0.2.1]:40000"));
+        assert_eq!(guard.check_client(client), Err(Loop::OwnClient));
+        assert_eq!(guard.check_client(at("192.0.2.1:40001")), Ok(()));
+        drop(own);
+        assert_eq!(guard.check_client(client), Ok(()));
+    }
+}

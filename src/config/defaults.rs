@@ -1,0 +1,103 @@
+//! What holds when the configuration file says nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::intercept::Via;
+use crate::smtp::{Limits, Timeouts};
+
+use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+
+/// Where `danelaw` looks for its configuration when no file is named.
+pub const PATH: &str = "/etc/danelaw/danelaw.toml";
+
+/// The port of the default listeners. Not 10024 to 10026: content filters listen there.
+pub const REDIRECT_PORT: u16 = 10225;
+
+/// Sessions at once: two sockets and some 20 KiB each.
+pub const MAX_SESSIONS: usize = 1000;
+
+/// One DNS lookup with everything that its validation needs.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// TCP connect, and TLS handshake, each. Well below a mail server's patience with a greeting (Postfix: 300 s).
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// HTTPS.
+pub const STS_PORT: u16 = 443;
+
+/// A policy fetch (RFC 8461 §3.3 suggests one minute).
+pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is logged.
+pub const LOG_FILTER: &str = "info";
+
+/// RFC 5321 §4.5.3.2 for both sides; the decision leaves a mail server that waits 300 s for RCPT a good margin.
+pub const TIMEOUTS: Timeouts = Timeouts {
+    command: Duration::from_secs(5 * 60),
+    reply: Duration::from_secs(5 * 60),
+    data: Duration::from_secs(5 * 60),
+    end_of_data: Duration::from_secs(10 * 60),
+    decision: Duration::from_secs(120),
+};
+
+/// Above what RFC 5321 §4.5.3.1 and its extensions ask for, far below what hurts.
+pub const LIMITS: Limits = Limits {
+    command_line: 4096,
+    reply_line: 2048,
+    reply_lines: 256,
+    recipients: 1000,
+    idle_commands: 100,
+    domains: 100,
+};
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listeners: listeners().to_vec(),
+            dns: DnsConfig {
+                resolvers: Vec::new(),
+                trust_anchor: None,
+                timeout: DNS_TIMEOUT,
+            },
+            upstream: UpstreamConfig {
+                mark: None,
+                keep_source: true,
+                connect_timeout: CONNECT_TIMEOUT,
+            },
+            ca_file: None,
+            mta_sts: StsConfig {
+                port: STS_PORT,
+                allow_private: false,
+                timeout: STS_TIMEOUT,
+            },
+            policy: crate::policy::Settings::default(),
+            store: None,
+            log: LogConfig {
+                json: false,
+                filter: LOG_FILTER.to_owned(),
+            },
+            timeouts: TIMEOUTS,
+            limits: LIMITS,
+            max_sessions: MAX_SESSIONS,
+        }
+    }
+}
+
+/// REDIRECT in an output chain rewrites to the loopback address of the family, so these two suffice on the mail
+/// server's own host.
+#[must_use]
+pub const fn listeners() -> [ListenerConfig; 2] {
+    [
+        loopback(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        loopback(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ]
+}
+
+const fn loopback(address: IpAddr) -> ListenerConfig {
+    ListenerConfig {
+        kind: Via::Redirect,
+        address: SocketAddr::new(address, REDIRECT_PORT),
+        allow_remote: false,
+    }
+}

@@ -1,0 +1,340 @@
+//! From the text of the file to a [`Config`]: the mirror of every table and key.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "IO: reads the configuration and tries the files that it names"
+)]
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use tracing_subscriber::EnvFilter;
+
+use super::read::{Place, Problem, Reader, Section, Setting};
+use super::value::{Bound, LogFormat, Port, Resolvers};
+use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use crate::intercept::Via;
+use crate::policy;
+use crate::smtp::{Limits, Timeouts};
+
+/// A configuration with the origin of each value.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// Every key, in the order of the reference.
+    pub settings: Vec<Setting>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("the configuration {path} cannot be read: {source}", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could, and is wrong.
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+/// Everything that is wrong with a file, in the order of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads a configuration file. Paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// When it cannot be read, or with all that is wrong with it.
+    pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path).map_err(ConfigError::Invalid)
+    }
+
+    /// Reads the text of the configuration in `file`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
+        let mut reader = Reader::new(file, text);
+        let top = reader.parse();
+        let config = read(&mut reader, top.get_ref());
+        let mut problems = reader.problems;
+        if problems.is_empty() {
+            let settings = reader.settings;
+            return Ok(Loaded { config, settings });
+        }
+        problems.sort_by_key(|problem| problem.line);
+        Err(Problems(problems))
+    }
+}
+
+impl Loaded {
+    /// Files that the configuration names and that cannot be used by this process.
+    #[must_use]
+    pub fn unusable_files(&self, file: &Path) -> Vec<Problem> {
+        let config = &self.config;
+        let named = [
+            ("[dns]", "trust_anchor", config.dns.trust_anchor.as_deref()),
+            ("[tls]", "ca_file", config.ca_file.as_deref()),
+        ];
+        let unreadable = named.into_iter().filter_map(|(table, key, path)| {
+            let error = std::fs::File::open(path?).err()?;
+            Some(self.problem(file, (table, key), "a readable file", (path?, &error)))
+        });
+        let store = config.store.as_deref().and_then(|path| {
+            let directory = path.parent()?;
+            let error = std::fs::read_dir(directory).err()?;
+            let expected = "a file in a directory that exists";
+            Some(self.problem(file, ("[store]", "path"), expected, (directory, &error)))
+        });
+        unreadable.chain(store).collect()
+    }
+
+    fn problem(
+        &self,
+        file: &Path,
+        (table, key): (&str, &str),
+        expected: &str,
+        (path, error): (&Path, &io::Error),
+    ) -> Problem {
+        let setting = self
+            .settings
+            .iter()
+            .find(|setting| setting.table == table && setting.key == key);
+        Problem {
+            file: file.to_owned(),
+            line: setting.map_or(0, |setting| match setting.origin {
+                super::Origin::Line(line) => line,
+                super::Origin::Default => 0,
+            }),
+            key: format!("{}.{key}", table.trim_matches(['[', ']'])),
+            expected: expected.to_owned(),
+            got: format!("{}: {error}", path.display()),
+        }
+    }
+}
+
+fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
+    let Config {
+        listeners: _,
+        dns,
+        upstream,
+        ca_file: _,
+        mta_sts,
+        policy,
+        store: _,
+        log,
+        timeouts,
+        limits,
+        max_sessions,
+    } = Config::default();
+    let mut section = Section::new(reader, Some(top), Place::top());
+    let max_sessions = section.read("max_sessions", Bound(max_sessions)).0;
+    for table in TABLES {
+        section.elsewhere(table);
+    }
+    section.finish();
+    Config {
+        max_sessions,
+        listeners: read_listeners(reader, top),
+        dns: read_dns(reader.section(top, "dns"), dns),
+        upstream: read_upstream(reader.section(top, "upstream"), upstream),
+        ca_file: read_path(reader.section(top, "tls"), "ca_file"),
+        mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
+        policy: read_policy(reader.section(top, "policy"), policy),
+        store: read_path(reader.section(top, "store"), "path"),
+        log: read_log(reader.section(top, "log"), log),
+        timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
+        limits: read_limits(reader.section(top, "limits"), limits),
+    }
+}
+
+const TABLES: [&str; 10] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts", "limits",
+];
+
+fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
+    let given = top.get("listener").map(|value| listeners_of(reader, value));
+    match given {
+        Some(tables) => {
+            let tables = tables.into_iter().enumerate();
+            tables
+                .map(|(index, table)| read_listener(reader, Some(table), index))
+                .collect()
+        }
+        None => super::defaults::listeners()
+            .into_iter()
+            .enumerate()
+            .map(|(index, default)| {
+                let place = Place::array("listener", index);
+                listener(Section::new(reader, None, place), default)
+            })
+            .collect(),
+    }
+}
+
+fn listeners_of<'r, 't>(
+    reader: &mut Reader<'t>,
+    value: &'r Spanned<DeValue<'t>>,
+) -> Vec<&'r DeTable<'t>> {
+    match value.get_ref().as_array() {
+        Some(array) if !array.is_empty() => array
+            .iter()
+            .filter_map(|one| reader.table(one, "listener"))
+            .collect(),
+        Some(_) | None => {
+            let got = reader.source(value);
+            let expected = "[[listener]] tables";
+            reader.note(value.span().start, "listener", expected, got);
+            Vec::new()
+        }
+    }
+}
+
+fn read_listener<'t>(
+    reader: &mut Reader<'t>,
+    table: Option<&DeTable<'t>>,
+    index: usize,
+) -> ListenerConfig {
+    let mut section = Section::new(reader, table, Place::array("listener", index));
+    let [default, _] = super::defaults::listeners();
+    let kind = section.required("kind", default.kind);
+    let address: SocketAddr = section.required("address", default.address);
+    let allow_remote = section.read("allow_remote", false);
+    let open = kind == Via::Socks5 && !address.ip().to_canonical().is_loopback();
+    if open && !allow_remote {
+        section.contradiction("address", "a loopback address, or allow_remote = true");
+    }
+    section.finish();
+    ListenerConfig {
+        kind,
+        address,
+        allow_remote,
+    }
+}
+
+fn listener(mut section: Section<'_, '_>, default: ListenerConfig) -> ListenerConfig {
+    let listener = ListenerConfig {
+        kind: section.read("kind", default.kind),
+        address: section.read("address", default.address),
+        allow_remote: section.read("allow_remote", default.allow_remote),
+    };
+    section.finish();
+    listener
+}
+
+fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
+    let dns = DnsConfig {
+        resolvers: section.read("resolvers", Resolvers(default.resolvers)).0,
+        trust_anchor: section.path("trust_anchor"),
+        timeout: section.read("timeout", default.timeout),
+    };
+    section.finish();
+    dns
+}
+
+fn read_upstream(mut section: Section<'_, '_>, default: UpstreamConfig) -> UpstreamConfig {
+    let upstream = UpstreamConfig {
+        mark: section.optional("mark"),
+        keep_source: section.read("keep_source", default.keep_source),
+        connect_timeout: section.read("connect_timeout", default.connect_timeout),
+    };
+    section.finish();
+    upstream
+}
+
+fn read_path(mut section: Section<'_, '_>, key: &'static str) -> Option<PathBuf> {
+    let path = section.path(key);
+    section.finish();
+    path
+}
+
+fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {
+    let mta_sts = StsConfig {
+        port: section.read("port", Port(default.port)).0,
+        allow_private: section.read("allow_private", default.allow_private),
+        timeout: section.read("timeout", default.timeout),
+    };
+    section.finish();
+    mta_sts
+}
+
+fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {
+    let policy = policy::Settings {
+        insecure_mx: section.read("insecure_mx", default.insecure_mx),
+        combine: section.read("combine", default.combine),
+    };
+    section.finish();
+    policy
+}
+
+fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
+    let format = section.read("format", LogFormat::Text);
+    let filter = section.read("filter", default.filter);
+    if EnvFilter::builder().parse(&filter).is_err() {
+        section.contradiction("filter", "log directives, as \"info,danelaw=debug\"");
+    }
+    section.finish();
+    LogConfig {
+        json: format == LogFormat::Json,
+        filter,
+    }
+}
+
+fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
+    let timeouts = Timeouts {
+        command: section.read("command", default.command),
+        reply: section.read("reply", default.reply),
+        data: section.read("data", default.data),
+        end_of_data: section.read("end_of_data", default.end_of_data),
+        decision: section.read("decision", default.decision),
+    };
+    section.finish();
+    timeouts
+}
+
+fn read_limits(mut section: Section<'_, '_>, default: Limits) -> Limits {
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let limits = Limits {
+        command_line: bound("command_line", default.command_line),
+        reply_line: bound("reply_line", default.reply_line),
+        reply_lines: bound("reply_lines", default.reply_lines),
+        recipients: bound("recipients", default.recipients),
+        idle_commands: bound("idle_commands", default.idle_commands),
+        domains: bound("domains", default.domains),
+    };
+    // RFC 5321 §4.5.3.1.4, §4.5.3.1.5: 512 octets of command or reply line must be taken, and §4.5.3.1.8: 100 recipients.
+    for (key, value, least, expected) in [
+        ("command_line", limits.command_line, 512, "at least 512"),
+        ("reply_line", limits.reply_line, 512, "at least 512"),
+        ("recipients", limits.recipients, 100, "at least 100"),
+    ] {
+        if value < least {
+            section.contradiction(key, expected);
+        }
+    }
+    section.finish();
+    limits
+}

@@ -1,0 +1,293 @@
+//! How each type of value is written in the file: read it, or say what was expected; and write it back.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use toml::de::DeValue;
+
+use crate::intercept::Via;
+use crate::policy::{Combine, InsecureMx};
+
+/// A type that a key of the file can have.
+pub(super) trait Value: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What was expected, in the operator's words.
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str>;
+
+    /// Writes it: numbers, truth values and JSON strings are TOML as they stand.
+    fn write(&self) -> Json;
+}
+
+impl Value for bool {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value.as_bool().ok_or("true or false")
+    }
+
+    fn write(&self) -> Json {
+        Json::Bool(*self)
+    }
+}
+
+impl Value for u32 {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_integer()
+            .and_then(|number| Self::from_str_radix(number.as_str(), number.radix()).ok())
+            .ok_or("a number from 0 to 4294967295")
+    }
+
+    fn write(&self) -> Json {
+        (*self).into()
+    }
+}
+
+/// A TCP port that can be connected to.
+#[derive(Clone, Copy)]
+pub(super) struct Port(pub(super) u16);
+
+impl Value for Port {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_integer()
+            .and_then(|number| u16::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|port| *port != 0)
+            .map(Self)
+            .ok_or("a port from 1 to 65535")
+    }
+
+    fn write(&self) -> Json {
+        self.0.into()
+    }
+}
+
+/// A bound on a count: at least 1, at most a million.
+#[derive(Clone, Copy)]
+pub(super) struct Bound(pub(super) usize);
+
+impl Value for Bound {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_integer()
+            .and_then(|number| usize::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| (1..=1_000_000).contains(number))
+            .map(Self)
+            .ok_or("a number from 1 to 1000000")
+    }
+
+    fn write(&self) -> Json {
+        self.0.into()
+    }
+}
+
+impl Value for String {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value.as_str().map(Self::from).ok_or("a string")
+    }
+
+    fn write(&self) -> Json {
+        self.as_str().into()
+    }
+}
+
+impl Value for PathBuf {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_str()
+            .filter(|path| !path.is_empty())
+            .map(Self::from)
+            .ok_or("a path")
+    }
+
+    fn write(&self) -> Json {
+        self.to_string_lossy().into()
+    }
+}
+
+impl Value for SocketAddr {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .ok_or("an address with a port, as \"127.0.0.1:10225\" or \"[::1]:10225\"")
+    }
+
+    fn write(&self) -> Json {
+        self.to_string().into()
+    }
+}
+
+/// DNS servers; an address without a port means port 53.
+#[derive(Clone)]
+pub(super) struct Resolvers(pub(super) Vec<SocketAddr>);
+
+impl Value for Resolvers {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let read = |text: &str| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)))
+                .ok()
+                .filter(|address| address.port() != 0)
+        };
+        value
+            .as_array()
+            .and_then(|all| {
+                let texts = all.iter().map(|one| one.get_ref().as_str());
+                texts.map(|text| text.and_then(read)).collect()
+            })
+            .map(Self)
+            .ok_or("a list of addresses, as [\"127.0.0.1:53\"]")
+    }
+
+    fn write(&self) -> Json {
+        self.0.iter().map(SocketAddr::to_string).collect()
+    }
+}
+
+impl Value for Duration {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_str()
+            .and_then(parse_duration)
+            .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+            .ok_or("a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\"")
+    }
+
+    fn write(&self) -> Json {
+        write_duration(*self).into()
+    }
+}
+
+/// No patience is longer: it would be a resource leak.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Largest first, in milliseconds.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total: u64 = 0;
+    let mut last = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after
+            .find(|c: char| !c.is_ascii_lowercase())
+            .unwrap_or(after.len());
+        let (word, after) = after.split_at(letters);
+        let unit = UNITS.iter().find(|unit| unit.0 == word)?.1;
+        if unit >= last {
+            return None;
+        }
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
+        (last, rest) = (unit, after);
+    }
+    (!text.is_empty()).then_some(Duration::from_millis(total))
+}
+
+fn write_duration(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for (word, unit) in UNITS {
+        if rest >= unit {
+            text.push_str(&format!("{}{word}", rest / unit));
+            rest %= unit;
+        }
+    }
+    text
+}
+
+/// A type whose values are a few words.
+trait Words: Copy + PartialEq + 'static {
+    const EXPECTED: &'static str;
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl<T: Words> Value for T {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let text = value.as_str();
+        Self::WORDS
+            .iter()
+            .find(|word| Some(word.0) == text)
+            .map(|word| word.1)
+            .ok_or(Self::EXPECTED)
+    }
+
+    fn write(&self) -> Json {
+        let word = Self::WORDS.iter().find(|word| word.1 == *self);
+        word.map_or(Json::Null, |word| word.0.into())
+    }
+}
+
+impl Words for Via {
+    const EXPECTED: &'static str = "\"redirect\" or \"socks5\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::Redirect.label(), Self::Redirect),
+        (Self::Socks5.label(), Self::Socks5),
+    ];
+}
+
+impl Words for InsecureMx {
+    const EXPECTED: &'static str = "\"dane\", \"encrypt\" or \"ignore\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("dane", Self::Dane),
+        ("encrypt", Self::Encrypt),
+        ("ignore", Self::Ignore),
+    ];
+}
+
+impl Words for Combine {
+    const EXPECTED: &'static str = "\"dane-first\" or \"both\"";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("dane-first", Self::DaneFirst), ("both", Self::Both)];
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    /// `key=value` after a sentence.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Words for LogFormat {
+    const EXPECTED: &'static str = "\"text\" or \"json\"";
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable_and_come_back_as_they_were_written() {
+        for (text, millis) in [
+            ("20s", Some(20_000)),
+            ("5m", Some(300_000)),
+            ("120ms", Some(120)),
+            ("1m30s", Some(90_000)),
+            ("24h", Some(86_400_000)),
+            ("", None),
+            ("20", None),
+            ("s", None),
+            ("20 s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("1s1m", None),
+            ("1s1s", None),
+            ("1d", None),
+            ("99999999999999999999s", None),
+            ("99999999999999999h", None),
+        ] {
+            let read = parse_duration(text);
+            assert_eq!(read.map(|d| d.as_millis()), millis, "{text:?}");
+            if let Some(duration) = read {
+                assert_eq!(write_duration(duration), text);
+            }
+        }
+    }
+}

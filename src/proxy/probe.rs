@@ -1,0 +1,220 @@
+//! A session without mail: goes as far as the verdict on one recipient domain, by the code of a delivery, and leaves.
+//!
+//! The MX host hears EHLO, STARTTLS and QUIT; MAIL is never sent, since the session holds it back until a verdict and
+//! is dropped when the verdict is there.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "IO: connects to MX hosts"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::decide::Clerk;
+use super::dial::Dialer;
+use super::engine::Engine;
+use crate::config::defaults::{LIMITS, TIMEOUTS};
+use crate::name::{DnsName, Domain};
+use crate::smtp::{Action, Dialled, Session, Settings};
+use crate::tls::Handshake;
+use crate::verdict::{Reason, Refusal, Verdict};
+
+/// What a probe has found.
+#[derive(Debug)]
+pub struct Probe {
+    /// Never a redial: those are carried out.
+    pub verdict: Verdict,
+    /// The last handshake.
+    pub handshake: Option<Handshake>,
+}
+
+/// Makes probes.
+pub struct Prober {
+    engine: Arc<Engine>,
+    dialer: Dialer,
+    helo: DnsName,
+    patience: Duration,
+}
+
+impl Prober {
+    /// `helo` is the EHLO argument, `patience` the time for one probe.
+    #[must_use]
+    pub const fn new(engine: Arc<Engine>, dialer: Dialer, helo: DnsName, patience: Duration) -> Self {
+        Self { engine, dialer, helo, patience }
+    }
+
+    /// How would a recipient in `domain` be judged over `destination`?
+    pub async fn probe(&self, domain: &Domain, destination: SocketAddr) -> Probe {
+        let settings = Settings {
+            trace: "check".into(),
+            hint: self.engine.learned.sni(destination.ip(), self.engine.clock.instant()),
+            timeouts: TIMEOUTS,
+            limits: LIMITS,
+        };
+        let mut run = Run {
+            prober: self,
+            destination,
+            session: Session::new(settings, self.engine.clock.instant()),
+            clerk: Clerk::new(Arc::clone(&self.engine), destination, TIMEOUTS.decision),
+            link: Link::None,
+            handshake: None,
+            script: [
+                format!("EHLO {}\r\n", self.helo),
+                "MAIL FROM:<>\r\n".into(),
+                format!("RCPT TO:<postmaster@{domain}>\r\n"),
+            ]
+            .into(),
+        };
+        let verdict = match tokio::time::timeout(self.patience, run.verdict()).await {
+            Ok(verdict) => verdict,
+            Err(_) => unreachable(format!("no verdict within {} s", self.patience.as_secs())),
+        };
+        run.link.leave().await;
+        Probe { verdict, handshake: run.handshake }
+    }
+}
+
+/// One probe under way.
+struct Run<'a> {
+    prober: &'a Prober,
+    destination: SocketAddr,
+    session: Session,
+    clerk: Clerk,
+    link: Link,
+    handshake: Option<Handshake>,
+    /// What the client says next, each after the reply to what came before.
+    script: std::collections::VecDeque<String>,
+}
+
+enum Link {
+    None,
+    Clear(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Run<'_> {
+    async fn verdict(&mut self) -> Verdict {
+        let mut heard = vec![0; 16 * 1024];
+        loop {
+            while let Some(action) = self.session.poll_action() {
+                if let Some(verdict) = self.act(action).await {
+                    return verdict;
+                }
+            }
+            let read = self.link.read(&mut heard).await;
+            let now = self.prober.engine.clock.instant();
+            match read {
+                Some(Ok(n)) if n > 0 => self.session.handle_server(&heard[..n], now),
+                Some(_) => self.session.handle_server_end(now),
+                None => return unreachable("the session ended before a verdict".into()),
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Option<Verdict> {
+        match action {
+            Action::ToClient(bytes) => return self.hear(&bytes),
+            Action::ToServer(bytes) => self.link.write(&bytes).await,
+            Action::Dial => {
+                let dialled = self.prober.dialer.dial(self.destination, self.destination.ip()).await;
+                let told = match dialled {
+                    Ok(stream) => {
+                        self.link = Link::Clear(stream);
+                        Dialled::Connected
+                    }
+                    Err(error) => Dialled::Failed(error.to_string()),
+                };
+                self.tell(told);
+            }
+            Action::StartTls { sni } => self.start_tls(sni).await,
+            Action::Judge(question) => {
+                self.clerk.take(question, self.prober.engine.clock.instant());
+                let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;
+                match decision.verdict {
+                    Verdict::Redial(redial) => {
+                        let now = self.prober.engine.clock.instant();
+                        self.session.handle_verdict(Verdict::Redial(redial), now);
+                    }
+                    verdict @ (Verdict::Pin(_) | Verdict::Refuse(_)) => return Some(verdict),
+                }
+            }
+            Action::CloseServer => {
+                self.clerk.forget();
+                std::mem::replace(&mut self.link, Link::None).leave().await;
+            }
+            Action::CloseClient => return Some(unreachable("the session was closed before a verdict".into())),
+        }
+        None
+    }
+
+    /// The client's part: goes on with its script while replies are favourable.
+    fn hear(&mut self, bytes: &Bytes) -> Option<Verdict> {
+        let text = String::from_utf8_lossy(bytes);
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        if !last.starts_with('2') {
+            return Some(unreachable(last.to_owned()));
+        }
+        if let Some(line) = self.script.pop_front() {
+            self.session.handle_client(line.as_bytes(), self.prober.engine.clock.instant());
+        }
+        None
+    }
+
+    async fn start_tls(&mut self, sni: Option<DnsName>) {
+        self.clerk.ask_for(sni.clone());
+        let Link::Clear(stream) = std::mem::replace(&mut self.link, Link::None) else {
+            return self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
+        };
+        let told = match self.prober.engine.connector.handshake(stream, sni.as_ref()).await {
+            Ok((stream, handshake)) => {
+                self.link = Link::Tls(Box::new(stream));
+                self.handshake = Some(handshake.clone());
+                self.clerk.show(handshake);
+                Dialled::Secured
+            }
+            Err(what) => Dialled::HandshakeFailed(what),
+        };
+        self.tell(told);
+    }
+
+    fn tell(&mut self, dialled: Dialled) {
+        self.session.handle_upstream(dialled, self.prober.engine.clock.instant());
+    }
+}
+
+impl Link {
+    async fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
+        match self {
+            Self::None => None,
+            Self::Clear(stream) => Some(stream.read(buffer).await),
+            Self::Tls(stream) => Some(stream.read(buffer).await),
+        }
+    }
+
+    /// A write that fails shows in the next read.
+    async fn write(&mut self, bytes: &[u8]) {
+        let _ = match self {
+            Self::None => Ok(()),
+            Self::Clear(stream) => stream.write_all(bytes).await,
+            Self::Tls(stream) => match stream.write_all(bytes).await {
+                Ok(()) => stream.flush().await,
+                Err(error) => Err(error),
+            },
+        };
+    }
+
+    async fn leave(mut self) {
+        self.write(b"QUIT\r\n").await;
+    }
+}
+
+fn unreachable(what: String) -> Verdict {
+    Verdict::Refuse(Refusal { reason: Reason::Unreachable { what }, host: None, level: None })
+}
