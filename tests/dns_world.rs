@@ -127,7 +127,8 @@ fn compare(recursor: &str, cases: &[Case], seen: &BTreeMap<String, String>) -> V
     for case in cases {
         let seen = &seen[&case.id];
         let mut expected = expectation(&case.exp);
-        if let Some(exception) = EXCEPTIONS.iter().find(|e| e.case == case.id) {
+        let excepts = |e: &&Exception| e.case == case.id && recursor.starts_with(e.behind);
+        if let Some(exception) = EXCEPTIONS.iter().find(excepts) {
             assert!(!agrees(exception.expected, &expected), "{}", case.id);
             expected = exception.expected.to_owned();
             excepted += 1;
@@ -166,6 +167,8 @@ fn agrees(seen: &str, expected: &str) -> bool {
 /// A case whose answer differs from the list on purpose.
 struct Exception {
     case: &'static str,
+    /// The recursor that makes the difference; empty when all do.
+    behind: &'static str,
     expected: &'static str,
 }
 
@@ -173,22 +176,32 @@ const EXCEPTIONS: &[Exception] = &[
     // Twelve aliases; eleven are followed (RFC 1034 §3.6.2 leaves the limit open, unbound has the same).
     Exception {
         case: "nsec-chain12",
+        behind: "",
         expected: "F",
     },
     Exception {
         case: "nsec3-chain12",
+        behind: "",
         expected: "F",
     },
     // The server's answer for an opt-out delegation below an empty non-terminal holds no closest encloser proof (RFC 5155
     // §7.2.4), so nothing shows that the delegation is unsigned. Other validators say bogus as well.
     Exception {
         case: "optout-ins-ent",
+        behind: "",
         expected: "B",
     },
     // The SOA beside the proof is not signed, the NSEC is: RFC 4035 §5.4 asks for the NSEC. The SOA only shortens the TTL.
     Exception {
         case: "badsoasig-nodata",
+        behind: "",
         expected: "S/nodata",
+    },
+    // This recursor gives up on a delegation with two hundred DS records before anyone can validate anything.
+    Exception {
+        case: "dstrap",
+        behind: "BIND",
+        expected: "F",
     },
 ];
 

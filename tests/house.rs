@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A source file: its path from the root of the tree, with `/`, and its text.
+/// A source file: its path from the root of the tree, with `/`, its text, and whether it is part of tests only.
 struct Source {
     path: String,
     text: String,
+    tests_only: bool,
 }
 
 type Rule = fn(&Source) -> Vec<String>;
@@ -83,10 +84,7 @@ fn only_production_lines_count_towards_the_length() {
         ),
     ];
     for (text, passes) in rows {
-        let complaints = is_short_enough(&Source {
-            path: "src/a.rs".to_owned(),
-            text,
-        });
+        let complaints = is_short_enough(&source("src/a.rs", &text));
         assert_eq!(complaints.is_empty(), passes, "{complaints:?}");
     }
 }
@@ -94,10 +92,7 @@ fn only_production_lines_count_towards_the_length() {
 #[test]
 fn every_rule_rejects_what_it_is_there_for() {
     for (rule, path, text, passes) in ROWS {
-        let complaints = rule(&Source {
-            path: (*path).to_owned(),
-            text: (*text).to_owned(),
-        });
+        let complaints = rule(&source(path, text));
         assert_eq!(
             complaints.is_empty(),
             *passes,
@@ -108,10 +103,6 @@ fn every_rule_rejects_what_it_is_there_for() {
 
 #[test]
 fn the_table_sorts_sections_by_number_and_splits_code_from_trials() {
-    let source = |path: &str, text: &str| Source {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    };
     let table = standards(&[
         source("src/b.rs", "// RFC 7672 §3.1.10, §2.2 and RFC 822.\n"),
         source("src/a.rs", "// RFC 7672 §3.1.10; RFC 7672 §3.1.9\n"),
@@ -135,6 +126,34 @@ fn the_table_sorts_sections_by_number_and_splits_code_from_trials() {
             "| §3.1.10 | src/a.rs, src/b.rs | tests/c.rs |",
         ]
     );
+}
+
+#[test]
+fn a_module_for_tests_only_is_known_by_its_declaration() {
+    let text = "//! A.\n#[cfg(test)]\n#[expect(a)]\nmod odd;\nmod even;\n#[cfg(test)]\npub(crate) mod sample;\nfn f() {}\n";
+    let declared: Vec<String> = test_modules(&source("src/a/mod.rs", text)).collect();
+    assert_eq!(declared, ["src/a/odd", "src/a/sample"]);
+    assert_eq!(
+        test_modules(&source("src/a.rs", text)).next().as_deref(),
+        Some("src/a/odd")
+    );
+    assert_eq!(
+        test_modules(&source("src/lib.rs", text)).next().as_deref(),
+        Some("src/odd")
+    );
+    assert_eq!(
+        production(&source("src/a.rs", text)).count(),
+        8,
+        "declarations end nothing"
+    );
+}
+
+fn source(path: &str, text: &str) -> Source {
+    Source {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        tests_only: false,
+    }
 }
 
 fn opens_with_its_purpose(source: &Source) -> Vec<String> {
@@ -267,7 +286,7 @@ fn find_mention(text: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = lower[from..].find("rfc").map(|at| at + from) {
         let begins_word = !lower[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        let after = lower[at + 3..].trim_start_matches([' ', '-', '_']);
+        let after = lower[at + 3..].trim_start_matches([' ', '-']);
         // `Rfc822Name` is somebody else's identifier, `rfc822` the address type of RFC 3461 §4.2.
         let (_, tail) = split_while(after, |c| c.is_ascii_digit());
         let is_number = tail.len() < after.len()
@@ -381,25 +400,50 @@ impl std::fmt::Display for Section {
     }
 }
 
-/// The lines before the test module at the bottom; none of a file that is a test module as a whole.
+/// The lines before the test module at the bottom; none of a file that belongs to tests only.
 fn production(source: &Source) -> impl Iterator<Item = &str> {
-    let lines: Vec<&str> = source.text.lines().collect();
-    let item_after = |at: usize| {
-        lines[at + 1..]
+    let end = test_items(&source.text).find(|(_, item)| is_module(item) && item.ends_with('{'));
+    let whole = source.text.lines().count();
+    let count = end.map_or(whole, |(line, _)| line);
+    source
+        .text
+        .lines()
+        .take(if source.tests_only { 0 } else { count })
+}
+
+/// The items for tests only: the number of the line with the attribute, and the first line of the item itself.
+fn test_items(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let attributes = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| **line == "#[cfg(test)]");
+    let attributes: Vec<usize> = attributes.map(|(line, _)| line).collect();
+    attributes.into_iter().filter_map(move |line| {
+        let item = lines[line + 1..]
             .iter()
-            .find(|line| !line.starts_with(['#', ' ', ')']))
-    };
-    let starts_tests = |at: &usize| {
-        lines[*at] == "#[cfg(test)]" && item_after(*at).is_some_and(|item| item.starts_with("mod "))
-    };
-    let whole = source.path.ends_with("/tests.rs");
-    let end = if whole {
-        Some(0)
-    } else {
-        (0..lines.len()).find(starts_tests)
-    };
-    let count = end.unwrap_or(lines.len());
-    lines.into_iter().take(count)
+            .find(|line| !line.starts_with(['#', ' ', ')']));
+        item.map(|item| (line, *item))
+    })
+}
+
+fn is_module(item: &str) -> bool {
+    item.starts_with("mod ")
+        || item.starts_with("pub(crate) mod ")
+        || item.starts_with("pub(super) mod ")
+}
+
+/// The files and directories of modules that `source` declares for tests only: `src/a/b` for `mod b;` in `src/a/mod.rs`.
+fn test_modules(source: &Source) -> impl Iterator<Item = String> {
+    let stem = source.path.trim_end_matches(".rs");
+    let home = ["/mod", "/lib", "/main"]
+        .iter()
+        .find_map(|root| stem.strip_suffix(root))
+        .unwrap_or(stem);
+    let declared =
+        test_items(&source.text).filter(|(_, item)| is_module(item) && item.ends_with(';'));
+    let names = declared.filter_map(|(_, item)| item.trim_end_matches(';').split(' ').next_back());
+    names.map(move |name| format!("{home}/{name}"))
 }
 
 /// A complaint for each production line whose code, comments aside, is `wrong`.
@@ -436,11 +480,23 @@ fn sources(directories: &[&str]) -> Vec<Source> {
                 .expect("it was found below")
                 .to_string_lossy()
                 .replace('\\', "/");
-            found.push(Source { path, text });
+            found.push(Source {
+                path,
+                text,
+                tests_only: false,
+            });
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
     assert!(!found.is_empty(), "there are sources");
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    let tests: Vec<String> = found.iter().flat_map(test_modules).collect();
+    for source in &mut found {
+        let below = |module: &String| {
+            let rest = source.path.strip_prefix(module.as_str());
+            rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        source.tests_only = tests.iter().any(below);
+    }
     found
 }
 
@@ -629,7 +685,7 @@ const ROWS: &[(Rule, &str, &str, bool)] = &[
     (
         cites_in_one_form,
         "src/a.rs",
-        "idna::AsciiDenyList::STD3; SanType::Rfc822Name\n",
+        "idna::AsciiDenyList::STD3; SanType::Rfc822Name; rfc_5155(x)\n",
         true,
     ),
     (

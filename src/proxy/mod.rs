@@ -164,6 +164,7 @@ impl Proxy {
             };
             tokio::spawn(door.open(listener));
         }
+        tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -198,6 +199,14 @@ impl Proxy {
     async fn emptied(&self) {
         let all = self.shell.slots.acquire_many(self.shell.capacity).await;
         drop(all);
+    }
+}
+
+/// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
+async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.engine.sts.keep_fresh() => {}
+        _ = stage.changed() => {}
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
                     (end, false),
                     "{name}, cut at {cut}"
                 );
-                let all = end.unwrap_or(input.len() - usize::from(input.ends_with(b"\r")));
+                let all = end.unwrap_or_else(|| input.len() - usize::from(input.ends_with(b"\r")));
                 assert_eq!(seen.relayed, input[..all], "{name}, cut at {cut}");
             }
         }

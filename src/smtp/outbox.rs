@@ -30,7 +30,7 @@ impl Outbox {
         self.0.pop_front()
     }
 
-    pub(super) fn to_client(&mut self, octets: Bytes) {
+    pub(super) fn tell_client(&mut self, octets: Bytes) {
         self.0.push_back(Action::ToClient(octets));
     }
 

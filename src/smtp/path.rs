@@ -224,11 +224,12 @@ mod tests {
     use super::*;
 
     fn domain(name: &str) -> Result<Target, PathError> {
-        Ok(Target::Domain(name.parse().unwrap()))
+        Ok(Target::Domain(Domain::new(DnsName::parse(name)?)))
     }
 
     fn literal(address: &str) -> Result<Target, PathError> {
-        Ok(Target::Literal(address.parse().unwrap()))
+        let address = address.parse().map_err(|_| PathError::Literal)?;
+        Ok(Target::Literal(address))
     }
 
     #[test]

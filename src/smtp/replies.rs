@@ -123,7 +123,7 @@ pub(super) fn bare_newline() -> Reply {
     reply(
         550,
         "5.6.0",
-        "bare-newline: the message holds a bare CR, a bare LF or a NUL (RFC 5321 2.3.8)",
+        "bare-newline: the message holds a bare CR, a bare LF or a NUL (RFC 5321)",
     )
 }
 

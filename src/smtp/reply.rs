@@ -145,6 +145,10 @@ impl ReplyParser {
     }
 
     fn next_line(&mut self) -> Result<Option<Bytes>, ReplyError> {
+        if self.octets.is_empty() {
+            self.octets = BytesMut::new(); // a session that waits holds no buffer
+            return Ok(None);
+        }
         let unseen = self.octets.get(self.scanned..).unwrap_or_default();
         let Some(at) = memchr(b'\n', unseen) else {
             self.scanned = self.octets.len();
@@ -216,7 +220,8 @@ mod tests {
 
     #[test]
     fn smtp_12_smtp_13_replies_are_read_by_code_however_they_are_cut() {
-        let rows: [(&str, Vec<(u16, Vec<&str>)>); 7] = [
+        type Row = (&'static str, Vec<(u16, Vec<&'static str>)>);
+        let rows: [Row; 7] = [
             ("250 ok\r\n", vec![(250, vec!["ok"])]),
             ("250\r\n", vec![(250, vec![""])]),
             ("299 x\r\n", vec![(299, vec!["x"])]),

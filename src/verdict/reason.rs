@@ -596,6 +596,7 @@ mod tests {
     }
 
     /// Every variant once (and every failure where it makes a difference), with code, keyword, label and result type.
+    #[expect(clippy::too_many_lines, reason = "a table, one row per variant")]
     fn golden() -> Vec<(Reason, &'static str)> {
         let name = DnsName::parse("example.com").unwrap();
         let bogus = || Failure::Bogus("signature expired".into());

@@ -26,7 +26,7 @@ pub(super) enum Outcome {
 pub(super) struct DomainFindings {
     /// As asked, or its A-labels.
     pub(super) domain: String,
-    /// The state of the MX RRset: `secure`, `insecure`, `implicit-secure`, `implicit-insecure`, or empty.
+    /// The state of the MX RRset, or of its absence: `secure`, `insecure`, or empty.
     pub(super) mx: &'static str,
     /// The MTA-STS policy in a few words.
     pub(super) mta_sts: String,
@@ -111,7 +111,7 @@ impl DomainFindings {
 
     /// The worst of all parts.
     pub(super) fn outcome(&self) -> Outcome {
-        let parts = self.destinations.iter().filter_map(Destination::outcome);
+        let parts = self.destinations.iter().filter_map(|found| found.verdict);
         let whole = self.problem.iter().map(|problem| problem.outcome);
         parts.chain(whole).max().unwrap_or(Outcome::Good)
     }
@@ -144,16 +144,16 @@ impl Destination {
 
     /// Mail would be refused.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        let problem = Problem::of(&refusal.reason);
         self.level = refusal.level.map(Level::label).or(self.level);
+        self.failed(&refusal.reason);
+    }
+
+    /// Mail would be refused, whatever the host presents.
+    pub(super) fn failed(&mut self, reason: &Reason) {
+        let problem = Problem::of(reason);
         self.verdict = Some(problem.outcome);
         self.reason = Some(problem.reason);
         self.problem = Some(problem);
-    }
-
-    fn outcome(&self) -> Option<Outcome> {
-        self.verdict
-            .or_else(|| self.problem.as_ref().map(|problem| problem.outcome))
     }
 }
 

@@ -41,12 +41,7 @@ pub(super) async fn inquire(
             return findings;
         }
     };
-    findings.mx = match (secure, is_implicit(domain, hosts4)) {
-        (true, false) => "secure",
-        (false, false) => "insecure",
-        (true, true) => "implicit-secure",
-        (false, true) => "implicit-insecure",
-    };
+    findings.mx = if secure { "secure" } else { "insecure" };
     for (host4, host6) in hosts4.iter().zip(hosts6) {
         for host in [host4, host6] {
             for address in known(host) {
@@ -79,10 +74,6 @@ fn no_address(domain: &Domain) -> Problem {
     })
 }
 
-fn is_implicit(domain: &Domain, hosts: &[HostFacts]) -> bool {
-    matches!(hosts, [only] if only.host.name() == domain.name())
-}
-
 fn known(host: &HostFacts) -> &[IpAddr] {
     match &host.addresses {
         AddressFacts::Known(addresses) => addresses,
@@ -101,7 +92,7 @@ async fn examine(
     let demand = match demand(&facts, place.address.ip(), engine.settings) {
         Ok(demand) => demand,
         Err(reason) => {
-            place.problem = Some(Problem::of(&reason));
+            place.failed(&reason);
             return place;
         }
     };

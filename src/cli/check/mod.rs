@@ -35,6 +35,10 @@ Exit codes:
   1   mail to some destination would be refused
   2   it could not be found out: DNS or an MX host did not answer, or the check could not start
   64  the command line is wrong")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(super) struct Args {
     /// Domains, as on the right of an address.
     #[arg(required = true, value_name = "DOMAIN")]

@@ -35,9 +35,7 @@ pub(super) fn text(findings: &DomainFindings) {
 }
 
 fn destination_text(found: &Destination) {
-    let verdict = found
-        .verdict
-        .or_else(|| found.problem.as_ref().map(|problem| problem.outcome));
+    let verdict = found.verdict;
     let level = found.level.unwrap_or("?");
     println!(
         "  {:7} {} [{}]  level {level}, demands {}",
@@ -90,8 +88,6 @@ fn mx_words(mx: &str) -> &str {
     match mx {
         "secure" => "secure (validated by DNSSEC)",
         "insecure" => "insecure (not signed)",
-        "implicit-secure" => "none, the domain is its own host; secure (validated by DNSSEC)",
-        "implicit-insecure" => "none, the domain is its own host; insecure (not signed)",
         other => other,
     }
 }

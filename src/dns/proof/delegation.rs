@@ -86,3 +86,51 @@ fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, now: Timestamp) 
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hickory_resolver::proto::rr::RData;
+    use hickory_resolver::proto::rr::rdata::CNAME;
+
+    use super::*;
+    use crate::dns::sample::{Proofs, T0, TTL, Zone, dname, name};
+
+    const NOW: Timestamp = Timestamp::from_unix(T0);
+
+    fn ruling(zone: &Zone, answers: &[Record], authorities: &[Record]) -> Result<Ruling, Flaw> {
+        let keys = zone.keys(NOW);
+        let ruled = rule(answers, authorities, &name("a.z"), &keys, NOW);
+        ruled.map(|ruled| ruled.ruling)
+    }
+
+    #[test]
+    fn dnssec_10_an_alias_is_no_zone_cut_when_the_zone_signed_it() {
+        let zone = Arc::new(Zone::signed("z", Proofs::Nsec));
+        let alias = RData::CNAME(CNAME(name("b.z")));
+        for (says, owner, data, expected) in [
+            ("a CNAME", "a.z", alias, Ruling::Inside),
+            ("a DNAME above", "z", dname("y"), Ruling::Nothing),
+        ] {
+            let record = Record::from_rdata(name(owner), TTL, data);
+            let signed = [record.clone(), zone.key().sign(&zone.origin, &[record])];
+            assert_eq!(ruling(&zone, &signed, &[]), Ok(expected), "{says}");
+            let unsigned = ruling(&zone, &signed[..1], &[]);
+            assert_eq!(unsigned, Err(Flaw::NotDenied), "{says}, unsigned");
+        }
+    }
+
+    #[test]
+    fn dnssec_8_9_an_unsigned_ds_is_neither_a_cut_nor_none() {
+        let child = Zone::signed("a.z", Proofs::Nsec);
+        let zone = Zone::signed("z", Proofs::Nsec).delegating(&child);
+        let ds = child.key().ds(
+            &name("a.z"),
+            hickory_resolver::proto::dnssec::DigestType::SHA256,
+        );
+        let data = RData::DNSSEC(hickory_resolver::proto::dnssec::rdata::DNSSECRData::DS(ds));
+        let ds = [Record::from_rdata(name("a.z"), TTL, data)];
+        assert_eq!(ruling(&zone, &ds, &[]), Err(Flaw::Unsigned));
+    }
+}

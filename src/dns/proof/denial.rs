@@ -297,6 +297,18 @@ mod tests {
     }
 
     #[test]
+    fn only_zones_that_hold_the_name_are_asked_for_denials_deepest_first() {
+        let mut authorities = Vec::new();
+        for origin in ["z", "b.z", "y", "a.z", "c.a.z", "."] {
+            let zone = Zone::signed(origin, Proofs::Nsec);
+            authorities.extend(zone.proof(&zone.origin));
+        }
+        let expected = ["c.a.z", "a.z", "z"].map(name);
+        assert_eq!(zones(&authorities, &name("x.c.a.z")), expected);
+        assert_eq!(zones(&authorities, &name("x")), [name(".")]);
+    }
+
+    #[test]
     fn dnssec_9_10_12_a_zone_cut_is_spoken_of_by_the_right_side_only() {
         for proofs in [Proofs::Nsec, HASHED] {
             let unsigned = Zone::unsigned("cut.z");
@@ -318,6 +330,12 @@ mod tests {
             assert_eq!(deny(&above, "safe.z", RecordType::DS), Err(Flaw::Exists));
             assert_eq!(deny(&below, "cut.z", RecordType::DS), wrong);
             assert_eq!(deny(&below, "cut.z", RecordType::TLSA), Ok(NO_DATA));
+            // A wildcard makes no zone cuts, whatever types it lists.
+            let wild = Zone::signed("z", proofs).with("*.z", crate::dns::sample::ns("x"));
+            assert_eq!(
+                deny(&all_evidence(&wild), "a.z", RecordType::DS),
+                Ok(NO_DATA)
+            );
             for occluded in ["mx.cut.z", "a.b.cut.z", "mx.safe.z", "mx.dn.z"] {
                 let denied = deny(&above, occluded, RecordType::TLSA);
                 assert!(denied.is_err(), "{occluded}: {denied:?}");

@@ -290,6 +290,17 @@ mod tests {
                 Err(Flaw::DsUnmatched),
             ),
             (
+                "the digest is that of another key with its tag",
+                set(both(), &named),
+                vec![DS::new(
+                    ds(&named)[0].key_tag(),
+                    Algorithm::ED25519,
+                    DigestType::SHA256,
+                    ds(&other)[0].digest().to_vec(),
+                )],
+                Err(Flaw::DsUnmatched),
+            ),
+            (
                 "it is revoked",
                 set(vec![revoked.dnskey()], &revoked),
                 ds(&revoked),

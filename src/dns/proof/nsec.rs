@@ -70,6 +70,9 @@ impl NsecChain {
     /// The record between whose names `name` would stand. One from above a zone cut or a DNAME says nothing about what lies
     /// below it (RFC 6840 §4.1).
     fn covering(&self, name: &Name) -> Option<(&Name, &NSEC)> {
+        if !self.zone.zone_of(name) {
+            return None;
+        }
         self.records
             .iter()
             .find(|(owner, nsec)| {

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::dns::sample::name;
 
-    /// RFC 5155 Appendix A: `example` with salt AABBCCDD, 12 iterations, opt-out; owner, next and types of some records.
+    /// RFC 5155 §A: `example` with salt AABBCCDD, 12 iterations, opt-out; owner, next and types of some records.
     fn rfc_5155(owners: &[&str]) -> Nsec3Chain {
         use RecordType::{A, AAAA, DNSKEY, DS, MX, NS, NSEC3PARAM, RRSIG, SOA};
         const RING: [(&str, &str, &[RecordType]); 6] = [

@@ -115,3 +115,34 @@ pub(in crate::dns) fn covering(record: &Record, covered: RecordType) -> Option<&
 
 /// How many claimed signers are looked into.
 const MOST_SIGNERS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::sample::{ZoneKey, address, name};
+
+    #[test]
+    fn dnssec_5_9_only_zones_that_hold_the_owner_may_sign_and_for_ds_only_those_above() {
+        let key = ZoneKey::generate();
+        let ds = key.ds(
+            &name("a.z"),
+            hickory_resolver::proto::dnssec::DigestType::SHA256,
+        );
+        let ds = RData::DNSSEC(DNSSECRData::DS(ds));
+        for (data, signers, expected) in [
+            (address(), vec!["a.z", "z"], vec!["a.z", "z"]),
+            (address(), vec!["y", "b.a.z", "z", "z"], vec!["z"]),
+            (address(), vec!["a.z", "z", "."], vec!["a.z", "z"]),
+            (ds, vec!["a.z", "z"], vec!["z"]),
+        ] {
+            let mut records = vec![Record::from_rdata(name("a.z"), 60, data)];
+            for signer in signers {
+                let rrsig = key.sign(&name(signer), &records[..1]);
+                records.push(rrsig);
+            }
+            let set = RrSet::select(&records, &name("A.z"), records[0].record_type()).unwrap();
+            let expected: Vec<Name> = expected.into_iter().map(name).collect();
+            assert_eq!(set.signers(), expected);
+        }
+    }
+}

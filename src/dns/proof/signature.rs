@@ -139,7 +139,7 @@ pub(in crate::dns) fn next_closer(owner: &Name, expanded_from: u8) -> Name {
     owner.trim_to(usize::from(expanded_from) + 1)
 }
 
-/// The signer and its label, for callers that look for signatures of a type.
+/// The zone that claims to have signed.
 pub(in crate::dns) fn signer(rrsig: &RRSIG) -> &Name {
     &rrsig.input().signer_name
 }
@@ -150,16 +150,6 @@ mod tests {
     use crate::dns::sample::{T0, TTL, ZoneKey, address, dname, name, tlsa};
 
     const NOW: Timestamp = Timestamp::from_unix(T0);
-
-    /// The keys of `z.`, self-signed.
-    fn keys(key: &ZoneKey, zone: &str) -> ZoneKeys {
-        let zone = name(zone);
-        let mut records = vec![Record::from_rdata(zone.clone(), TTL, key.dnskey())];
-        records.push(key.sign(&zone, &records));
-        let set = RrSet::select(&records, &zone, RecordType::DNSKEY).unwrap();
-        let ds = key.ds(&zone, hickory_resolver::proto::dnssec::DigestType::SHA256);
-        ZoneKeys::of_child(&set, &[ds], NOW, Timestamp::from_unix(u64::MAX)).unwrap()
-    }
 
     fn judge(records: &[Record], keys: &ZoneKeys) -> Result<Signed, Flaw> {
         let first = &records[0];
@@ -174,7 +164,7 @@ mod tests {
     #[test]
     fn dnssec_5_names_in_the_data_are_compared_in_lower_case_and_canonical_order() {
         let key = ZoneKey::generate();
-        let keys = keys(&key, "z");
+        let keys = key.keys(&name("z"), NOW);
         let sets = [
             vec![mx(10, "a.z"), mx(10, "b.z"), mx(10, "c.z")],
             vec![dname("target.z")],
@@ -201,7 +191,7 @@ mod tests {
     #[test]
     fn dnssec_13_an_expansion_is_seen_in_the_label_count() {
         let key = ZoneKey::generate();
-        let keys = keys(&key, "z");
+        let keys = key.keys(&name("z"), NOW);
         let mut records = vec![Record::from_rdata(name("*.w.z"), TTL, address())];
         records.push(key.sign(&name("z"), &records));
         assert_eq!(judge(&records, &keys).unwrap().expanded_from, None);
@@ -220,16 +210,16 @@ mod tests {
         let key = ZoneKey::generate();
         let mut records = vec![Record::from_rdata(name("a.y"), TTL, address())];
         records.push(key.sign(&name("z"), &records));
-        let verdict = judge(&records, &keys(&key, "z"));
+        let verdict = judge(&records, &key.keys(&name("z"), NOW));
         assert_eq!(verdict, Err(Flaw::SignerIsNoZone));
-        let verdict = judge(&records, &keys(&key, "y"));
+        let verdict = judge(&records, &key.keys(&name("y"), NOW));
         assert_eq!(verdict, Err(Flaw::SignerIsNoZone));
     }
 
     #[test]
     fn dnssec_20_dns_10_work_is_bounded_and_strange_tags_cost_nothing() {
         let key = ZoneKey::generate();
-        let keys = keys(&key, "z");
+        let keys = key.keys(&name("z"), NOW);
         let records = vec![Record::from_rdata(name("a.z"), TTL, tlsa(1))];
         let other = [Record::from_rdata(name("a.z"), TTL, tlsa(2))];
         let genuine = key.sign(&name("z"), &records);

@@ -6,9 +6,12 @@ use hickory_resolver::proto::dnssec::crypto::Ed25519SigningKey;
 use hickory_resolver::proto::dnssec::rdata::sig::SigInput;
 use hickory_resolver::proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
 use hickory_resolver::proto::dnssec::{Algorithm, DigestType, SigningKey, TBS, TrustAnchors};
-use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, SerialNumber};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, SerialNumber};
 
 use super::T0;
+use crate::clock::Timestamp;
+use crate::dns::proof::keys::ZoneKeys;
+use crate::dns::proof::rrset::RrSet;
 
 /// A key and its DNSKEY record.
 pub(in crate::dns) struct ZoneKey {
@@ -52,6 +55,15 @@ impl ZoneKey {
         let mut anchors = TrustAnchors::empty();
         anchors.insert(self.dnskey.public_key());
         Arc::new(anchors)
+    }
+
+    /// The keys of a zone that has this one only.
+    pub(in crate::dns) fn keys(&self, zone: &Name, now: Timestamp) -> ZoneKeys {
+        let mut records = vec![Record::from_rdata(zone.clone(), super::TTL, self.dnskey())];
+        records.push(self.sign(zone, &records));
+        let set = RrSet::select(&records, zone, RecordType::DNSKEY).unwrap();
+        let ds = [self.ds(zone, DigestType::SHA256)];
+        ZoneKeys::of_child(&set, &ds, now, Timestamp::from_unix(u64::MAX)).unwrap()
     }
 
     /// The signature over an RRset, valid for a day before and [`VALID`] after `T0`.

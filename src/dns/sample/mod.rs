@@ -19,7 +19,7 @@ use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query};
-use hickory_resolver::proto::rr::rdata::{A, NULL, TLSA};
+use hickory_resolver::proto::rr::rdata::{A, NS, NULL, TLSA};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 /// When the tests happen: 2026-01-01T00:00:00Z.
@@ -37,6 +37,11 @@ pub(in crate::dns) fn name(text: &str) -> Name {
 /// Some address.
 pub(in crate::dns) fn address() -> RData {
     RData::A(A::new(192, 0, 2, 1))
+}
+
+/// A name server.
+pub(in crate::dns) fn ns(host: &str) -> RData {
+    RData::NS(NS(name(host)))
 }
 
 /// A TLSA record of thirty-two such octets.

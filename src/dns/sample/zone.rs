@@ -9,6 +9,8 @@ use hickory_resolver::proto::rr::rdata::{CNAME, NS, SOA};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::{TTL, ZoneKey, name};
+use crate::clock::Timestamp;
+use crate::dns::proof::keys::ZoneKeys;
 
 /// How a zone denies.
 #[derive(Clone, Copy)]
@@ -50,6 +52,10 @@ impl Zone {
 
     pub(in crate::dns) fn key(&self) -> &ZoneKey {
         self.key.as_ref().unwrap()
+    }
+
+    pub(in crate::dns) fn keys(&self, now: Timestamp) -> ZoneKeys {
+        self.key().keys(&self.origin, now)
     }
 
     pub(in crate::dns) fn with(mut self, owner: &str, data: RData) -> Self {

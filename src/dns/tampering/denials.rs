@@ -1,6 +1,7 @@
 //! Claims that something is not there.
 
 use RecordType::{A, DS, TLSA};
+use hickory_resolver::proto::dnssec::rdata::NSEC;
 
 use super::*;
 
@@ -162,6 +163,79 @@ const DENIALS: &[Row] = &[
         lie: |world, query, message| {
             if asks_tlsa(query) {
                 let proof = world.zone("lab.test").proof(&name("nope.lab.test"));
+                claim_nothing(message, ResponseCode::NXDomain, proof);
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "NODATA with an NSEC that somebody else signed in the name of the zone",
+        ask: (TLSA_NAME, TLSA),
+        lie: |_, query, message| {
+            if asks_tlsa(query) {
+                let nsec = NSEC::new(name("no.lab.test"), [A]);
+                let nsec = record(query.name(), RData::DNSSEC(DNSSECRData::NSEC(nsec)));
+                let set = [nsec];
+                let rrsig = ZoneKey::generate().sign(&name("lab.test"), &set);
+                let [nsec] = set;
+                claim_nothing(message, ResponseCode::NoError, vec![nsec, rrsig]);
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "NODATA with the genuine NSEC and its signature, one type taken out",
+        ask: (TLSA_NAME, TLSA),
+        lie: |world, query, message| {
+            if asks_tlsa(query) {
+                let mut proof = world.zone("lab.test").proof(query.name());
+                let nsec = NSEC::new(name("no.lab.test"), [A]);
+                proof[0].data = RData::DNSSEC(DNSSECRData::NSEC(nsec));
+                claim_nothing(message, ResponseCode::NoError, proof);
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "NXDOMAIN with the last NSEC of a sibling zone, after which every name comes",
+        ask: (TLSA_NAME, TLSA),
+        lie: |world, query, message| {
+            if asks_tlsa(query) {
+                let zone = world.zone("s.oo");
+                let proof = proofs(zone, &["s.oo", "zzz.s.oo"]);
+                claim_nothing(message, ResponseCode::NXDomain, proof);
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "a signed zone denied by its parent, which asks for too many iterations",
+        ask: ("_25._tcp.mx.deep.rounds.test", TLSA),
+        lie: |world, query, message| {
+            if asks_tlsa(query) {
+                let proof = proofs(world.zone("rounds.test"), &["mx.rounds.test"]);
+                claim_nothing(message, ResponseCode::NXDomain, proof);
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "NOERROR where the proof says NXDOMAIN",
+        ask: ("_25._tcp.no.lab.test", TLSA),
+        lie: |_, query, message| {
+            if asks_tlsa(query) {
+                message.metadata.response_code = ResponseCode::NoError;
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
+        says: "NXDOMAIN without the denial of the wildcard, NSEC3",
+        ask: ("x.wild.hash.test", TLSA),
+        lie: |world, query, message| {
+            if asks_tlsa(query) {
+                let zone = world.zone("hash.test");
+                let proof = proofs(zone, &["wild.hash.test", "x.wild.hash.test"]);
                 claim_nothing(message, ResponseCode::NXDomain, proof);
             }
         },

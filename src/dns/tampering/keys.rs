@@ -59,6 +59,20 @@ const KEYS: &[Row] = &[
         comes_out: "bogus",
     },
     Row {
+        says: "a question for the DS, answered and signed by the child itself",
+        ask: ("lab.test", RecordType::DS),
+        lie: |world, query, message| {
+            if is(query, "lab.test", RecordType::DS) {
+                let rrsig = world
+                    .zone("lab.test")
+                    .key()
+                    .sign(query.name(), &message.answers[..1]);
+                message.answers[1] = rrsig;
+            }
+        },
+        comes_out: "bogus",
+    },
+    Row {
         says: "a DS of an algorithm that nobody knows, unsigned",
         ask: (TLSA_NAME, RecordType::TLSA),
         lie: |_, query, message| {

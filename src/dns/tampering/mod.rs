@@ -25,7 +25,7 @@ use crate::dns::AbsenceKind;
 use crate::dns::chase::{Chase, Found, Outcome};
 use crate::dns::proof::Trust;
 use crate::dns::sample::{
-    Liar, Proofs, T0, TTL, VALID, World, Zone, ZoneKey, address, dname, name, tlsa,
+    Liar, Proofs, T0, TTL, VALID, World, Zone, ZoneKey, address, dname, name, ns, tlsa,
 };
 use crate::dns::trouble::Trouble;
 
@@ -72,7 +72,12 @@ fn world() -> World {
         opt_out: false,
         iterations: 101,
     };
+    let deep = contents(
+        Zone::signed("deep.rounds.test", Proofs::Nsec),
+        "deep.rounds.test",
+    );
     let rounds = contents(Zone::signed("rounds.test", many_rounds), "rounds.test");
+    let rounds = rounds.delegating(&deep);
     let free = contents(Zone::unsigned("free.test"), "free.test");
     let strange = Zone::signed("strange.test", Proofs::Nsec).with("strange.test", address());
     let mut test = Zone::signed("test", Proofs::Nsec);
@@ -98,7 +103,7 @@ fn world() -> World {
         .delegating(&oo);
     World {
         zones: vec![
-            root, test, oo, lab, hash, rounds, free, strange, signed, unsigned,
+            root, test, oo, lab, hash, rounds, deep, free, strange, signed, unsigned,
         ],
     }
 }
@@ -126,10 +131,6 @@ fn contents(zone: Zone, origin: &str) -> Zone {
         );
     }
     zone.with(&below("c13"), address())
-}
-
-fn ns(host: &str) -> RData {
-    RData::NS(hickory_resolver::proto::rr::rdata::NS(name(host)))
 }
 
 fn chase(liar: Liar, clock: Hand) -> Chase<Liar> {
@@ -219,6 +220,17 @@ fn resign(world: &World, query: &Query, message: &mut Message, from: u64, to: u6
             .sign_for(&zone.origin, &message.answers, from, to);
         message.answers.push(rrsig);
     }
+}
+
+/// All proofs that the zone has for these names, each once.
+fn proofs(zone: &Zone, names: &[&str]) -> Vec<Record> {
+    let mut unique: Vec<Record> = Vec::new();
+    for proof in names.iter().flat_map(|owner| zone.proof(&name(owner))) {
+        if !unique.contains(&proof) {
+            unique.push(proof);
+        }
+    }
+    unique
 }
 
 async fn ask(chase: &Chase<Liar>, owner: &str) -> &'static str {

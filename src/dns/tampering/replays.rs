@@ -146,14 +146,6 @@ fn replay_wildcard(world: &World, query: &Query, message: &mut Message, origin: 
 }
 
 fn all_of_oo(world: &World) -> Vec<Record> {
-    let zone = world.zone("oo");
     let names = ["oo", "s.oo", "u.oo", "wild.oo", "*.wild.oo", "mx.s.oo"];
-    let proofs = names.into_iter().flat_map(|owner| zone.proof(&name(owner)));
-    let mut unique: Vec<Record> = Vec::new();
-    for proof in proofs {
-        if !unique.contains(&proof) {
-            unique.push(proof);
-        }
-    }
-    unique
+    proofs(world.zone("oo"), &names)
 }

@@ -1,5 +1,7 @@
 //! Status flags, response codes, and the end of signatures and TTLs.
 
+use RecordType::TLSA;
+
 use super::*;
 
 #[tokio::test]
@@ -10,7 +12,7 @@ async fn dns_05_06_07_lies_about_status_and_time_change_nothing() {
 const STATUS_AND_TIME: &[Row] = &[
     Row {
         says: "AD on an answer without signatures",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, _, message| {
             message.metadata.authentic_data = true;
             strip(message);
@@ -19,13 +21,13 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "AD on the answer of an unsigned zone",
-        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        ask: ("_25._tcp.mx.free.test", TLSA),
         lie: |_, _, message| message.metadata.authentic_data = true,
         comes_out: "insecure records",
     },
     Row {
         says: "SERVFAIL for the records",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if asks_tlsa(query) {
                 claim_nothing(message, ResponseCode::ServFail, Vec::new());
@@ -35,7 +37,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "REFUSED for the DS",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DS {
                 claim_nothing(message, ResponseCode::Refused, Vec::new());
@@ -45,7 +47,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "FORMERR for the keys, with records",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DNSKEY {
                 message.metadata.response_code = ResponseCode::FormErr;
@@ -55,7 +57,7 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "SERVFAIL for the DS of an unsigned zone",
-        ask: ("_25._tcp.mx.free.test", RecordType::TLSA),
+        ask: ("_25._tcp.mx.free.test", TLSA),
         lie: |_, query, message| {
             if query.query_type() == RecordType::DS {
                 claim_nothing(message, ResponseCode::ServFail, Vec::new());
@@ -65,19 +67,19 @@ const STATUS_AND_TIME: &[Row] = &[
     },
     Row {
         says: "a signature that is over",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 - 9, T0 - 1),
         comes_out: "bogus",
     },
     Row {
         says: "a signature that has not begun",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 + 1, T0 + 9),
         comes_out: "bogus",
     },
     Row {
         says: "a signature in its last second",
-        ask: (TLSA_NAME, RecordType::TLSA),
+        ask: (TLSA_NAME, TLSA),
         lie: |world, query, message| resign(world, query, message, T0 - 9, T0),
         comes_out: "secure records",
     },
@@ -101,36 +103,113 @@ async fn dns_07_a_signature_ends_while_we_run() {
 
 #[tokio::test]
 async fn dnssec_16_18_answers_are_kept_as_long_as_they_hold_and_no_longer() {
-    let expiry = |outcome: Outcome| outcome.end.unwrap().expires.unix() - T0;
-    for (says, lie, owner, lasts) in [
-        ("the TTL", HONEST, TLSA_NAME, 3600),
-        ("the original TTL", enlarge_ttls, TLSA_NAME, 3600),
-        (
-            "what is left of the signature",
-            short_signature,
-            TLSA_NAME,
-            7,
-        ),
-        ("the SOA minimum", HONEST, "_25._tcp.no.lab.test", 300),
-        (
-            "the minimum, unsigned zone",
-            HONEST,
-            "_25._tcp.no.free.test",
-            300,
-        ),
-    ] {
+    for (says, lie, (owner, record_type), lasts) in LIFETIMES {
         let liar = Liar::new(Arc::new(world()), lie);
         let clock = Hand::at(T0);
         let chase = chase(liar.clone(), clock.clone());
-        let first = chase.look_up(&name(owner), RecordType::TLSA).await;
-        assert_eq!(expiry(first), lasts, "{says}");
+        let outcome = chase.look_up(&name(owner), *record_type).await;
+        let expires = outcome.end.unwrap().expires.unix();
+        assert_eq!(expires, T0 + lasts, "{says}");
         let asked = liar.asked();
         clock.move_to(T0 + lasts - 1);
-        ask(&chase, owner).await;
+        chase.look_up(&name(owner), *record_type).await;
         assert_eq!(liar.asked(), asked, "{says}: not asked again");
         clock.move_to(T0 + lasts);
-        ask(&chase, owner).await;
+        chase.look_up(&name(owner), *record_type).await;
         assert!(liar.asked() > asked, "{says}: asked again");
+    }
+}
+
+type Lifetime = (&'static str, Lie, (&'static str, RecordType), u64);
+
+const LIFETIMES: &[Lifetime] = &[
+    ("the TTL", HONEST, (TLSA_NAME, TLSA), 3600),
+    ("the original TTL", enlarge_ttls, (TLSA_NAME, TLSA), 3600),
+    (
+        "what is left of the signature",
+        |world, query, message| resign(world, query, message, T0 - 9, T0 + 7),
+        (TLSA_NAME, TLSA),
+        7,
+    ),
+    (
+        "the TTL of an alias on the way",
+        |_, query, message| {
+            if query.name() == &name("alias.lab.test") {
+                shorten(&mut message.answers, RecordType::CNAME);
+            }
+        },
+        ("alias.lab.test", RecordType::A),
+        40,
+    ),
+    (
+        "the TTL of the DS of the zone",
+        |_, _, message| shorten(&mut message.answers, RecordType::DS),
+        (TLSA_NAME, TLSA),
+        40,
+    ),
+    (
+        "the TTL of the keys of the root",
+        |_, query, message| {
+            if query.name().is_root() {
+                shorten(&mut message.answers, RecordType::DNSKEY);
+            }
+        },
+        (TLSA_NAME, TLSA),
+        40,
+    ),
+    (
+        "the TTL of what proves a wildcard",
+        |_, _, message| shorten(&mut message.authorities, RecordType::NSEC),
+        ("x.wild.lab.test", TLSA),
+        40,
+    ),
+    (
+        "the TTL of what denies",
+        |_, _, message| shorten(&mut message.authorities, RecordType::NSEC),
+        ("no.lab.test", TLSA),
+        40,
+    ),
+    ("the SOA minimum", HONEST, ("no.lab.test", TLSA), 300),
+    (
+        "the SOA minimum, unsigned zone",
+        HONEST,
+        ("no.free.test", TLSA),
+        300,
+    ),
+    (
+        "the TTL, unsigned zone",
+        HONEST,
+        ("_25._tcp.mx.free.test", TLSA),
+        3600,
+    ),
+];
+
+fn shorten(records: &mut [Record], record_type: RecordType) {
+    for record in records {
+        if record.record_type() == record_type {
+            record.ttl = 40;
+        }
+    }
+}
+
+#[tokio::test]
+async fn dnssec_16_a_step_of_the_chain_is_proven_anew_when_its_time_is_over() {
+    let liar = Liar::new(Arc::new(world()), |_, query, message| {
+        if query.name() == &name("lab.test") {
+            shorten(&mut message.answers, RecordType::DS);
+        }
+    });
+    let clock = Hand::at(T0);
+    let chase = chase(liar.clone(), clock.clone());
+    for (seconds, owner, expected) in [
+        (0, TLSA_NAME, 6),
+        (39, "no.lab.test", 7),
+        (40, "_25._tcp.no.lab.test", 10),
+        (300, "x.wild.lab.test", 16),
+    ] {
+        clock.move_to(T0 + seconds);
+        ask(&chase, owner).await;
+        assert_eq!(liar.asked(), expected, "after {seconds} s");
     }
 }
 
@@ -138,10 +217,6 @@ fn enlarge_ttls(_: &World, _: &Query, message: &mut Message) {
     for answer in &mut message.answers {
         answer.ttl = 1_000_000;
     }
-}
-
-fn short_signature(world: &World, query: &Query, message: &mut Message) {
-    resign(world, query, message, T0 - 9, T0 + 7);
 }
 
 #[tokio::test]

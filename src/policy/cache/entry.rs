@@ -143,9 +143,9 @@ impl Entry {
             }),
             Heard::Unknown(failure) => Step::Ready(match self.live(now) {
                 Some(held) => held.state(Some(FetchFailure::Fetch(failure.to_string()))),
-                // RFC 8461 has no word for a lookup that fails. It is not the failing fetch of §3.3, which needs a
-                // record; nothing says that there is none. Whoever can spoil one lookup must not be able to switch
-                // protection off before it begins: the message waits, as it does when its MX lookup fails.
+                // RFC 8461 has no word for a lookup that fails. It is not the failing fetch of RFC 8461 §3.3, which
+                // needs a record; nothing says that there is none. Whoever can spoil one lookup must not be able to
+                // switch protection off before it begins: the message waits, as it does when its MX lookup fails.
                 None => StsState::Unknown(failure.clone()),
             }),
         }

@@ -139,7 +139,7 @@ impl Session {
 
     fn finish_swallowing(&mut self, rest: &[u8]) {
         if let State::Swallowing { answer, .. } = self.leave() {
-            self.out.to_client(answer);
+            self.out.tell_client(answer);
         }
         self.transaction = None;
         self.enter(State::Command(Trust::Full));

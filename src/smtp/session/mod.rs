@@ -269,7 +269,7 @@ impl Session {
     }
 
     fn say(&mut self, reply: &Reply) {
-        self.out.to_client(reply.encode());
+        self.out.tell_client(reply.encode());
     }
 
     /// A refusal, with the id of the session's record.
@@ -281,7 +281,7 @@ impl Session {
     /// The MX's reply, in its own words.
     fn pass(&mut self, reply: &ServerReply) {
         let octets = self.render(reply);
-        self.out.to_client(octets);
+        self.out.tell_client(octets);
     }
 
     fn render(&self, reply: &ServerReply) -> Bytes {

@@ -76,7 +76,7 @@ impl Session {
         match (self.leave(), step) {
             (State::Greeting, Step::Greeted(reply)) => {
                 let octets = relayed(&reply, Enhanced::AsIs, Charset::Ascii);
-                self.out.to_client(octets);
+                self.out.tell_client(octets);
                 self.enter(State::Command(Trust::Full));
             }
             (State::Hello(greeter), Step::Settled) => self.answer_hello(greeter),

@@ -171,7 +171,7 @@ fn is_output(line: &str) -> bool {
 fn matches(seen: &str, wanted: &str) -> bool {
     match wanted.strip_suffix('…') {
         Some(start) => seen.starts_with(start),
-        None => seen == wanted,
+        None => seen.trim_end() == wanted, // lines of a script have no blanks at their end
     }
 }
 

@@ -1,0 +1,38 @@
+//! Why there is no channel to the MX, for the client and the operator to read.
+
+use super::super::End;
+use super::super::reply::ReplyError;
+
+/// Why there is no channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::smtp) enum LinkError {
+    #[error("{0}")]
+    Dial(String),
+    #[error("it greets with {code} {text}")]
+    Greeting { code: u16, text: String },
+    #[error("it answers HELO with {code} {text}")]
+    Helo { code: u16, text: String },
+    #[error("the connection was lost")]
+    Lost,
+    #[error("it does not answer in time")]
+    Silent,
+    #[error("it speaks before it is asked")]
+    Unasked,
+    #[error("plaintext follows the reply to STARTTLS")]
+    Injected,
+    #[error("it does not speak SMTP: {0}")]
+    Reply(#[from] ReplyError),
+    #[error("{command} was answered with {code}")]
+    Nonsense { command: &'static str, code: u16 },
+}
+
+impl LinkError {
+    /// How a session ends by it: in a timeout, or else so.
+    pub(in crate::smtp) fn end(&self, otherwise: End) -> End {
+        if *self == Self::Silent {
+            End::Timeout
+        } else {
+            otherwise
+        }
+    }
+}
