@@ -10,6 +10,12 @@ use serde_json::json;
 use super::Exit;
 use crate::config::{Config, ConfigError, Loaded, Problem, defaults};
 
+/// For the help of both commands together.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  danelaw config check --config /etc/danelaw.toml
+  danelaw config show --config /etc/danelaw.toml";
+
 /// What to do with the file.
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -119,15 +119,8 @@ impl Loaded {
             Some(self.problem(file, ("[tls]", "ca_file"), expected, describe(path, &error)))
         });
         let store = store.as_deref().and_then(|path| {
-            let directory = path.parent()?;
-            let error = std::fs::read_dir(directory).err()?;
-            let expected = "a file in a directory that exists";
-            Some(self.problem(
-                file,
-                ("[store]", "path"),
-                expected,
-                describe(directory, &error),
-            ))
+            let (expected, got) = unusable_store(path)?;
+            Some(self.problem(file, ("[store]", "path"), expected, got))
         });
         [anchor, roots, store].into_iter().flatten().collect()
     }
@@ -155,6 +148,20 @@ impl Loaded {
             got,
         }
     }
+}
+
+fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
+    if path.is_dir() {
+        let got = format!("the directory {}", path.display());
+        return Some(("a file", got));
+    }
+    let directory = match path.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        directory => directory,
+    };
+    let error = std::fs::read_dir(directory).err()?;
+    let expected = "a file in a directory that exists";
+    Some((expected, describe(directory, &error)))
 }
 
 /// The error with its path, which some name themselves.

@@ -63,6 +63,22 @@ pub(super) fn is_ours(address: IpAddr) -> bool {
     }
 }
 
+/// What to do where an address cannot be listened on.
+pub(super) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "expected a free port: `ss -ltnp` names who has it; end that or choose another listener.address"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "expected an address of this host: `ip address` lists them; correct listener.address"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one for listener.address"
+        }
+        _ => "check listener.address",
+    }
+}
+
 /// Did accept fail for want of descriptors or memory, so that asking again at once would only spin?
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
     matches!(

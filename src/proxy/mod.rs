@@ -78,7 +78,7 @@ pub enum StartError {
     #[error(transparent)]
     Mark(#[from] MarkError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; {}", listen::advice(source))]
     Listen {
         /// Which.
         address: SocketAddr,

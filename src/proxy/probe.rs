@@ -142,6 +142,7 @@ impl Run<'_> {
             Action::ToClient(bytes) => return self.hear(&bytes),
             Action::ToServer(bytes) => self.link.write(&bytes).await,
             Action::Dial => {
+                self.clerk.dials();
                 let dialled = self
                     .prober
                     .dialer
