@@ -217,10 +217,12 @@ fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Listene
     let given = top.get("listener").map(|value| listeners_of(reader, value));
     match given {
         Some(tables) => {
-            let tables = tables.into_iter().enumerate();
-            tables
-                .map(|(index, table)| read_listener(reader, Some(table), index))
-                .collect()
+            let mut listeners: Vec<ListenerConfig> = Vec::new();
+            for (index, table) in tables.into_iter().enumerate() {
+                let listener = read_listener(reader, table, &listeners, index);
+                listeners.push(listener);
+            }
+            listeners
         }
         None => super::defaults::listeners()
             .into_iter()
@@ -253,10 +255,11 @@ fn listeners_of<'r, 't>(
 
 fn read_listener<'t>(
     reader: &mut Reader<'t>,
-    table: Option<&DeTable<'t>>,
+    table: &DeTable<'t>,
+    before: &[ListenerConfig],
     index: usize,
 ) -> ListenerConfig {
-    let mut section = Section::new(reader, table, Place::array("listener", index));
+    let mut section = Section::new(reader, Some(table), Place::array("listener", index));
     let [default, _] = super::defaults::listeners();
     let kind = section.required("kind", default.kind);
     let address: SocketAddr = section.required("address", default.address);
@@ -264,6 +267,9 @@ fn read_listener<'t>(
     let open = kind == Via::Socks5 && !address.ip().to_canonical().is_loopback();
     if open && !allow_remote {
         section.contradiction("address", "a loopback address, or allow_remote = true");
+    }
+    if address.port() != 0 && before.iter().any(|one| one.address == address) {
+        section.contradiction("address", "an address that no other listener has");
     }
     section.finish();
     ListenerConfig {

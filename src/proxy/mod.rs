@@ -364,6 +364,7 @@ impl Shell {
             dials: 0,
             recipients: 0,
             messages: 0,
+            sent_away: None,
             end: "aborted",
             decision: None,
             duration: Duration::ZERO,

@@ -185,6 +185,10 @@ impl Driver {
     fn say(&mut self, bytes: Bytes) {
         if self.greeting == Greeting::Nothing {
             self.greeting = Greeting::Something;
+            if bytes.starts_with(b"4") {
+                let reply = String::from_utf8_lossy(&bytes);
+                self.open.record.sent_away = Some(reply.trim_end().to_owned());
+            }
         }
         if self.reading != Reading::Lost {
             self.client.push(bytes);

@@ -92,10 +92,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         for domain in &args.domains {
             let findings = args.check(&engine, domain, prober.as_ref()).await;
             worst = worst.max(findings.outcome());
+            let mut out = std::io::stdout().lock();
             if args.json {
-                render::json(&findings);
+                render::json(&mut out, &findings)?;
             } else {
-                render::text(&findings);
+                render::text(&mut out, &findings)?;
             }
         }
         Ok(Exit::from(worst).into())

@@ -190,6 +190,7 @@ async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
     assert_eq!(client.hear().await, "");
     let record = world.record().await;
     assert_eq!(record.end, "unreachable");
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
     assert!(heard.contains(&record.trace), "{heard}");
 }
 
