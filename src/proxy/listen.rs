@@ -65,17 +65,17 @@ pub(super) fn is_ours(address: IpAddr) -> bool {
 
 /// What to do where an address cannot be listened on.
 pub(super) fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
             "expected a free port: `ss -ltnp` names who has it; end that or choose another listener.address"
         }
-        io::ErrorKind::AddrNotAvailable => {
+        Some(Errno::EADDRNOTAVAIL) => {
             "expected an address of this host: `ip address` lists them; correct listener.address"
         }
-        io::ErrorKind::PermissionDenied => {
+        Some(Errno::EACCES) => {
             "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one for listener.address"
         }
-        _ => "check listener.address",
+        Some(_) | None => "check listener.address",
     }
 }
 
@@ -122,5 +122,6 @@ mod tests {
         let (address, error) = bind_all(&[taken]).err().unwrap();
         assert_eq!(address, taken);
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(advice(&error).contains("free port"));
     }
 }
