@@ -119,8 +119,10 @@ impl Running {
 #[test]
 fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
     for arguments in [
-        &["run", "--help"][..],
+        &["--help"][..],
+        &["run", "--help"],
         &["check", "--help"],
+        &["config", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],
         #[cfg(feature = "lab")]
@@ -185,6 +187,39 @@ fn config_check_tells_all_problems_and_whether_there_are_any() {
     let output = danelaw(&["config", "check", "--config", "/nowhere/danelaw.toml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("/nowhere/danelaw.toml"));
+}
+
+#[test]
+fn a_store_beside_the_file_is_found_from_the_directory_that_holds_both() {
+    let files = Files::with("[store]\npath = \"danelaw.db\"\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+        .args(["config", "check", "--config", "danelaw.toml"])
+        .current_dir(files.directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_an_error_and_no_panic() {
+    let files = Files::with("");
+    for arguments in [
+        &["config", "check", "--config"][..],
+        &["config", "show", "--config"],
+        &["check", "--resolver=127.0.0.1:9", "a..b", "--config"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+            .args(arguments)
+            .arg(files.path())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{arguments:?}: {told}");
+    }
 }
 
 #[test]
@@ -267,6 +302,8 @@ fn dns_21_sts_09_what_it_cannot_do_without_keeps_it_from_starting_with_one_error
         let complaints = stderr(&output);
         let errors = complaints.lines().filter(|line| line.contains(&told));
         assert_eq!(errors.count(), 1, "{what}: {complaints}");
+        let twice = complaints.matches("(os error").count();
+        assert!(twice <= 1, "{what}: {complaints}");
     }
 }
 

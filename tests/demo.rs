@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use danelaw::lab::world::World;
 use danelaw::policy::Level;
 use danelaw::proxy::Proxy;
 use danelaw::verdict::Basis;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 fn demo(args: &[&str]) -> Output {
@@ -225,7 +227,13 @@ fn an_unknown_scenario_is_a_wrong_command_line() {
 }
 
 #[test]
-fn demo_stays_up_to_be_explored_with_the_command_that_it_prints() {
+fn demo_stays_up_to_be_explored_with_the_command_that_it_prints_and_leaves_nothing_behind() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        explore(signal);
+    }
+}
+
+fn explore(signal: Signal) {
     let mut lab = Command::new(env!("CARGO_BIN_EXE_danelaw"))
         .args(["demo", "--stay", "--only", "dane-ee-match"])
         .stdout(Stdio::null())
@@ -245,8 +253,14 @@ fn demo_stays_up_to_be_explored_with_the_command_that_it_prints() {
         .output()
         .unwrap();
     let pid = nix::unistd::Pid::from_raw(lab.id().try_into().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    assert_eq!(lab.wait().unwrap().code(), Some(0));
+    nix::sys::signal::kill(pid, signal).unwrap();
+    assert_eq!(lab.wait().unwrap().code(), Some(0), "{signal}");
+    let mut words = command.split_whitespace();
+    let anchor = words
+        .by_ref()
+        .skip_while(|word| *word != "--trust-anchor")
+        .nth(1);
+    assert!(!Path::new(anchor.unwrap()).exists(), "{signal}: {command}");
     let said = String::from_utf8_lossy(&check.stdout);
     assert_eq!(check.status.code(), Some(0), "{command}\n{said}");
 }

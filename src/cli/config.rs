@@ -1,6 +1,6 @@
 //! `danelaw config check|show`: what is wrong with a configuration file, and what it amounts to.
-#![expect(clippy::print_stdout, reason = "IO: answers on stdout")]
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +9,12 @@ use serde_json::json;
 
 use super::Exit;
 use crate::config::{Config, ConfigError, Loaded, Problem, defaults};
+
+/// For the help of both commands together.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  danelaw config check --config /etc/danelaw.toml
+  danelaw config show --config /etc/danelaw.toml";
 
 /// What to do with the file.
 #[derive(Subcommand)]
@@ -52,19 +58,19 @@ fn check(file: &File) -> anyhow::Result<ExitCode> {
         Err(problems) => problems,
     };
     if problems.is_empty() && !file.json {
-        println!("{}: ok", file.config.display());
+        writeln!(io::stdout(), "{}: ok", file.config.display())?;
     } else {
-        tell(file, &problems);
+        tell(file, &problems)?;
     }
     Ok(verdict(&problems))
 }
 
 fn show(file: &File) -> anyhow::Result<ExitCode> {
     match load(file)? {
-        Ok(loaded) if file.json => println!("{:#}", loaded.to_json()),
-        Ok(loaded) => print!("{}", loaded.to_toml()),
+        Ok(loaded) if file.json => writeln!(io::stdout(), "{:#}", loaded.to_json())?,
+        Ok(loaded) => write!(io::stdout(), "{}", loaded.to_toml())?,
         Err(problems) => {
-            tell(file, &problems);
+            tell(file, &problems)?;
             return Ok(verdict(&problems));
         }
     }
@@ -79,15 +85,16 @@ fn load(file: &File) -> Result<Result<Loaded, Vec<Problem>>, ConfigError> {
     }
 }
 
-fn tell(file: &File, problems: &[Problem]) {
+fn tell(file: &File, problems: &[Problem]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     if file.json {
         let told = json!({ "ok": problems.is_empty(), "problems": problems });
-        println!("{told:#}");
-    } else {
-        for problem in problems {
-            println!("{problem}");
-        }
+        return writeln!(out, "{told:#}");
     }
+    for problem in problems {
+        writeln!(out, "{problem}")?;
+    }
+    Ok(())
 }
 
 fn verdict(problems: &[Problem]) -> ExitCode {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
@@ -274,6 +275,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 async fn stay(world: &World, proxy: SocketAddr) -> anyhow::Result<()> {
+    // Before anybody is told to press it.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let domain = world
         .stages()
         .first()
@@ -291,9 +295,11 @@ async fn stay(world: &World, proxy: SocketAddr) -> anyhow::Result<()> {
         resolver.ip(),
         resolver.port(),
     )?;
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot wait for Ctrl-C")
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }
 
 const COLUMNS: usize = 7;

@@ -31,7 +31,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  danelaw check example.com
+  danelaw config check --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw.toml
+
 Exit codes:
   0   done, the answer is yes
   1   done, the answer is no (a wrong configuration, a destination that would be refused)
@@ -40,7 +45,7 @@ Exit codes:
 
 /// A transparent egress proxy for SMTP: enforces DANE and MTA-STS on behalf of any mail server.
 #[derive(Parser)]
-#[command(name = "danelaw", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "danelaw", version, about, after_help = AFTER_HELP, max_term_width = 100)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -53,7 +58,7 @@ enum Command {
     /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
     Check(check::Args),
     /// Checks a configuration file, or shows what is in force.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
@@ -75,9 +80,22 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("danelaw: {error:#}");
+        eprintln!("danelaw: {}", in_words(&error));
         Exit::Unknown.into()
     })
+}
+
+/// The error with its causes; most of ours name their cause themselves, and once is enough.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 /// Help and version are answers; everything else is a wrong command line.

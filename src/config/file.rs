@@ -119,15 +119,8 @@ impl Loaded {
             Some(self.problem(file, ("[tls]", "ca_file"), expected, describe(path, &error)))
         });
         let store = store.as_deref().and_then(|path| {
-            let directory = path.parent()?;
-            let error = std::fs::read_dir(directory).err()?;
-            let expected = "a file in a directory that exists";
-            Some(self.problem(
-                file,
-                ("[store]", "path"),
-                expected,
-                describe(directory, &error),
-            ))
+            let (expected, got) = unusable_store(path)?;
+            Some(self.problem(file, ("[store]", "path"), expected, got))
         });
         [anchor, roots, store].into_iter().flatten().collect()
     }
@@ -155,6 +148,20 @@ impl Loaded {
             got,
         }
     }
+}
+
+fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
+    if path.is_dir() {
+        let got = format!("the directory {}", path.display());
+        return Some(("a file", got));
+    }
+    let directory = match path.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        directory => directory,
+    };
+    let error = std::fs::read_dir(directory).err()?;
+    let expected = "a file in a directory that exists";
+    Some((expected, describe(directory, &error)))
 }
 
 /// The error with its path, which some name themselves.
@@ -210,10 +217,12 @@ fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Listene
     let given = top.get("listener").map(|value| listeners_of(reader, value));
     match given {
         Some(tables) => {
-            let tables = tables.into_iter().enumerate();
-            tables
-                .map(|(index, table)| read_listener(reader, Some(table), index))
-                .collect()
+            let mut listeners: Vec<ListenerConfig> = Vec::new();
+            for (index, table) in tables.into_iter().enumerate() {
+                let listener = read_listener(reader, table, &listeners, index);
+                listeners.push(listener);
+            }
+            listeners
         }
         None => super::defaults::listeners()
             .into_iter()
@@ -246,10 +255,11 @@ fn listeners_of<'r, 't>(
 
 fn read_listener<'t>(
     reader: &mut Reader<'t>,
-    table: Option<&DeTable<'t>>,
+    table: &DeTable<'t>,
+    before: &[ListenerConfig],
     index: usize,
 ) -> ListenerConfig {
-    let mut section = Section::new(reader, table, Place::array("listener", index));
+    let mut section = Section::new(reader, Some(table), Place::array("listener", index));
     let [default, _] = super::defaults::listeners();
     let kind = section.required("kind", default.kind);
     let address: SocketAddr = section.required("address", default.address);
@@ -257,6 +267,9 @@ fn read_listener<'t>(
     let open = kind == Via::Socks5 && !address.ip().to_canonical().is_loopback();
     if open && !allow_remote {
         section.contradiction("address", "a loopback address, or allow_remote = true");
+    }
+    if address.port() != 0 && before.iter().any(|one| one.address == address) {
+        section.contradiction("address", "an address that no other listener has");
     }
     section.finish();
     ListenerConfig {

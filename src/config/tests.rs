@@ -60,8 +60,13 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "a kind that does not exist, in the second listener",
-        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:1\"",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:2\"",
         "/etc/d.toml:5 listener[1].kind: expected \"redirect\" or \"socks5\", got \"tproxy\"",
+    ),
+    (
+        "two listeners on one address",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"",
+        "/etc/d.toml:6 listener[1].address: expected an address that no other listener has, got \"127.0.0.1:1\"",
     ),
     (
         "an open SOCKS listener that nobody asked for",

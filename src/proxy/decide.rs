@@ -29,6 +29,8 @@ pub(super) struct Clerk {
     budget: Duration,
     /// What the present connection has shown inside TLS.
     shown: Option<Evidence>,
+    /// The name that the last handshake asked for; a redial that was not carried out leaves it as it is.
+    asked_for: Option<Option<DnsName>>,
     /// The names asked for on behalf of the present recipient, the last one first shown above.
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
@@ -48,7 +50,9 @@ enum State {
     Gathering(BoxFuture<'static, Option<Facts>>),
     /// Known, and to be judged now.
     Known(Facts),
-    /// To be judged by another connection, on the same facts.
+    /// To be judged by another connection, on the same facts, if the session wants one.
+    Redial(Option<Facts>),
+    /// It does, and dials.
     Redialled(Option<Facts>),
 }
 
@@ -74,6 +78,7 @@ impl Clerk {
             destination,
             budget,
             shown: None,
+            asked_for: None,
             tried: Vec::new(),
             case: None,
         }
@@ -82,8 +87,9 @@ impl Clerk {
     /// A handshake begins.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
         if self.tried.last() != Some(&sni) {
-            self.tried.push(sni);
+            self.tried.push(sni.clone());
         }
+        self.asked_for = Some(sni);
     }
 
     /// A handshake has ended well.
@@ -110,8 +116,7 @@ impl Clerk {
             Some((Some(facts), asked)) => (State::Known(facts), asked),
             Some((None, asked)) => (State::Ready, asked),
             None => {
-                let present = self.tried.pop();
-                self.tried = present.into_iter().collect();
+                self.tried = self.asked_for.clone().into_iter().collect();
                 (self.gather(&question.target), now)
             }
         };
@@ -162,7 +167,7 @@ impl Clerk {
                     return Poll::Pending;
                 }
             },
-            State::Redialled(_) => {
+            State::Redial(_) | State::Redialled(_) => {
                 self.case = Some(case);
                 return Poll::Pending;
             }
@@ -174,10 +179,19 @@ impl Clerk {
         }
         let decision = self.decision(verdict, &case.question.target, case.asked);
         if let Verdict::Redial(_) = decision.verdict {
-            case.state = State::Redialled(facts);
+            case.state = State::Redial(facts);
             self.case = Some(case);
         }
         Poll::Ready(decision)
+    }
+
+    /// The session dials.
+    pub(super) fn dials(&mut self) {
+        if let Some(case) = &mut self.case
+            && let State::Redial(facts) = &mut case.state
+        {
+            case.state = State::Redialled(facts.take());
+        }
     }
 
     /// The session gives up a recipient when its time is up, and answers it itself.
@@ -188,6 +202,21 @@ impl Clerk {
             &refuse(budget(&case.question.target)),
             &case.question.target,
         )
+    }
+
+    /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
+    pub(super) fn stayed(&mut self) -> Option<Judgement> {
+        let case = self
+            .case
+            .take_if(|case| matches!(case.state, State::Redial(_)))?;
+        let target = &case.question.target;
+        let reason = match target {
+            Target::Domain(domain) => Reason::OneDomain {
+                domain: domain.clone(),
+            },
+            Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
+        };
+        judgement(&refuse(reason), target)
     }
 
     /// The same when it cannot be dialled again.

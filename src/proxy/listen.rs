@@ -63,6 +63,22 @@ pub(super) fn is_ours(address: IpAddr) -> bool {
     }
 }
 
+/// What to do where an address cannot be listened on.
+pub(super) fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => {
+            "expected a free port: `ss -ltnp` names who has it; end that or choose another listener.address"
+        }
+        Some(Errno::EADDRNOTAVAIL) => {
+            "expected an address of this host: `ip address` lists them; correct listener.address"
+        }
+        Some(Errno::EACCES) => {
+            "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one for listener.address"
+        }
+        Some(_) | None => "check listener.address",
+    }
+}
+
 /// Did accept fail for want of descriptors or memory, so that asking again at once would only spin?
 pub(super) fn is_exhausted(error: &io::Error) -> bool {
     matches!(
@@ -106,5 +122,6 @@ mod tests {
         let (address, error) = bind_all(&[taken]).err().unwrap();
         assert_eq!(address, taken);
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(advice(&error).contains("free port"));
     }
 }

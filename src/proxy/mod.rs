@@ -78,7 +78,7 @@ pub enum StartError {
     #[error(transparent)]
     Mark(#[from] MarkError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; {}", listen::advice(source))]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -364,6 +364,7 @@ impl Shell {
             dials: 0,
             recipients: 0,
             messages: 0,
+            sent_away: None,
             end: "aborted",
             decision: None,
             duration: Duration::ZERO,

@@ -142,6 +142,7 @@ impl Run<'_> {
             Action::ToClient(bytes) => return self.hear(&bytes),
             Action::ToServer(bytes) => self.link.write(&bytes).await,
             Action::Dial => {
+                self.clerk.dials();
                 let dialled = self
                     .prober
                     .dialer
@@ -187,7 +188,11 @@ impl Run<'_> {
         let text = String::from_utf8_lossy(bytes);
         let last = text.trim_end().lines().last().unwrap_or_default();
         if !last.starts_with('2') {
-            return Some(unreachable(last.to_owned()));
+            // The session's own words hold ours already.
+            let what = last
+                .rsplit_once("cannot be reached: ")
+                .map_or(last, |two| two.1);
+            return Some(unreachable(what.trim_end_matches(" [check]").to_owned()));
         }
         if let Some(line) = self.script.pop_front() {
             self.session

@@ -153,6 +153,7 @@ impl Driver {
                 Action::ToClient(bytes) => self.say(bytes),
                 Action::ToServer(bytes) => self.server.push(bytes),
                 Action::Dial => {
+                    self.clerk.dials();
                     let record = &mut self.open.record;
                     record.dials += 1;
                     (record.tls_version, record.tls_suite, record.pin) = (None, None, None);
@@ -163,6 +164,7 @@ impl Driver {
                     self.server.start_tls(&self.shell, sni);
                 }
                 Action::Judge(question) => {
+                    self.note_stay();
                     let now = self.now();
                     self.clerk.take(question, now);
                 }
@@ -170,15 +172,23 @@ impl Driver {
                     self.clerk.forget();
                     self.server.leave();
                 }
-                Action::CloseClient => return ControlFlow::Break(()),
+                Action::CloseClient => {
+                    self.note_stay();
+                    return ControlFlow::Break(());
+                }
             }
         }
+        self.note_stay();
         ControlFlow::Continue(())
     }
 
     fn say(&mut self, bytes: Bytes) {
         if self.greeting == Greeting::Nothing {
             self.greeting = Greeting::Something;
+            if bytes.starts_with(b"4") {
+                let reply = String::from_utf8_lossy(&bytes);
+                self.open.record.sent_away = Some(reply.trim_end().to_owned());
+            }
         }
         if self.reading != Reading::Lost {
             self.client.push(bytes);
@@ -335,6 +345,13 @@ impl Driver {
         }
         let now = self.now();
         self.session.handle_verdict(decision.verdict, now);
+    }
+
+    /// A redial that the session did not carry out is a refusal of its own.
+    fn note_stay(&mut self) {
+        if let Some(judgement) = self.clerk.stayed() {
+            self.open.judged(judgement);
+        }
     }
 
     /// The timer is set anew only when a deadline comes nearer; one that has moved away is found out when it fires.

@@ -70,7 +70,7 @@ impl Line {
             level: list(all, |one| one.level),
             verdict: list(all, |one| Some(one.verdict)),
             reason: list(all, |one| Some(one.reason)),
-            detail: details(all),
+            detail: details(all).or_else(|| record.sent_away.as_deref().map(printable)),
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
         }

@@ -35,6 +35,8 @@ pub struct Record {
     pub recipients: u64,
     /// Messages that the MX accepted.
     pub messages: u64,
+    /// What the client heard in place of a greeting.
+    pub sent_away: Option<String>,
     /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`
     /// (by us: a loop, a client without manners), `aborted` (dropped half-way).
     pub end: &'static str,
@@ -135,6 +137,7 @@ mod tests {
             dials: 0,
             recipients: 0,
             messages: 0,
+            sent_away: None,
             end: "aborted",
             decision: None,
             duration: Duration::ZERO,

@@ -41,8 +41,8 @@ pub(super) struct DomainFindings {
 pub(super) struct Destination {
     /// The MX host.
     pub(super) host: String,
-    /// Where it was reached.
-    pub(super) address: SocketAddr,
+    /// Where it was reached; nothing when its addresses could not be found out.
+    pub(super) address: Option<SocketAddr>,
     /// `L0`, `LD` and so on.
     pub(super) level: Option<&'static str>,
     /// What is demanded, in words.
@@ -118,8 +118,8 @@ impl DomainFindings {
 }
 
 impl Destination {
-    /// For an address before anything is known of it.
-    pub(super) const fn new(host: String, address: SocketAddr) -> Self {
+    /// For a host at an address before anything is known of it.
+    pub(super) const fn new(host: String, address: Option<SocketAddr>) -> Self {
         Self {
             host,
             address,

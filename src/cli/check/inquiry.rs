@@ -1,12 +1,12 @@
 //! Asks what a delivery would ask: facts, demand, a live session up to the verdict.
 
 use super::findings::{Destination, DomainFindings, Problem};
-use crate::name::Domain;
+use crate::name::{Domain, MxHost};
 use crate::policy::demand::demand;
 use crate::policy::{AddressFacts, Candidate, Facts, HostFacts, MxFacts, Requirement};
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::{Probe, Prober};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::{Question, Reason, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Finds out how mail to `domain` would be judged.
@@ -43,14 +43,18 @@ pub(super) async fn inquire(
     };
     findings.mx = if secure { "secure" } else { "insecure" };
     for (host4, host6) in hosts4.iter().zip(hosts6) {
-        for host in [host4, host6] {
-            for address in known(host) {
-                let destination = SocketAddr::new(*address, port);
-                let place = Destination::new(host.host.to_string(), destination);
-                findings
-                    .destinations
-                    .push(examine(engine, domain, place, prober).await);
-            }
+        let addresses: Vec<IpAddr> = [host4, host6]
+            .into_iter()
+            .flat_map(known)
+            .copied()
+            .collect();
+        for address in &addresses {
+            let destination = SocketAddr::new(*address, port);
+            let found = examine(engine, domain, &host4.host, destination, prober).await;
+            findings.destinations.push(found);
+        }
+        if addresses.is_empty() {
+            findings.destinations.extend(unlocated(&[host4, host6]));
         }
     }
     if findings.destinations.is_empty() {
@@ -74,6 +78,22 @@ fn no_address(domain: &Domain) -> Problem {
     })
 }
 
+/// A host none of whose addresses could be had: mail to it waits, and beside other hosts nobody would notice.
+fn unlocated(families: &[&HostFacts]) -> Option<Destination> {
+    families.iter().find_map(|host| {
+        let AddressFacts::Failed(failure) = &host.addresses else {
+            return None;
+        };
+        let mut place = Destination::new(host.host.to_string(), None);
+        place.failed(&Reason::Dns {
+            question: Question::Address,
+            name: host.host.name().clone(),
+            failure: failure.clone(),
+        });
+        Some(place)
+    })
+}
+
 fn known(host: &HostFacts) -> &[IpAddr] {
     match &host.addresses {
         AddressFacts::Known(addresses) => addresses,
@@ -85,11 +105,13 @@ fn known(host: &HostFacts) -> &[IpAddr] {
 async fn examine(
     engine: &Engine,
     domain: &Domain,
-    mut place: Destination,
+    host: &MxHost,
+    destination: SocketAddr,
     prober: Option<&Prober>,
 ) -> Destination {
-    let facts = engine.gatherer.gather(domain, place.address).await;
-    let demand = match demand(&facts, place.address.ip(), engine.settings) {
+    let mut place = Destination::new(host.to_string(), Some(destination));
+    let facts = engine.gatherer.gather(domain, destination).await;
+    let demand = match demand(&facts, destination.ip(), engine.settings) {
         Ok(demand) => demand,
         Err(reason) => {
             place.failed(&reason);
@@ -103,7 +125,7 @@ async fn examine(
     let Some(prober) = prober else {
         return place;
     };
-    let Probe { verdict, handshake } = prober.probe(domain, place.address).await;
+    let Probe { verdict, handshake } = prober.probe(domain, destination).await;
     if let Some(handshake) = handshake {
         place.tls_version = Some(handshake.version());
         place.pin = Some(handshake.pin());
@@ -143,5 +165,42 @@ fn words(candidate: &Candidate) -> String {
         "nothing".into()
     } else {
         parts.join(", and ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::check::findings::Outcome;
+    use crate::dns::Failure;
+    use crate::policy::TlsaFacts;
+
+    #[test]
+    fn a_host_without_known_addresses_is_shown_where_a_lookup_failed() {
+        let host = |addresses| HostFacts {
+            host: "mx.example".parse().unwrap(),
+            addresses,
+            tlsa: TlsaFacts::NotApplicable,
+        };
+        let none = || AddressFacts::Known(vec![]);
+        let failed = |failure: fn(String) -> Failure| AddressFacts::Failed(failure("why".into()));
+        for (what, v4, v6, expected) in [
+            ("neither family exists", none(), none(), None),
+            (
+                "one is bogus, the other does not exist",
+                none(),
+                failed(Failure::Bogus),
+                Some(Outcome::Refused),
+            ),
+            (
+                "one is not answered",
+                failed(Failure::Unreachable),
+                none(),
+                Some(Outcome::Unknown),
+            ),
+        ] {
+            let found = unlocated(&[&host(v4), &host(v6)]);
+            assert_eq!(found.and_then(|place| place.verdict), expected, "{what}");
+        }
     }
 }

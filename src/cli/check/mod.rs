@@ -28,7 +28,7 @@ Examples:
   danelaw check example.com
   danelaw check --json example.com example.net | jq 'select(.exit != 0)'
   danelaw check --no-connect example.com          # what is demanded, without connecting to any MX
-  danelaw check --resolver 127.0.0.1 --config /etc/danelaw/danelaw.toml example.com
+  danelaw check --resolver 127.0.0.1 --config /etc/danelaw.toml example.com
 
 Exit codes:
   0   every destination is authenticated as the domain demands, or nothing is demanded
@@ -74,7 +74,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", default_value = "localhost.localdomain")]
     helo: DnsName,
     /// How long one MX host may take, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
 }
 
@@ -91,10 +92,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         for domain in &args.domains {
             let findings = args.check(&engine, domain, prober.as_ref()).await;
             worst = worst.max(findings.outcome());
+            let mut out = std::io::stdout().lock();
             if args.json {
-                render::json(&findings);
+                render::json(&mut out, &findings)?;
             } else {
-                render::text(&findings);
+                render::text(&mut out, &findings)?;
             }
         }
         Ok(Exit::from(worst).into())

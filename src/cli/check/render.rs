@@ -1,5 +1,6 @@
 //! Findings as text for people and as JSON for programs.
-#![expect(clippy::print_stdout, reason = "IO: answers on stdout")]
+
+use std::io::{self, Write};
 
 use serde_json::json;
 
@@ -7,43 +8,47 @@ use super::findings::{Destination, DomainFindings, Outcome, Problem};
 use crate::cli::Exit;
 
 /// One JSON object on one line.
-pub(super) fn json(findings: &DomainFindings) {
+pub(super) fn json(out: &mut impl Write, findings: &DomainFindings) -> io::Result<()> {
     let outcome = findings.outcome();
     let mut value = json!(findings);
     value["outcome"] = json!(outcome);
     value["exit"] = json!(Exit::from(outcome) as u8);
-    println!("{value}");
+    writeln!(out, "{value}")
 }
 
 /// A paragraph per domain, a line per destination, and what to do below each that fails.
-pub(super) fn text(findings: &DomainFindings) {
-    println!("{}", findings.domain);
+pub(super) fn text(out: &mut impl Write, findings: &DomainFindings) -> io::Result<()> {
+    writeln!(out, "{}", findings.domain)?;
     if !findings.mx.is_empty() {
-        println!("  MX records  {}", mx_words(findings.mx));
+        writeln!(out, "  MX records  {}", mx_words(findings.mx))?;
     }
     if !findings.mta_sts.is_empty() {
-        println!("  MTA-STS     {}", findings.mta_sts);
+        writeln!(out, "  MTA-STS     {}", findings.mta_sts)?;
     }
     for destination in &findings.destinations {
-        destination_text(destination);
+        destination_text(out, destination)?;
     }
     if let Some(problem) = &findings.problem {
-        println!("  {}", mark(Some(problem.outcome)));
-        problem_text(problem);
+        writeln!(out, "  {}", mark(Some(problem.outcome)))?;
+        problem_text(out, problem)?;
     }
-    println!("  => {}\n", conclusion(findings));
+    writeln!(out, "  => {}\n", conclusion(findings))
 }
 
-fn destination_text(found: &Destination) {
+fn destination_text(out: &mut impl Write, found: &Destination) -> io::Result<()> {
     let verdict = found.verdict;
     let level = found.level.unwrap_or("?");
-    println!(
+    let address = found
+        .address
+        .map_or_else(|| "no address".into(), |address| address.to_string());
+    writeln!(
+        out,
         "  {:7} {} [{}]  level {level}, demands {}",
         mark(verdict),
         found.host,
-        found.address,
+        address,
         demanded(found)
-    );
+    )?;
     if let (Some(Outcome::Good), Some(reason)) = (found.verdict, found.reason) {
         let tls = found.tls_version.unwrap_or("no TLS");
         let pin = found
@@ -51,14 +56,18 @@ fn destination_text(found: &Destination) {
             .as_deref()
             .map(|pin| format!(", key sha256 {pin}"))
             .unwrap_or_default();
-        println!("          met by {reason}, {tls}{pin}");
+        writeln!(out, "          met by {reason}, {tls}{pin}")?;
     }
     if let Some(observed) = &found.observed {
-        println!("          note: not enforced, but would be refused otherwise: {observed}");
+        writeln!(
+            out,
+            "          note: not enforced, but would be refused otherwise: {observed}"
+        )?;
     }
     if let Some(problem) = &found.problem {
-        problem_text(problem);
+        problem_text(out, problem)?;
     }
+    Ok(())
 }
 
 fn demanded(found: &Destination) -> &str {
@@ -69,10 +78,14 @@ fn demanded(found: &Destination) -> &str {
     }
 }
 
-fn problem_text(problem: &Problem) {
-    println!("          expected  {}", problem.expected);
-    println!("          seen      {}", problem.seen);
-    println!("          do        {}", problem.advice);
+fn problem_text(out: &mut impl Write, problem: &Problem) -> io::Result<()> {
+    // The sentence behind the keyword is what was seen.
+    if let Some((keyword, _)) = problem.reply.split_once(':') {
+        writeln!(out, "          reply     {keyword}")?;
+    }
+    writeln!(out, "          expected  {}", problem.expected)?;
+    writeln!(out, "          seen      {}", problem.seen)?;
+    writeln!(out, "          do        {}", problem.advice)
 }
 
 const fn mark(verdict: Option<Outcome>) -> &'static str {
@@ -100,7 +113,11 @@ fn conclusion(findings: &DomainFindings) -> &'static str {
     match findings.outcome() {
         Outcome::Good if probed => "mail would be delivered as the domain demands",
         Outcome::Good => "nothing stands against delivery so far; no MX host was connected to",
-        Outcome::Refused => "mail would be refused (deferred) at the destinations marked REFUSE",
+        Outcome::Refused => match &findings.problem {
+            Some(problem) if problem.reply.starts_with('5') => "mail would be refused for good",
+            Some(_) => "mail would be refused (deferred)",
+            None => "mail would be refused (deferred) at the destinations marked REFUSE",
+        },
         Outcome::Unknown => "it could not be found out; mail would be deferred",
     }
 }

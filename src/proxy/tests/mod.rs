@@ -116,6 +116,37 @@ async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
 }
 
 #[tokio::test]
+async fn role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+            ("RCPT TO:<c@other.example>", "452 4.5.3 one-domain"),
+            ("RCPT TO:<d@signed.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    let judged: Vec<_> = record
+        .judgements
+        .iter()
+        .map(|one| (one.domain.as_str(), one.reason))
+        .collect();
+    let expected = [
+        ("signed.example", "dane-ee"),
+        ("other.example", "one-domain"),
+    ];
+    assert_eq!(judged, expected);
+    assert_eq!(record.recipients, 2);
+}
+
+#[tokio::test]
 async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
     let (sample, _) = pinned("other.example");
     let mut world = World::new(Names::default()).await;
@@ -163,6 +194,7 @@ async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
     assert_eq!(client.hear().await, "");
     let record = world.record().await;
     assert_eq!(record.end, "unreachable");
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
     assert!(heard.contains(&record.trace), "{heard}");
 }
 

@@ -33,7 +33,8 @@ use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
 /// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port.
-/// `plain.example` is the same without signatures. Nothing else exists.
+/// `other.example` has an MX of its own there, likewise; `plain.example` is the same without signatures. Nothing else
+/// exists.
 #[derive(Default)]
 pub(super) struct Names {
     pub(super) tlsa: Vec<TlsaRdata>,
@@ -68,7 +69,7 @@ impl Lookup for Names {
             }]
         };
         told(match domain.as_str() {
-            "signed.example" => secure(mx()),
+            "signed.example" | "other.example" => secure(mx()),
             "plain.example" => Answer::Insecure(mx()),
             _ => nothing(Denial::Insecure),
         })
@@ -81,7 +82,7 @@ impl Lookup for Names {
     ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
         let here = || vec!["127.0.0.1".parse().unwrap()];
         told(match (host.as_str(), family) {
-            ("mx.signed.example", Family::V4) => secure(here()),
+            ("mx.signed.example" | "mx.other.example", Family::V4) => secure(here()),
             ("mx.plain.example", Family::V4) => Answer::Insecure(here()),
             _ => nothing(Denial::Insecure),
         })
