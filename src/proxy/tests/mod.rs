@@ -1,6 +1,6 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
-mod world;
+pub(super) mod world;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -109,6 +109,30 @@ async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
     assert_eq!(record.judgements[0].verdict, "refuse");
     assert_eq!(record.judgements[0].reason, "dane-mismatch");
     assert_eq!(record.end, "quit");
+}
+
+#[tokio::test]
+async fn dane_09_an_sni_that_no_connection_was_made_with_is_not_taken_for_the_present_ones() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+            // It wants a connection with its own SNI, and this one holds a recipient.
+            ("RCPT TO:<b@second.example>", "452 4.5.3"),
+            ("RCPT TO:<c@signed.example>", "250"),
+            ("RSET", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@second.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    assert_eq!(world.record().await.dials, 2);
 }
 
 #[tokio::test]

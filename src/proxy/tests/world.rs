@@ -32,11 +32,11 @@ use crate::tls::client::Connector;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
-/// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port.
-/// `plain.example` is the same without signatures. Nothing else exists.
+/// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
+/// `second.example` is the same by another name. `plain.example` is the same without signatures. Nothing else exists.
 #[derive(Default)]
-pub(super) struct Names {
-    pub(super) tlsa: Vec<TlsaRdata>,
+pub(in crate::proxy) struct Names {
+    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -68,7 +68,7 @@ impl Lookup for Names {
             }]
         };
         told(match domain.as_str() {
-            "signed.example" => secure(mx()),
+            "signed.example" | "second.example" => secure(mx()),
             "plain.example" => Answer::Insecure(mx()),
             _ => nothing(Denial::Insecure),
         })
@@ -81,7 +81,7 @@ impl Lookup for Names {
     ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
         let here = || vec!["127.0.0.1".parse().unwrap()];
         told(match (host.as_str(), family) {
-            ("mx.signed.example", Family::V4) => secure(here()),
+            ("mx.signed.example" | "mx.second.example", Family::V4) => secure(here()),
             ("mx.plain.example", Family::V4) => Answer::Insecure(here()),
             _ => nothing(Denial::Insecure),
         })
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-fn engine(names: Names) -> Engine {
+pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::default());
