@@ -120,8 +120,11 @@ impl Running {
 fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
     for arguments in [
         &["run", "--help"][..],
+        &["check", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],
+        #[cfg(feature = "lab")]
+        &["demo", "--help"],
     ] {
         let output = danelaw(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");

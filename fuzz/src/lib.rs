@@ -20,11 +20,10 @@ use danelaw::x509::path::Roots;
 pub fn command(data: &[u8]) {
     use Extension as E;
     let told = Extensions::of(&[E::Size, E::EightBitMime, E::SmtpUtf8, E::Dsn]);
-    let line = data.to_vec().into();
     let outcome = Command::parse(data).and_then(|command| match command {
-        Command::Mail(argument) => Mail::parse(&line, argument, told).map(|mail| mail.line),
+        Command::Mail(argument) => Mail::parse(data, argument, told).map(|mail| Some(mail.line)),
         Command::Rcpt(argument) => {
-            Rcpt::parse(&line, argument, told, Charset::Utf8).map(|rcpt| rcpt.line)
+            Rcpt::parse(data, argument, told, Charset::Utf8).map(|rcpt| Some(rcpt.line))
         }
         Command::Hello(..)
         | Command::Data
@@ -33,10 +32,10 @@ pub fn command(data: &[u8]) {
         | Command::Noop
         | Command::Quit
         | Command::Vrfy
-        | Command::Unserved => Ok(line.clone()),
+        | Command::Unserved => Ok(None),
     });
     match outcome {
-        Ok(kept) => assert_eq!(kept, data, "a line was rewritten"),
+        Ok(kept) => assert!(kept.is_none_or(|line| line == data), "a line was rewritten"),
         Err(error) => assert_eq!(error.reply().code / 100, 5),
     }
 }

@@ -87,26 +87,6 @@ fn relative(name: &Name) -> Result<DnsName, Trouble> {
     DnsName::parse(&name.to_ascii()).map_err(|_| Trouble::ForeignName(name.clone()))
 }
 
-/// The one element of an answer that holds one: a CNAME RRset has a single record (RFC 2181 §10.1).
-pub(super) fn single<T>(answer: Answer<Vec<T>>) -> Answer<T> {
-    let only = |data: Vec<T>| <[T; 1]>::try_from(data).ok().map(|[only]| only);
-    let several = || Failure::Unreachable("a CNAME RRset with several records".to_owned());
-    match answer {
-        Answer::Secure(secure) => {
-            let expires = secure.expires();
-            only(secure.data).map_or_else(
-                || Answer::Failed(several()),
-                |data| Answer::Secure(Secure::new(data, expires)),
-            )
-        }
-        Answer::Insecure(data) => {
-            only(data).map_or_else(|| Answer::Failed(several()), Answer::Insecure)
-        }
-        Answer::Absent(absence) => Answer::Absent(absence),
-        Answer::Failed(failure) => Answer::Failed(failure),
-    }
-}
-
 pub(super) fn mx(data: &RData) -> Option<Mx> {
     let RData::MX(mx) = data else { return None };
     let exchange = if mx.exchange.is_root() {
@@ -144,13 +124,6 @@ pub(super) fn tlsa(data: &RData) -> Option<TlsaRdata> {
 pub(super) fn txt(data: &RData) -> Option<Text> {
     let RData::TXT(txt) = data else { return None };
     Some(txt.txt_data.concat())
-}
-
-pub(super) fn cname(data: &RData) -> Option<DnsName> {
-    let RData::CNAME(target) = data else {
-        return None;
-    };
-    DnsName::parse(&target.0.to_ascii()).ok()
 }
 
 /// For people: the data as in a zone file, or as hexadecimal octets when hickory does not know the type.

@@ -228,6 +228,4 @@ pub trait Lookup: Send + Sync {
     fn tlsa<'a>(&'a self, owner: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>>;
     /// TXT records, character-strings joined.
     fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>>;
-    /// Is the CNAME of this very name validated? (RFC 7672 §2.2.2: an alias with insecure addresses.)
-    fn cname<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>>;
 }

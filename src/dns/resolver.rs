@@ -167,13 +167,6 @@ impl Lookup for Resolver {
     fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
         Box::pin(self.ask(name, RecordType::TXT, answers::txt))
     }
-
-    fn cname<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-        Box::pin(async {
-            let found = self.ask(name, RecordType::CNAME, answers::cname).await;
-            answers::single(found.answer)
-        })
-    }
 }
 
 fn server(address: SocketAddr) -> NameServerConfig {
@@ -412,14 +405,6 @@ mod tests {
         assert_eq!(found.expanded(&host("alias.safe")), &host("mx.free"));
         let insecure = Answer::Insecure(vec!["192.0.2.2".parse().unwrap()]);
         assert_eq!(found.answer, insecure);
-        for (owner, target) in [("alias.safe", "mx.free"), ("mx.dn.safe", "mx.free")] {
-            let Answer::Secure(alias) = resolver.cname(&host(owner)).await else {
-                panic!("{owner} is not secure");
-            };
-            assert_eq!(alias.data(), &host(target));
-        }
-        let none = resolver.cname(&host("mx.safe")).await;
-        assert!(matches!(none, Answer::Absent(absence) if absence.denial == Denial::Secure));
     }
 
     #[tokio::test]

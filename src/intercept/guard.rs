@@ -3,8 +3,9 @@
 //! A missing exemption in the netfilter rules sends our own connections back to us, and the original destination does
 //! not show it: it stays the remote MX. So both ends of our own upstream sockets are remembered, and a client that comes
 //! from one of them and wants to go where it goes is a loop. The local end alone would not do: the kernel gives the same
-//! port to a mail server on this host when it connects elsewhere. Destinations that are our own listeners, or nowhere,
-//! are refused too.
+//! port to a mail server on this host when it connects elsewhere. For the same reason SOCKS5 clients are not asked: they
+//! connect to the listener, so both ends may be shared with one of our sockets, and none of those speaks SOCKS5.
+//! Destinations that are our own listeners, or nowhere, are refused too.
 //!
 //! The port of a looped connection may be rewritten on the way, which hides it; the cap on sessions is what holds then.
 
@@ -13,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::redirect::canonical;
+use super::{Intercepted, Via};
 
 /// Why a connection may not become a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,11 +77,12 @@ impl Guard {
     ///
     /// # Errors
     /// [`Loop::OwnClient`].
-    pub fn check_client(&self, client: SocketAddr, destination: SocketAddr) -> Result<(), Loop> {
-        if lock(&self.upstream).contains(&Ends::new(client, destination)) {
-            return Err(Loop::OwnClient);
+    pub fn check_client(&self, from: &Intercepted) -> Result<(), Loop> {
+        let ends = Ends::new(from.client, from.destination);
+        match from.via {
+            Via::Redirect if lock(&self.upstream).contains(&ends) => Err(Loop::OwnClient),
+            Via::Redirect | Via::Socks5 => Ok(()),
         }
-        Ok(())
     }
 
     /// May the destination be connected to? `is_ours` tells addresses of this machine.
@@ -191,18 +194,35 @@ mod tests {
     #[test]
     fn net_01_a_client_that_is_one_of_our_own_sockets_is_a_loop_while_that_lives() {
         let guard = Guard::new([]);
-        let (client, mx) = (at("192.0.2.1:40000"), at("198.51.100.1:25"));
-        assert_eq!(guard.check_client(client, mx), Ok(()));
-        let own = guard.claim(at("[::ffff:192.0.2.1]:40000"), mx);
-        for (what, client, destination, expected) in [
-            ("our own socket", client, mx, Err(Loop::OwnClient)),
-            ("another port", at("192.0.2.1:40001"), mx, Ok(())),
+        let from = |via, client, destination| Intercepted {
+            client: at(client),
+            destination: at(destination),
+            via,
+            hint: None,
+        };
+        let (client, mx) = ("192.0.2.1:40000", "198.51.100.1:25");
+        let looped = from(Via::Redirect, client, mx);
+        assert_eq!(guard.check_client(&looped), Ok(()));
+        let own = guard.claim(at("[::ffff:192.0.2.1]:40000"), at(mx));
+        for (what, from, expected) in [
+            ("our own socket", looped.clone(), Err(Loop::OwnClient)),
+            (
+                "another port",
+                from(Via::Redirect, "192.0.2.1:40001", mx),
+                Ok(()),
+            ),
             // Two sockets may share a port as long as they go to different places.
-            ("another MX", client, at("198.51.100.2:25"), Ok(())),
+            (
+                "another MX",
+                from(Via::Redirect, client, "198.51.100.2:25"),
+                Ok(()),
+            ),
+            // Which a SOCKS client does: to the listener.
+            ("a SOCKS client", from(Via::Socks5, client, mx), Ok(())),
         ] {
-            assert_eq!(guard.check_client(client, destination), expected, "{what}");
+            assert_eq!(guard.check_client(&from), expected, "{what}");
         }
         drop(own);
-        assert_eq!(guard.check_client(client, mx), Ok(()));
+        assert_eq!(guard.check_client(&looped), Ok(()));
     }
 }

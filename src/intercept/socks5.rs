@@ -269,10 +269,6 @@ mod tests {
         fn txt<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
             unreachable!("SOCKS asks for addresses only")
         }
-
-        fn cname<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-            unreachable!("SOCKS asks for addresses only")
-        }
     }
 
     /// What the client sends, what it gets back, and what comes of it.

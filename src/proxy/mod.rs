@@ -266,19 +266,19 @@ impl Door {
                 return self.turn_away(&stream, client, (&reply, &error));
             }
         };
-        let guard = &self.shell.guard;
-        let checked = guard
-            .check_client(client, destination)
-            .and_then(|()| guard.check_destination(destination, listen::is_ours));
-        if let Err(looped) = checked {
-            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
-        }
         let from = Intercepted {
             client,
             destination,
             via: Via::Redirect,
             hint: None,
         };
+        let guard = &self.shell.guard;
+        let checked = guard
+            .check_client(&from)
+            .and_then(|()| guard.check_destination(destination, listen::is_ours));
+        if let Err(looped) = checked {
+            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
+        }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         tokio::spawn(async move {
             session::drive(shell, from, stream, stage).await;

@@ -75,19 +75,16 @@ pub(super) enum Undialled {
 impl Server {
     /// Dials the destination.
     pub(super) fn dial(&mut self, shell: &Arc<Shell>, from: &Intercepted) {
-        let shell = Arc::clone(shell);
-        let (destination, client) = (from.destination, from.client);
+        let (shell, from) = (Arc::clone(shell), from.clone());
         let dialled = async move {
-            let stream = shell.dialer.dial(destination, client.ip()).await?;
+            let destination = from.destination;
+            let stream = shell.dialer.dial(destination, from.client.ip()).await?;
             let local = stream
                 .local_addr()
                 .map_err(|error| Undialled::Failed(error.to_string()))?;
             let own = shell.guard.claim(local, destination);
             // Our own address may have been claimed since accept: then the client is the other end of it.
-            shell
-                .guard
-                .check_client(client, destination)
-                .map_err(Undialled::Looped)?;
+            shell.guard.check_client(&from).map_err(Undialled::Looped)?;
             let wire = Wire::new(Upstream::Clear(stream));
             Ok(Line { wire, own })
         };

@@ -134,13 +134,13 @@ impl Mail {
     ///
     /// # Errors
     /// [`CommandError`] says what is wrong with it.
-    pub fn parse(line: &Bytes, argument: &[u8], told: Extensions) -> Result<Self, CommandError> {
+    pub fn parse(line: &[u8], argument: &[u8], told: Extensions) -> Result<Self, CommandError> {
         let (path, rest) =
             path::split(argument.trim_ascii_start()).map_err(CommandError::Sender)?;
         let (uses, charset) = params::mail(rest, told)?;
         path::reverse(path, charset).map_err(CommandError::Sender)?;
         Ok(Self {
-            line: line.clone(),
+            line: Bytes::copy_from_slice(line), // not a share in all that came with it
             uses,
             charset,
         })
@@ -164,7 +164,7 @@ impl Rcpt {
     /// # Errors
     /// [`CommandError`] says what is wrong with it.
     pub fn parse(
-        line: &Bytes,
+        line: &[u8],
         argument: &[u8],
         told: Extensions,
         charset: Charset,
@@ -174,7 +174,7 @@ impl Rcpt {
         let target = path::forward(path, charset).map_err(CommandError::Recipient)?;
         let uses = params::rcpt(rest, told, charset)?;
         Ok(Self {
-            line: line.clone(),
+            line: Bytes::copy_from_slice(line), // not a share in all that came with it
             target,
             uses,
         })
@@ -217,10 +217,10 @@ mod tests {
     }
 
     fn code(line: &str, told: Extensions, charset: Charset) -> u16 {
-        let bytes = Bytes::copy_from_slice(line.as_bytes());
+        let bytes = line.as_bytes();
         let outcome = Command::parse(line.as_bytes()).and_then(|command| match command {
-            Command::Mail(argument) => Mail::parse(&bytes, argument, told).map(|_| ()),
-            Command::Rcpt(argument) => Rcpt::parse(&bytes, argument, told, charset).map(|_| ()),
+            Command::Mail(argument) => Mail::parse(bytes, argument, told).map(|_| ()),
+            Command::Rcpt(argument) => Rcpt::parse(bytes, argument, told, charset).map(|_| ()),
             Command::Hello(..)
             | Command::Data
             | Command::Bdat

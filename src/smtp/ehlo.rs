@@ -97,7 +97,7 @@ impl Extensions {
     ///
     /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is hidden, as the
     /// client's leg does not leave the host. SIZE is told without the number: a limit from a peer that nobody has
-    /// authenticated yet would let it bounce mail (RFC 1870 §4 knows SIZE without a number).
+    /// authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without a number).
     #[must_use]
     pub fn offered(self) -> Self {
         let mut passed = vec![Extension::Size, Extension::EightBitMime, Extension::Dsn];
@@ -157,7 +157,7 @@ pub(super) fn answer(greeting: &[u8], told: Extensions) -> Bytes {
         reply.put(extension.keyword().as_bytes());
         reply.put(&b"\r\n"[..]);
     }
-    // One domain in a transaction, so that one verdict serves all its recipients (RFC 9422 §4).
+    // One recipient domain, so that one verdict serves all recipients (RFC 9422 §4.3).
     reply.put(&b"250 LIMITS RCPTDOMAINMAX=1\r\n"[..]);
     reply.freeze()
 }

@@ -4,7 +4,7 @@
 //! two; one that outgrows its limit is thrown away up to its CRLF, and [`Flood`] when that does not come.
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memchr3, memmem};
+use memchr::{memchr3, memmem};
 
 /// One line, without its CRLF.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,10 @@ impl LineBuffer {
 
     /// The next line that is complete; `limit` counts its CRLF in.
     pub(super) fn next_line(&mut self, limit: usize) -> Result<Option<Line>, Flood> {
+        if self.octets.is_empty() {
+            self.octets = BytesMut::new(); // a session that waits holds no buffer
+            return Ok(None);
+        }
         let Some(end) = self.find_crlf() else {
             return self.hold(limit).map(|()| None);
         };
@@ -72,11 +76,7 @@ impl LineBuffer {
 
     fn find_crlf(&mut self) -> Option<usize> {
         let unseen = self.octets.get(self.scanned..)?;
-        // Most lines end at their first LF.
-        let at = match memchr(b'\n', unseen) {
-            None => None,
-            Some(_) => memmem::find(unseen, b"\r\n"),
-        };
+        let at = memmem::find(unseen, b"\r\n");
         let found = at.map(|at| self.scanned + at);
         self.scanned = self.octets.len().saturating_sub(1);
         found

@@ -121,7 +121,7 @@ fn read(text: &[u8], known: &[Parameter], told: Extensions) -> Result<Extensions
     Ok(uses)
 }
 
-/// RFC 1870 §4: 1 to 20 digits.
+/// RFC 1870 §3: 1 to 20 digits.
 fn is_size(value: &[u8]) -> bool {
     (1..=20).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }

@@ -145,6 +145,10 @@ impl ReplyParser {
     }
 
     fn next_line(&mut self) -> Result<Option<Bytes>, ReplyError> {
+        if self.octets.is_empty() {
+            self.octets = BytesMut::new(); // a session that waits holds no buffer
+            return Ok(None);
+        }
         let unseen = self.octets.get(self.scanned..).unwrap_or_default();
         let Some(at) = memchr(b'\n', unseen) else {
             self.scanned = self.octets.len();

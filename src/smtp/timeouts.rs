@@ -21,7 +21,7 @@ impl Default for Timeouts {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // RFC 5321 §4.5.3.1.4 wants 512, RFC 3461 §4.3 some 600 more.
+            // RFC 5321 §4.5.3.1.4 wants 512; the parameters of RFC 3461 §4 add some 600.
             command_line: 2048,
             // RFC 5321 §4.5.3.1.5 wants 512.
             reply_line: 2048,

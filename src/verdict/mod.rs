@@ -3,11 +3,13 @@
 //! [`judge`] is the only maker of [`Cleared`], and nothing of an envelope or a message leaves without one.
 //! [`Reason`] is the one vocabulary of why not.
 
+mod explanation;
 #[cfg(test)]
 mod oracle;
 mod reason;
 
-pub use reason::{Explanation, Fault, Question, Reason, ResultType};
+pub use explanation::Explanation;
+pub use reason::{Fault, Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
 use crate::dane::{self, Mismatch, Presented, Usage};

@@ -168,18 +168,4 @@ impl Lookup for Literal {
     fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
         Box::pin(ready(self.ask(name, "TXT", |text| text.into())))
     }
-
-    fn cname<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-        let read = |text: &str| text.parse::<DnsName>().unwrap();
-        let answer = match self.ask(name, "CNAME", read).answer {
-            Answer::Secure(targets) => Answer::Secure(Secure::asserted(
-                targets.data()[0].clone(),
-                targets.expires(),
-            )),
-            Answer::Insecure(targets) => Answer::Insecure(targets[0].clone()),
-            Answer::Absent(absence) => Answer::Absent(absence),
-            Answer::Failed(failure) => Answer::Failed(failure),
-        };
-        Box::pin(ready(answer))
-    }
 }

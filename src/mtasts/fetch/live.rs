@@ -258,10 +258,6 @@ impl Lookup for AllAt {
     fn txt<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
         Self::resolved(Answer::Absent(ABSENT))
     }
-
-    fn cname<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-        Box::pin(std::future::ready(Answer::Absent(ABSENT)))
-    }
 }
 
 fn fetcher(pki: &Pki, port: u16, timeout: Duration) -> HttpsFetcher {

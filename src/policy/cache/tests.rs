@@ -191,10 +191,6 @@ impl Lookup for World {
         let aliases = Vec::new();
         ready(Resolved { answer, aliases }).boxed()
     }
-
-    fn cname<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-        ready(Answer::Failed(unreachable())).boxed()
-    }
 }
 
 fn unknown<T: Send + 'static>() -> BoxFuture<'static, Resolved<T>> {

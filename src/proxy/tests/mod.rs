@@ -2,10 +2,14 @@
 
 pub(super) mod world;
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::world::{Client, Names, Offers, Sink, World, pinned};
+use super::{Proxy, session};
+use crate::intercept::{Intercepted, Via};
 
 /// Recipient at the sink itself: an address literal, which demands nothing.
 const LITERAL: [(&str, &str); 3] = [
@@ -198,12 +202,11 @@ async fn net_08_a_client_that_goes_away_is_recorded() {
 }
 
 #[tokio::test]
-async fn net_01_a_client_with_the_port_of_one_of_our_sockets_to_another_mx_is_no_loop() {
+async fn net_01_a_socks_client_may_share_both_ends_with_one_of_our_sockets() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
     let (socket, address) = Client::socket();
-    let elsewhere = "198.51.100.1:25".parse().unwrap();
-    let _own = world.proxy.shell.guard.claim(address, elsewhere);
+    let _own = world.proxy.shell.guard.claim(address, sink.address);
     let mut stream = socket.connect(world.socks5()).await.unwrap();
     stream.write_all(&[5, 1, 0]).await.unwrap();
     let mut client = Client::request(stream, sink.address).await;
@@ -217,16 +220,29 @@ async fn net_01_a_client_with_the_port_of_one_of_our_sockets_to_another_mx_is_no
 async fn net_01_a_loop_that_shows_only_after_accept_is_cut_before_anything_is_relayed() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
-    let (socket, address) = Client::socket();
-    let mut stream = socket.connect(world.socks5()).await.unwrap();
-    stream.write_all(&[5, 1, 0]).await.unwrap();
-    // The proxy has accepted once it answers; its reply stays unread.
-    stream.readable().await.unwrap();
-    let _own = world.proxy.shell.guard.claim(address, sink.address);
-    let mut client = Client::request(stream, sink.address).await;
-    let heard = client.hear().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (accepted, address) = listener.accept().await.unwrap();
+    let from = Intercepted {
+        client: address,
+        destination: sink.address,
+        via: Via::Redirect,
+        hint: None,
+    };
+    let Proxy { shell, stage, .. } = &world.proxy;
+    assert_eq!(shell.guard.check_client(&from), Ok(()));
+    let _own = shell.guard.claim(address, sink.address);
+    let driven = session::drive(Arc::clone(shell), from, accepted, stage.subscribe());
+    let listening = async move {
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.unwrap();
+        heard
+    };
+    let ((), heard) = tokio::join!(driven, listening);
     assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
-    assert_eq!(client.hear().await, "");
+    assert_eq!(heard.lines().count(), 1, "{heard}");
     assert_eq!(world.record().await.end, "refused");
 }
 

@@ -98,10 +98,6 @@ impl Lookup for Names {
     fn txt<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
         told(nothing(Denial::Insecure))
     }
-
-    fn cname<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Answer<DnsName>> {
-        Box::pin(async { nothing(Denial::Insecure) })
-    }
 }
 
 /// No policy host answers.

@@ -1,7 +1,5 @@
 //! What the client says: commands, one after the other, and those that need nobody else to be answered.
 
-use bytes::Bytes;
-
 use super::super::command::{Command, Greeter, Mail};
 use super::super::ehlo::{Extensions, answer};
 use super::super::line::{Flood, Line};
@@ -88,7 +86,7 @@ impl Session {
         }
     }
 
-    fn on_command(&mut self, line: &Bytes, command: Command<'_>) {
+    fn on_command(&mut self, line: &[u8], command: Command<'_>) {
         match command {
             Command::Hello(greeter, name) => self.on_hello(greeter, name),
             Command::Mail(argument) => self.on_mail(line, argument),
@@ -141,7 +139,7 @@ impl Session {
         self.enter(State::Command(Trust::Full));
     }
 
-    fn on_mail(&mut self, line: &Bytes, argument: &[u8]) {
+    fn on_mail(&mut self, line: &[u8], argument: &[u8]) {
         let Some(told) = self.told else {
             return self.say_idle(&replies::out_of_order("say EHLO first"));
         };

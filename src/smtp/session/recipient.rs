@@ -8,8 +8,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::super::command::Rcpt;
 use super::super::ehlo::Extension;
 use super::super::link::LinkError;
@@ -35,7 +33,7 @@ pub(super) enum RcptSent {
 }
 
 impl Session {
-    pub(super) fn on_rcpt(&mut self, line: &Bytes, argument: &[u8]) {
+    pub(super) fn on_rcpt(&mut self, line: &[u8], argument: &[u8]) {
         let (Some(told), Some(transaction)) = (self.told, &mut self.transaction) else {
             return self.say_idle(&replies::out_of_order("say MAIL first"));
         };
