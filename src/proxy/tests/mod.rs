@@ -160,6 +160,27 @@ async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
 }
 
 #[tokio::test]
+async fn tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext() {
+    let (sample, _) = pinned("mx.plain.example");
+    let mut world = World::new(Names::default()).await;
+    // It greets as somebody else, and what it greets as is the first guess.
+    let sink = Sink::new(Offers::StartTlsAs(&sample, "mx.plain.example")).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    assert_eq!(record.judgements[0].reason, "opportunistic-tls");
+    assert_eq!(record.dials, 2);
+}
+
+#[tokio::test]
 async fn recipients_without_a_policy_domain_are_refused() {
     for recipient in ["b@[192.0.2.1]", "postmaster"] {
         let mut world = World::new(Names::default()).await;

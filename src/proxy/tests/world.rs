@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -193,6 +197,8 @@ pub(super) struct Sink {
 pub(super) enum Offers<'a> {
     Nothing,
     StartTls(&'a Sample),
+    /// The handshake is broken off unless it asks for this name.
+    StartTlsAs(&'a Sample, &'a str),
 }
 
 impl Sink {
@@ -202,7 +208,8 @@ impl Sink {
         let address = listener.local_addr().unwrap();
         let tls = match offers {
             Offers::Nothing => None,
-            Offers::StartTls(sample) => Some(acceptor(sample)),
+            Offers::StartTls(sample) => Some(acceptor(sample, None)),
+            Offers::StartTlsAs(sample, name) => Some(acceptor(sample, Some(name))),
         };
         let message = tokio::spawn(async move {
             loop {
@@ -221,15 +228,25 @@ impl Sink {
     }
 }
 
-fn acceptor(sample: &Sample) -> TlsAcceptor {
-    let key = sample.key.serialize_der().try_into().unwrap();
+fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    let key = CertifiedKey::new(vec![sample.der.clone()], key);
+    let resolver: Arc<dyn ResolvesServerCert> = match only {
+        None => Arc::new(SingleCertAndKey::from(key)),
+        Some(name) => {
+            let mut names = ResolvesServerCertUsingSni::new();
+            names.add(name, key).unwrap();
+            Arc::new(names)
+        }
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![sample.der.clone()], key);
-    TlsAcceptor::from(Arc::new(config.unwrap()))
+        .with_cert_resolver(resolver);
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Vec<u8>> {
