@@ -5,7 +5,8 @@
 //! from one of them and wants to go where it goes is a loop. The local end alone would not do: the kernel gives the same
 //! port to a mail server on this host when it connects elsewhere. For the same reason SOCKS5 clients are not asked: they
 //! connect to the listener, so both ends may be shared with one of our sockets, and none of those speaks SOCKS5.
-//! Destinations that are our own listeners, or nowhere, are refused too.
+//! Destinations that are our own listeners, or nowhere, are refused too. So is this machine itself to clients elsewhere:
+//! what listens here would take them for clients of its own host, and a mail server relays for those.
 //!
 //! The port of a looped connection may be rewritten on the way, which hides it; the cap on sessions is what holds then.
 
@@ -30,6 +31,9 @@ pub enum Loop {
     /// It goes nowhere.
     #[error("the destination is no address to connect to")]
     Nowhere,
+    /// It comes from elsewhere and goes to this machine.
+    #[error("the client is elsewhere and the destination is this machine")]
+    Inward,
 }
 
 /// What the proxy knows of its own addresses; clones share it.
@@ -85,16 +89,17 @@ impl Guard {
         }
     }
 
-    /// May the destination be connected to? `is_ours` tells addresses of this machine.
+    /// May the destination be connected to for this client? `is_ours` tells addresses of this machine.
     ///
     /// # Errors
     /// Why not.
     pub fn check_destination(
         &self,
+        client: SocketAddr,
         destination: SocketAddr,
         is_ours: impl Fn(IpAddr) -> bool,
     ) -> Result<(), Loop> {
-        let destination = canonical(destination);
+        let (client, destination) = (canonical(client), canonical(destination));
         if destination.ip().is_unspecified() || destination.port() == 0 {
             return Err(Loop::Nowhere);
         }
@@ -105,6 +110,9 @@ impl Guard {
         };
         if self.listeners.iter().any(reaches) {
             return Err(Loop::OwnListener);
+        }
+        if !client.ip().is_loopback() && !is_ours(client.ip()) && is_ours(destination.ip()) {
+            return Err(Loop::Inward);
         }
         Ok(())
     }
@@ -186,8 +194,30 @@ mod tests {
             ),
             ("port 0", "198.51.100.1:0", Err(Loop::Nowhere)),
         ] {
-            let seen = guard.check_destination(at(destination), is_ours);
+            let seen = guard.check_destination(at("127.0.0.1:4711"), at(destination), is_ours);
             assert_eq!(seen, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn dn_25_dns_20_a_client_elsewhere_does_not_reach_this_machine_through_us() {
+        let guard = Guard::new([at("127.0.0.1:10225")]);
+        let is_ours = |ip: IpAddr| ip.is_loopback() || ip == at("192.0.2.1:0").ip();
+        let (local, own, elsewhere) = ("[::1]:4711", "192.0.2.1:4711", "192.0.2.2:4711");
+        for (client, destination, expected) in [
+            (local, "127.0.0.1:25", Ok(())),
+            (own, "127.0.0.1:25", Ok(())),
+            (own, "192.0.2.1:25", Ok(())),
+            (elsewhere, "198.51.100.1:25", Ok(())),
+            (elsewhere, "127.0.0.1:25", Err(Loop::Inward)),
+            (elsewhere, "127.9.9.9:25", Err(Loop::Inward)),
+            (elsewhere, "[::ffff:127.0.0.1]:25", Err(Loop::Inward)),
+            (elsewhere, "[::1]:25", Err(Loop::Inward)),
+            (elsewhere, "192.0.2.1:25", Err(Loop::Inward)),
+            ("[::ffff:192.0.2.2]:4711", "192.0.2.1:25", Err(Loop::Inward)),
+        ] {
+            let seen = guard.check_destination(at(client), at(destination), is_ours);
+            assert_eq!(seen, expected, "{client} to {destination}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::name::{DnsName, Domain};
 use crate::policy::demand::demand;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
-use crate::smtp::{Channel, Question, Target};
+use crate::smtp::{Channel, Question, Target, Waiting};
 use crate::tls::{Evidence, Handshake};
 use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 
@@ -29,13 +29,17 @@ pub(super) struct Clerk {
     budget: Duration,
     /// What the present connection has shown inside TLS.
     shown: Option<Evidence>,
-    /// The name that the last handshake asked for; a redial that was not carried out leaves it as it is.
-    asked_for: Option<Option<DnsName>>,
-    /// The names asked for on behalf of the present recipient, the last one first shown above.
+    /// The name that the last handshake asked for.
+    asked: Option<Asked>,
+    /// The names asked for on behalf of the present recipient, or to be asked for next.
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
     case: Option<Case>,
 }
+
+/// The SNI of a handshake, perhaps none.
+#[derive(Clone)]
+struct Asked(Option<DnsName>);
 
 struct Case {
     question: Question,
@@ -78,7 +82,7 @@ impl Clerk {
             destination,
             budget,
             shown: None,
-            asked_for: None,
+            asked: None,
             tried: Vec::new(),
             case: None,
         }
@@ -86,10 +90,10 @@ impl Clerk {
 
     /// A handshake begins.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
+        self.asked = Some(Asked(sni.clone()));
         if self.tried.last() != Some(&sni) {
-            self.tried.push(sni.clone());
+            self.tried.push(sni);
         }
-        self.asked_for = Some(sni);
     }
 
     /// A handshake has ended well.
@@ -116,7 +120,8 @@ impl Clerk {
             Some((Some(facts), asked)) => (State::Known(facts), asked),
             Some((None, asked)) => (State::Ready, asked),
             None => {
-                self.tried = self.asked_for.clone().into_iter().collect();
+                // Not the last that was tried: a redial that the session cannot make leaves its name there.
+                self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
                 (self.gather(&question.target), now)
             }
         };
@@ -194,9 +199,12 @@ impl Clerk {
         }
     }
 
-    /// The session gives up a recipient when its time is up, and answers it itself.
-    pub(super) fn overdue(&mut self, now: Instant) -> Option<Judgement> {
-        let late = |case: &mut Case| now.saturating_duration_since(case.asked) >= self.budget;
+    /// The session gives up a recipient when its time is up, and answers it itself. That time began before the question
+    /// came, where a connection had to be made first: who waits for a verdict no longer wants it.
+    pub(super) fn overdue(&mut self, waiting: Waiting, now: Instant) -> Option<Judgement> {
+        let late = |case: &mut Case| {
+            waiting == Waiting::Verdict || now.saturating_duration_since(case.asked) >= self.budget
+        };
         let case = self.case.take_if(late)?;
         judgement(
             &refuse(budget(&case.question.target)),
@@ -245,9 +253,10 @@ impl Clerk {
         let told;
         let evidence = match (&question.channel, &self.shown) {
             (Channel::Protected, Some(shown)) => shown,
+            // Its loss says nothing about TLS, and is no reason to try without.
             (Channel::Protected, None) => {
-                told = Evidence::Broken("the connection is gone".into());
-                &told
+                let what = "the connection was lost before the verdict".into();
+                return refuse(Reason::Unreachable { what });
             }
             (Channel::Clear(why), _) => {
                 told = Evidence::Clear(why.clone());
@@ -334,5 +343,73 @@ fn judgement(verdict: &Verdict, target: &Target) -> Option<Judgement> {
             observed: None,
         }),
         Verdict::Redial(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::proxy::tests::world::{Names, engine};
+
+    const BUDGET: Duration = Duration::from_secs(60);
+
+    fn clerk() -> Clerk {
+        let engine = Arc::new(engine(Names::default()));
+        Clerk::new(engine, "127.0.0.1:25".parse().unwrap(), BUDGET)
+    }
+
+    fn question(channel: Channel) -> Question {
+        Question {
+            target: Target::Domain("plain.example".parse().unwrap()),
+            channel,
+            first: true,
+        }
+    }
+
+    fn connected(clerk: &mut Clerk) {
+        clerk.ask_for(None);
+        clerk.show(Handshake::asserted(None, vec![]));
+    }
+
+    #[tokio::test]
+    async fn tls_09_a_protected_connection_that_is_lost_before_the_verdict_is_no_reason_for_cleartext()
+     {
+        for (what, is_lost, expected) in [
+            ("it stands", false, "pin opportunistic-tls"),
+            ("it is lost", true, "refuse unreachable"),
+        ] {
+            let mut clerk = clerk();
+            connected(&mut clerk);
+            let now = clerk.engine.clock.instant();
+            clerk.take(question(Channel::Protected), now);
+            if is_lost {
+                clerk.forget();
+            }
+            let decision = poll_fn(|cx| clerk.poll(cx)).await;
+            let told = decision.judgement.map_or_else(
+                || format!("{:?}", decision.verdict),
+                |told| format!("{} {}", told.verdict, told.reason),
+            );
+            assert_eq!(told, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_once_and_as_such() {
+        for (waiting, later, expected) in [
+            (Waiting::Verdict, Duration::ZERO, Some("decision-timeout")),
+            (Waiting::Server, BUDGET, Some("decision-timeout")),
+            (Waiting::Server, Duration::ZERO, None),
+        ] {
+            let mut clerk = clerk();
+            connected(&mut clerk);
+            let now = clerk.engine.clock.instant();
+            clerk.take(question(Channel::Protected), now);
+            let told = clerk.overdue(waiting, now + later);
+            assert_eq!(told.map(|told| told.reason), expected, "{waiting:?}");
+            assert_eq!(clerk.case.is_none(), expected.is_some(), "{waiting:?}");
+        }
     }
 }

@@ -275,7 +275,7 @@ impl Door {
         let guard = &self.shell.guard;
         let checked = guard
             .check_client(&from)
-            .and_then(|()| guard.check_destination(destination, listen::is_ours));
+            .and_then(|()| guard.check_destination(client, destination, listen::is_ours));
         if let Err(looped) = checked {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
@@ -335,9 +335,15 @@ impl Shell {
     ) -> Result<Intercepted, socks5::Refused> {
         let request = socks5::accept(stream, &*self.engine.lookup).await?;
         let destination = request.destination;
-        if let Err(looped) = self.guard.check_destination(destination, listen::is_ours) {
+        if let Err(looped) = self
+            .guard
+            .check_destination(client, destination, listen::is_ours)
+        {
             debug!(%looped, %destination, "not a destination");
-            let (code, why) = (Rep::NotAllowed, "the destination is this proxy or nowhere");
+            let (code, why) = (
+                Rep::NotAllowed,
+                "the destination is this proxy, its host or nowhere",
+            );
             socks5::answer(stream, code).await?;
             return Err(socks5::Refused::Request { code, why });
         }

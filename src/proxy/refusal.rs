@@ -22,6 +22,7 @@ pub(super) fn of_loop(why: Loop) -> Reply {
         Loop::OwnClient => "loop: this proxy's own connection was intercepted",
         Loop::OwnListener => "loop: the destination is this proxy itself",
         Loop::Nowhere => "loop: the destination is no address to connect to",
+        Loop::Inward => "the destination is the host of this proxy, and you are not",
     };
     reply("4.4.6", text)
 }
@@ -55,6 +56,7 @@ mod tests {
             of_loop(Loop::OwnClient),
             of_loop(Loop::OwnListener),
             of_loop(Loop::Nowhere),
+            of_loop(Loop::Inward),
             busy(),
         ];
         for reply in every {

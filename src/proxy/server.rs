@@ -137,7 +137,7 @@ impl Server {
     }
 
     /// Is there more output than should wait?
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         match &self.0 {
             State::Open(line) => line.wire.is_full(),
             State::Absent | State::Dialling(_) | State::Securing(_) => false,

@@ -380,7 +380,7 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        if let Some(judgement) = self.clerk.overdue(now) {
+        if let Some(judgement) = self.clerk.overdue(waiting, now) {
             self.open.judged(judgement);
         }
         self.session.handle_timeout(now);

@@ -22,6 +22,9 @@ use tokio_rustls::client::TlsStream;
 /// Octets that may wait for one peer before the other is not read any more.
 const FULL: usize = 256 * 1024;
 
+/// Pieces that may: each costs as much as a hundred octets, however few it holds.
+const PIECES: usize = 2048;
+
 /// What one read takes at most.
 const CHUNK: usize = 64 * 1024;
 
@@ -67,8 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Is there more output than should wait?
-    pub(super) const fn is_full(&self) -> bool {
-        self.queued >= FULL
+    pub(super) fn is_full(&self) -> bool {
+        self.queued >= FULL || self.queue.len() >= PIECES
     }
 
     /// Writes what is queued, as far as the peer takes it.
@@ -248,6 +251,18 @@ mod tests {
         far.read_exact(&mut [0; 10]).await.unwrap();
         poll_fn(|cx| wire.poll_flush(cx)).await.unwrap();
         assert_eq!(wire.queued, 0);
+    }
+
+    #[tokio::test]
+    async fn dn_10_a_queue_of_single_octets_is_full_long_before_their_number_is() {
+        let (near, _far) = duplex(1);
+        let mut wire = Wire::new(near);
+        for _ in 1..PIECES {
+            wire.push(Bytes::from_static(b"x"));
+        }
+        assert!(!wire.is_full());
+        wire.push(Bytes::from_static(b"x"));
+        assert!(wire.is_full());
     }
 
     #[tokio::test]

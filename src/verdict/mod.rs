@@ -140,6 +140,9 @@ pub fn judge(
     let mut nearest: Option<(&Candidate, Reason)> = None;
     for candidate in &demand.candidates {
         if candidate.requirement.level() == Level::Opportunistic {
+            if bench.failed_by_a_guess(candidate) {
+                return Verdict::Redial(Redial::Sni(candidate.sni().clone()));
+            }
             if let Evidence::Broken(what) = evidence
                 && tried.len() > MAX_REDIALS
             {
@@ -271,6 +274,14 @@ impl Bench<'_> {
             && shown != Some(wanted)
             && self.tried.len() <= MAX_REDIALS
             && !self.tried.iter().flatten().any(|sni| sni == wanted)
+    }
+
+    /// Before a recipient is known the SNI is a guess, which greetings and other people's records can make a wrong one
+    /// (attack TLS-16). Cleartext comes only after the host's own name has failed too, and needs the last redial.
+    fn failed_by_a_guess(&self, candidate: &Candidate) -> bool {
+        matches!(self.evidence, Evidence::Broken(_))
+            && self.tried.len() < MAX_REDIALS
+            && self.wants_other_sni(candidate)
     }
 
     /// Does the evidence meet all that is required of this host?

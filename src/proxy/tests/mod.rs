@@ -1,6 +1,6 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
-mod world;
+pub(super) mod world;
 
 use std::sync::Arc;
 
@@ -147,6 +147,30 @@ async fn role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_dis
 }
 
 #[tokio::test]
+async fn dane_09_an_sni_that_no_connection_was_made_with_is_not_taken_for_the_present_ones() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+            // It wants a connection with its own SNI, and this one holds a recipient.
+            ("RCPT TO:<b@second.example>", "452 4.5.3"),
+            ("RCPT TO:<c@signed.example>", "250"),
+            ("RSET", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@second.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    assert_eq!(world.record().await.dials, 2);
+}
+
+#[tokio::test]
 async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
     let (sample, _) = pinned("other.example");
     let mut world = World::new(Names::default()).await;
@@ -164,6 +188,27 @@ async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
     let record = world.record().await;
     assert_eq!(record.judgements[0].reason, "opportunistic-tls");
     assert_eq!(record.judgements[0].level, Some("L0"));
+}
+
+#[tokio::test]
+async fn tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext() {
+    let (sample, _) = pinned("mx.plain.example");
+    let mut world = World::new(Names::default()).await;
+    // It greets as somebody else, and what it greets as is the first guess.
+    let sink = Sink::new(Offers::StartTlsAs(&sample, "mx.plain.example")).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    assert_eq!(record.judgements[0].reason, "opportunistic-tls");
+    assert_eq!(record.dials, 2);
 }
 
 #[tokio::test]

@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -32,12 +36,12 @@ use crate::tls::client::Connector;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
-/// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port.
-/// `other.example` has an MX of its own there, likewise; `plain.example` is the same without signatures. Nothing else
-/// exists.
+/// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
+/// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures.
+/// Nothing else exists.
 #[derive(Default)]
-pub(super) struct Names {
-    pub(super) tlsa: Vec<TlsaRdata>,
+pub(in crate::proxy) struct Names {
+    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -69,7 +73,7 @@ impl Lookup for Names {
             }]
         };
         told(match domain.as_str() {
-            "signed.example" | "other.example" => secure(mx()),
+            "signed.example" | "second.example" | "other.example" => secure(mx()),
             "plain.example" => Answer::Insecure(mx()),
             _ => nothing(Denial::Insecure),
         })
@@ -82,7 +86,9 @@ impl Lookup for Names {
     ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
         let here = || vec!["127.0.0.1".parse().unwrap()];
         told(match (host.as_str(), family) {
-            ("mx.signed.example" | "mx.other.example", Family::V4) => secure(here()),
+            ("mx.signed.example" | "mx.second.example" | "mx.other.example", Family::V4) => {
+                secure(here())
+            }
             ("mx.plain.example", Family::V4) => Answer::Insecure(here()),
             _ => nothing(Denial::Insecure),
         })
@@ -164,7 +170,7 @@ impl World {
     }
 }
 
-fn engine(names: Names) -> Engine {
+pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::default());
@@ -194,6 +200,8 @@ pub(super) struct Sink {
 pub(super) enum Offers<'a> {
     Nothing,
     StartTls(&'a Sample),
+    /// The handshake is broken off unless it asks for this name.
+    StartTlsAs(&'a Sample, &'a str),
 }
 
 impl Sink {
@@ -203,7 +211,8 @@ impl Sink {
         let address = listener.local_addr().unwrap();
         let tls = match offers {
             Offers::Nothing => None,
-            Offers::StartTls(sample) => Some(acceptor(sample)),
+            Offers::StartTls(sample) => Some(acceptor(sample, None)),
+            Offers::StartTlsAs(sample, name) => Some(acceptor(sample, Some(name))),
         };
         let message = tokio::spawn(async move {
             loop {
@@ -222,15 +231,25 @@ impl Sink {
     }
 }
 
-fn acceptor(sample: &Sample) -> TlsAcceptor {
-    let key = sample.key.serialize_der().try_into().unwrap();
+fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    let key = CertifiedKey::new(vec![sample.der.clone()], key);
+    let resolver: Arc<dyn ResolvesServerCert> = match only {
+        None => Arc::new(SingleCertAndKey::from(key)),
+        Some(name) => {
+            let mut names = ResolvesServerCertUsingSni::new();
+            names.add(name, key).unwrap();
+            Arc::new(names)
+        }
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![sample.der.clone()], key);
-    TlsAcceptor::from(Arc::new(config.unwrap()))
+        .with_cert_resolver(resolver);
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Vec<u8>> {

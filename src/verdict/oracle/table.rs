@@ -361,14 +361,10 @@ impl Case {
 
     /// Row L0: anything goes, cleartext after a failed handshake included.
     fn opportunistic(&self) -> Vec<&'static str> {
-        match (self.tls, self.sni) {
-            (Tls::Works(_), Sni::Right | Sni::OtherStranger) => vec!["opportunistic-tls"],
-            // The handshake fails at first; whether a stricter host has had it made again in between is open.
-            (Tls::Works(_), Sni::OtherAborts) if self.map == Map::Both => {
-                vec!["opportunistic-tls", "cleartext"]
-            }
-            (Tls::Works(_), Sni::OtherAborts)
-            | (Tls::NotOffered | Tls::Refused454 | Tls::Broken | Tls::ClearAfterBroken, _) => {
+        match self.tls {
+            // A handshake that fails at a guessed name is made again with the host's own.
+            Tls::Works(_) => vec!["opportunistic-tls"],
+            Tls::NotOffered | Tls::Refused454 | Tls::Broken | Tls::ClearAfterBroken => {
                 vec!["cleartext"]
             }
         }
