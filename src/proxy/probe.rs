@@ -172,7 +172,7 @@ impl Run<'_> {
             }
             Action::CloseServer => {
                 self.clerk.forget();
-                std::mem::replace(&mut self.link, Link::None).leave().await;
+                std::mem::replace(&mut self.link, Link::None).close().await;
             }
             Action::CloseClient => {
                 return Some(unreachable(
@@ -253,6 +253,16 @@ impl Link {
 
     async fn leave(mut self) {
         self.write(b"QUIT\r\n").await;
+        self.close().await;
+    }
+
+    /// Says goodbye in TLS too; whether it is heard is the peer's affair.
+    async fn close(self) {
+        let _ = match self {
+            Self::None => Ok(()),
+            Self::Clear(mut stream) => stream.shutdown().await,
+            Self::Tls(mut stream) => stream.shutdown().await,
+        };
     }
 }
 
