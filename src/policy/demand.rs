@@ -146,7 +146,12 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
             expanded,
             hosts,
         } => (*secure, expanded.as_ref(), hosts),
-        MxFacts::Null { secure } => return Err(null_mx(facts, *secure)),
+        MxFacts::Null { secure: false } => return Err(unsigned_null_mx(facts)),
+        MxFacts::Null { secure: true } => {
+            return Err(Reason::NullMx {
+                domain: facts.domain.clone(),
+            });
+        }
         MxFacts::NoSuchDomain => {
             return Err(Reason::NoSuchDomain {
                 domain: facts.domain.clone(),
@@ -170,17 +175,13 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
     })
 }
 
-/// An unsigned null MX would be the cheapest way to bounce a protected domain's mail: it is final only where nothing can
-/// contradict it.
-fn null_mx(facts: &Facts, secure: bool) -> Reason {
+/// It would be the cheapest way to bounce a protected domain's mail: it is final only where no policy contradicts it.
+fn unsigned_null_mx(facts: &Facts) -> Reason {
     let domain = facts.domain.clone();
-    match (secure, &facts.sts) {
-        (false, StsState::Unknown(failure)) => dns(Question::Sts, domain.name(), failure),
-        (false, sts @ StsState::Live { .. }) if enforced(sts).is_some() => {
-            Reason::ForgedNullMx { domain }
-        }
-        (true, StsState::Unknown(_))
-        | (_, StsState::Live { .. } | StsState::None | StsState::FetchFailed(_)) => {
+    match &facts.sts {
+        StsState::Unknown(failure) => dns(Question::Sts, domain.name(), failure),
+        sts @ StsState::Live { .. } if enforced(sts).is_some() => Reason::ForgedNullMx { domain },
+        StsState::Live { .. } | StsState::None | StsState::FetchFailed(_) => {
             Reason::NullMx { domain }
         }
     }
