@@ -140,20 +140,14 @@ pub enum Combine {
 /// # Errors
 /// The [`Reason`] for which no session to this destination can serve the domain.
 pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<Demand, Reason> {
-    let enforce = enforced(&facts.sts);
     let (secure, expanded, hosts) = match &facts.mx {
         MxFacts::Hosts {
             secure,
             expanded,
             hosts,
         } => (*secure, expanded.as_ref(), hosts),
-        // An unsigned null MX would be the cheapest way to bounce a protected domain's mail.
-        MxFacts::Null { secure: false } if enforce.is_some() => {
-            return Err(Reason::ForgedNullMx {
-                domain: facts.domain.clone(),
-            });
-        }
-        MxFacts::Null { .. } => {
+        MxFacts::Null { secure: false } => return Err(unsigned_null_mx(facts)),
+        MxFacts::Null { secure: true } => {
             return Err(Reason::NullMx {
                 domain: facts.domain.clone(),
             });
@@ -179,6 +173,18 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
         located: Located::ByAddress,
         candidates: build(&located)?,
     })
+}
+
+/// It would be the cheapest way to bounce a protected domain's mail: it is final only where no policy contradicts it.
+fn unsigned_null_mx(facts: &Facts) -> Reason {
+    let domain = facts.domain.clone();
+    match &facts.sts {
+        StsState::Unknown(failure) => dns(Question::Sts, domain.name(), failure),
+        sts @ StsState::Live { .. } if enforced(sts).is_some() => Reason::ForgedNullMx { domain },
+        StsState::Live { .. } | StsState::None | StsState::FetchFailed(_) => {
+            Reason::NullMx { domain }
+        }
+    }
 }
 
 /// The destination is in no host's address set: the name is the truth, the address a hint.
@@ -657,6 +663,26 @@ mod tests {
         let mapped = "::ffff:192.0.2.25".parse().unwrap();
         let demand = demand(&facts, mapped, Settings::default()).unwrap();
         assert_eq!(demand.located, Located::ByAddress);
+    }
+
+    #[test]
+    fn a4_sts_01_a_null_mx_is_final_only_where_nothing_can_contradict_it() {
+        let unknown = || StsState::Unknown(Failure::Bogus("forged".into()));
+        for (row, secure, sts, code) in [
+            ("unsigned, no policy", false, StsState::None, 556),
+            ("unsigned, enforce", false, enforce("mx.example.org"), 451),
+            ("unsigned, unknown policy", false, unknown(), 451),
+            ("signed, enforce", true, enforce("mx.example.org"), 556),
+            ("signed, unknown policy", true, unknown(), 556),
+        ] {
+            let facts = Facts {
+                domain: "example.org".parse().unwrap(),
+                mx: MxFacts::Null { secure },
+                sts,
+            };
+            let refused = demand(&facts, DESTINATION.parse().unwrap(), Settings::default());
+            assert_eq!(refused.unwrap_err().reply().code, code, "{row}");
+        }
     }
 
     #[test]

@@ -228,6 +228,35 @@ async fn recipients_without_a_policy_domain_are_refused() {
 }
 
 #[tokio::test]
+async fn tls_05_plaintext_around_the_220_never_becomes_a_reply_in_tls() {
+    let (sample, tlsa) = pinned("mx.signed.example");
+    for injected in [
+        // In one segment with the 220, and behind it, where the handshake reads it.
+        &["220 go\r\n250-mx\r\n250 SIZE 1\r\n"][..],
+        &["220 go\r\n2"],
+        &["220 go\r\n", "250-mx\r\n250 SIZE 1\r\n"],
+    ] {
+        let mut world = World::new(Names {
+            tlsa: vec![tlsa.clone()],
+        })
+        .await;
+        let sink = Sink::new(Offers::Injected(&sample, injected)).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client
+            .expect(&[
+                ("EHLO client.example", "250"),
+                ("MAIL FROM:<a@client.example>", "250"),
+                ("RCPT TO:<b@signed.example>", "451 4.7.5"),
+                ("QUIT", "221"),
+            ])
+            .await;
+        let record = world.record().await;
+        assert_eq!(record.judgements[0].reason, "tls-handshake", "{injected:?}");
+    }
+}
+
+#[tokio::test]
 async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
     let mut world = World::new(Names::default()).await;
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -202,6 +202,8 @@ pub(super) enum Offers<'a> {
     StartTls(&'a Sample),
     /// The handshake is broken off unless it asks for this name.
     StartTlsAs(&'a Sample, &'a str),
+    /// STARTTLS is answered with these segments, then the handshake goes on as if nothing were.
+    Injected(&'a Sample, &'a [&'static str]),
 }
 
 impl Sink {
@@ -213,11 +215,18 @@ impl Sink {
             Offers::Nothing => None,
             Offers::StartTls(sample) => Some(acceptor(sample, None)),
             Offers::StartTlsAs(sample, name) => Some(acceptor(sample, Some(name))),
+            Offers::Injected(sample, _) => Some(acceptor(sample, None)),
+        };
+        let go_ahead = match offers {
+            Offers::Nothing | Offers::StartTls(_) | Offers::StartTlsAs(..) => {
+                vec!["220 go ahead\r\n"]
+            }
+            Offers::Injected(_, segments) => segments.to_vec(),
         };
         let message = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                if let Some(message) = serve(stream, tls.as_ref()).await {
+                if let Some(message) = serve(stream, tls.as_ref(), &go_ahead).await {
                     return message;
                 }
             }
@@ -252,7 +261,8 @@ fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Vec<u8>> {
+async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) -> Option<Vec<u8>> {
+    stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
     stream
         .write_all(b"220 mx.signed.example ready\r\n")
@@ -269,6 +279,9 @@ async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Option<Vec<u8>> 
         stream.buffer().is_empty(),
         "nothing comes before the handshake"
     );
+    for segment in go_ahead {
+        stream.write_all(segment.as_bytes()).await.ok()?;
+    }
     let secured = tls.accept(stream.into_inner()).await.ok()?;
     converse(BufReader::new(secured), "").await
 }
@@ -287,10 +300,7 @@ where
         let verb = line.get(..4).unwrap_or("").to_ascii_uppercase();
         let reply = match verb.as_str() {
             "EHLO" => format!("250-mx.signed.example\r\n{offer}250 PIPELINING\r\n"),
-            "STAR" => {
-                stream.write_all(b"220 go ahead\r\n").await.ok()?;
-                return Some(Vec::new());
-            }
+            "STAR" => return Some(Vec::new()),
             "DATA" => {
                 stream.write_all(b"354 go ahead\r\n").await.ok()?;
                 message = Some(body(&mut stream).await?);

@@ -135,7 +135,9 @@ fn before_tls(case: &Case) -> Option<&'static str> {
         Mx::Unreachable => Some("dns-error"), // A3
         Mx::NullSecure => Some("null-mx"),    // A4
         Mx::NullInsecure if case.enforced() => Some("null-mx-forged"), // A4
-        Mx::NullInsecure => Some("null-mx"),  // A4
+        // A4: whether a policy contradicts cannot be known, and 5xx is final.
+        Mx::NullInsecure if case.sts == Sts::Unknown => Some("dnssec-bogus"),
+        Mx::NullInsecure => Some("null-mx"),    // A4
         Mx::NxDomain => Some("no-such-domain"), // A5
         Mx::Secure | Mx::Insecure | Mx::ImplicitSecure | Mx::ImplicitInsecure => None,
     };

@@ -7,7 +7,8 @@
 //! * 354, and 2yz to RCPT and to a message, are the MX's own, for that very recipient and message,
 //! * replies are one to one and in order,
 //! * what the MX gets is what the client sent, octet for octet,
-//! * what is held is bounded.
+//! * what is held is bounded,
+//! * every wait has a deadline.
 
 mod client;
 mod mx;
@@ -282,6 +283,12 @@ impl World {
                 Action::CloseClient => self.transcript.is_closed = true,
             }
         }
+        assert_eq!(
+            self.session.poll_timeout().is_none(),
+            self.session.end().is_some(),
+            "a wait without a deadline, or a deadline without a wait: {:?}",
+            self.session
+        );
     }
 }
 
