@@ -34,8 +34,11 @@ impl fmt::Display for Problem {
             expected,
             got,
         } = self;
-        let file = file.display();
-        write!(f, "{file}:{line} {key}: expected {expected}, got {got}")
+        write!(f, "{}:{line}", file.display())?;
+        if !key.is_empty() {
+            write!(f, " {key}")?;
+        }
+        write!(f, ": expected {expected}, got {got}")
     }
 }
 

@@ -118,6 +118,6 @@ fn conclusion(findings: &DomainFindings) -> &'static str {
             Some(_) => "mail would be refused (deferred)",
             None => "mail would be refused (deferred) at the destinations marked REFUSE",
         },
-        Outcome::Unknown => "it could not be found out; mail would be deferred",
+        Outcome::Unknown => "it could not be found out whether mail would be delivered",
     }
 }
