@@ -2,11 +2,7 @@
 //!
 //! The MX host hears EHLO, STARTTLS and QUIT; MAIL is never sent, since the session holds it back until a verdict and
 //! is dropped when the verdict is there.
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "IO: connects to MX hosts"
-)]
+#![expect(clippy::disallowed_methods, reason = "IO: connects to MX hosts")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
+use super::FAREWELL;
 use super::decide::Clerk;
 use super::dial::Dialer;
 use super::engine::Engine;
+use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
 use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
@@ -79,7 +75,7 @@ impl Prober {
                 destination,
                 Timeouts::default().decision,
             ),
-            link: Link::None,
+            link: None,
             handshake: None,
             script: [
                 format!("EHLO {}\r\n", self.helo),
@@ -92,7 +88,8 @@ impl Prober {
             Ok(verdict) => verdict,
             Err(_) => unreachable(format!("no verdict within {} s", self.patience.as_secs())),
         };
-        run.link.leave().await;
+        // Whether the host hears it is its own affair.
+        let _ = tokio::time::timeout(FAREWELL, run.leave()).await;
         Probe {
             verdict,
             handshake: run.handshake,
@@ -106,16 +103,11 @@ struct Run<'a> {
     destination: SocketAddr,
     session: Session,
     clerk: Clerk,
-    link: Link,
+    /// The connection to the MX host, while there is one.
+    link: Option<Upstream>,
     handshake: Option<Handshake>,
     /// What the client says next, each after the reply to what came before.
     script: std::collections::VecDeque<String>,
-}
-
-enum Link {
-    None,
-    Clear(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Run<'_> {
@@ -127,12 +119,19 @@ impl Run<'_> {
                     return verdict;
                 }
             }
-            let read = self.link.read(&mut heard).await;
+            let Some(link) = &mut self.link else {
+                return unreachable("the session ended before a verdict".into());
+            };
+            let read = link.read(&mut heard).await;
             let now = self.prober.engine.clock.instant();
             match read {
-                Some(Ok(n)) if n > 0 => self.session.handle_server(&heard[..n], now),
-                Some(_) => self.session.handle_server_end(now),
-                None => return unreachable("the session ended before a verdict".into()),
+                Ok(n) if n > 0 => self.session.handle_server(&heard[..n], now),
+                Ok(_) | Err(_) => {
+                    // What it has shown goes with it.
+                    self.clerk.forget();
+                    self.link = None;
+                    self.session.handle_server_end(now);
+                }
             }
         }
     }
@@ -140,7 +139,7 @@ impl Run<'_> {
     async fn act(&mut self, action: Action) -> Option<Verdict> {
         match action {
             Action::ToClient(bytes) => return self.hear(&bytes),
-            Action::ToServer(bytes) => self.link.write(&bytes).await,
+            Action::ToServer(bytes) => self.write(&bytes).await,
             Action::Dial => {
                 self.clerk.dials();
                 let dialled = self
@@ -150,7 +149,7 @@ impl Run<'_> {
                     .await;
                 let told = match dialled {
                     Ok(stream) => {
-                        self.link = Link::Clear(stream);
+                        self.link = Some(Upstream::Clear(stream));
                         Dialled::Connected
                     }
                     Err(error) => Dialled::Failed(error.to_string()),
@@ -172,7 +171,7 @@ impl Run<'_> {
             }
             Action::CloseServer => {
                 self.clerk.forget();
-                std::mem::replace(&mut self.link, Link::None).close().await;
+                self.close().await;
             }
             Action::CloseClient => {
                 return Some(unreachable(
@@ -203,18 +202,17 @@ impl Run<'_> {
 
     async fn start_tls(&mut self, sni: Option<DnsName>) {
         self.clerk.ask_for(sni.clone());
-        let Link::Clear(stream) = std::mem::replace(&mut self.link, Link::None) else {
+        let Some(Upstream::Clear(stream)) = self.link.take() else {
             return self.tell(Dialled::HandshakeFailed("the connection is gone".into()));
         };
-        let told = match self
-            .prober
-            .engine
-            .connector
-            .handshake(stream, sni.as_ref())
-            .await
-        {
+        let shaken = self.prober.engine.connector.handshake(stream, sni.as_ref());
+        let limit = self.prober.dialer.limit();
+        let shaken = tokio::time::timeout(limit, shaken).await;
+        let shaken = shaken
+            .unwrap_or_else(|_| Err(format!("no handshake within {} s", limit.as_secs_f32())));
+        let told = match shaken {
             Ok((stream, handshake)) => {
-                self.link = Link::Tls(Box::new(stream));
+                self.link = Some(Upstream::Tls(Box::new(stream)));
                 self.handshake = Some(handshake.clone());
                 self.clerk.show(handshake);
                 Dialled::Secured
@@ -224,45 +222,30 @@ impl Run<'_> {
         self.tell(told);
     }
 
-    fn tell(&mut self, dialled: Dialled) {
-        self.session
-            .handle_upstream(dialled, self.prober.engine.clock.instant());
-    }
-}
-
-impl Link {
-    async fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
-        match self {
-            Self::None => None,
-            Self::Clear(stream) => Some(stream.read(buffer).await),
-            Self::Tls(stream) => Some(stream.read(buffer).await),
+    /// A write that fails shows in the next read.
+    async fn write(&mut self, bytes: &[u8]) {
+        if let Some(link) = &mut self.link
+            && link.write_all(bytes).await.is_ok()
+        {
+            let _ = link.flush().await;
         }
     }
 
-    /// A write that fails shows in the next read.
-    async fn write(&mut self, bytes: &[u8]) {
-        let _ = match self {
-            Self::None => Ok(()),
-            Self::Clear(stream) => stream.write_all(bytes).await,
-            Self::Tls(stream) => match stream.write_all(bytes).await {
-                Ok(()) => stream.flush().await,
-                Err(error) => Err(error),
-            },
-        };
-    }
-
-    async fn leave(mut self) {
+    async fn leave(&mut self) {
         self.write(b"QUIT\r\n").await;
         self.close().await;
     }
 
     /// Says goodbye in TLS too; whether it is heard is the peer's affair.
-    async fn close(self) {
-        let _ = match self {
-            Self::None => Ok(()),
-            Self::Clear(mut stream) => stream.shutdown().await,
-            Self::Tls(mut stream) => stream.shutdown().await,
-        };
+    async fn close(&mut self) {
+        if let Some(mut link) = self.link.take() {
+            let _ = link.shutdown().await;
+        }
+    }
+
+    fn tell(&mut self, dialled: Dialled) {
+        self.session
+            .handle_upstream(dialled, self.prober.engine.clock.instant());
     }
 }
 
