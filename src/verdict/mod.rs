@@ -9,7 +9,7 @@ mod oracle;
 mod reason;
 
 pub use explanation::Explanation;
-pub use reason::{Fault, Question, Reason, ResultType};
+pub use reason::{Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
 use crate::dane::{self, Mismatch, Presented, Usage};

@@ -147,19 +147,6 @@ pub enum Question {
     Sts,
 }
 
-/// Whose doing a refusal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// The client MTA's or its user's.
-    Client,
-    /// The destination's.
-    Destination,
-    /// The DNS's, or what stands between.
-    Dns,
-    /// Ours, or this machine's.
-    Local,
-}
-
 /// The result types of RFC 8460 §4.3 that a refusal can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResultType {
@@ -311,30 +298,6 @@ impl Reason {
             | Self::OneDomain { .. }
             | Self::Budget { .. }
             | Self::Unreachable { .. } => None,
-        }
-    }
-
-    /// Whose doing it is.
-    #[must_use]
-    pub const fn fault(&self) -> Fault {
-        match self {
-            Self::Dns { .. } | Self::ForgedNullMx { .. } | Self::NoSuchDomain { .. } => Fault::Dns,
-            Self::DestNotMx { .. } | Self::NoPolicyDomain { .. } | Self::OneDomain { .. } => {
-                Fault::Client
-            }
-            Self::Budget { .. } => Fault::Local,
-            Self::NullMx { .. }
-            | Self::StarttlsMissing { .. }
-            | Self::Handshake { .. }
-            | Self::DaneMismatch { .. }
-            | Self::DaneName { .. }
-            | Self::DaneDates { .. }
-            | Self::DanePath { .. }
-            | Self::StsMxNotListed { .. }
-            | Self::StsName { .. }
-            | Self::StsDates { .. }
-            | Self::StsUntrusted { .. }
-            | Self::Unreachable { .. } => Fault::Destination,
         }
     }
 }
