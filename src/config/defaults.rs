@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
@@ -38,6 +39,7 @@ impl Default for Config {
             listeners: listeners().to_vec(),
             dns: DnsConfig {
                 resolvers: Vec::new(),
+                validate: Validate::Local,
                 trust_anchor: None,
                 timeout: DNS_TIMEOUT,
             },

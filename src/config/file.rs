@@ -17,7 +17,8 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{Bound, LogFormat, Port, Resolvers};
 use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
-use crate::dns::resolver::TrustAnchor;
+use crate::dns::recursor::ServerAddress;
+use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
 use crate::smtp::{Limits, Timeouts};
@@ -290,8 +291,19 @@ fn listener(mut section: Section<'_, '_>, default: ListenerConfig) -> ListenerCo
 }
 
 fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
+    let resolvers = section.read("resolvers", Resolvers(default.resolvers)).0;
+    let validate = section.read("validate", default.validate);
+    // Who believes what a resolver says must know which one it is, and that nobody stands between.
+    let is_safe = !resolvers.is_empty() && resolvers.iter().all(ServerAddress::is_reached_safely);
+    if validate != Validate::Local && !is_safe {
+        section.contradiction(
+            "validate",
+            "\"local\", or resolvers that are all named here and on loopback or reached by TLS",
+        );
+    }
     let dns = DnsConfig {
-        resolvers: section.read("resolvers", Resolvers(default.resolvers)).0,
+        resolvers,
+        validate,
         trust_anchor: section.path("trust_anchor"),
         timeout: section.read("timeout", default.timeout),
     };

@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dns::recursor::ServerAddress;
+use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::smtp::{Limits, Timeouts};
@@ -63,7 +65,9 @@ pub struct ListenerConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsConfig {
     /// Recursive resolvers; empty means those of the system.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<ServerAddress>,
+    /// Whose DNSSEC validation counts.
+    pub validate: Validate,
     /// A file of DNSKEY records; none means the built-in IANA root keys.
     pub trust_anchor: Option<PathBuf>,
     /// One lookup, with everything it needs.

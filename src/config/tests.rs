@@ -41,7 +41,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown key",
         "[dns]\ntimeot = \"1s\"",
-        "/etc/d.toml:2 dns.timeot: expected one of resolvers, trust_anchor, timeout, got an unknown key",
+        "/etc/d.toml:2 dns.timeot: expected one of resolvers, validate, trust_anchor, timeout, got an unknown key",
     ),
     (
         "an unknown table",
@@ -96,7 +96,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "a resolver with port 0",
         "[dns]\nresolvers = [\"127.0.0.1:0\"]",
-        "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\"], got [\"127.0.0.1:0\"]",
+        "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\", \"tls://192.0.2.53#resolver.example\"], got [\"127.0.0.1:0\"]",
     ),
     (
         "port 0",

@@ -1,12 +1,14 @@
 //! How each type of value is written in the file: read it, or say what was expected; and write it back.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
+use crate::dns::recursor::ServerAddress;
+use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, InsecureMx};
 
@@ -120,30 +122,26 @@ impl Value for SocketAddr {
     }
 }
 
-/// DNS servers; an address without a port means port 53.
+/// DNS servers.
 #[derive(Clone)]
-pub(super) struct Resolvers(pub(super) Vec<SocketAddr>);
+pub(super) struct Resolvers(pub(super) Vec<ServerAddress>);
 
 impl Value for Resolvers {
     fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
-        let read = |text: &str| {
-            text.parse()
-                .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53)))
-                .ok()
-                .filter(|address| address.port() != 0)
-        };
         value
             .as_array()
             .and_then(|all| {
                 let texts = all.iter().map(|one| one.get_ref().as_str());
-                texts.map(|text| text.and_then(read)).collect()
+                texts.map(|text| text?.parse().ok()).collect()
             })
             .map(Self)
-            .ok_or("a list of addresses, as [\"127.0.0.1:53\"]")
+            .ok_or(
+                "a list of addresses, as [\"127.0.0.1:53\", \"tls://192.0.2.53#resolver.example\"]",
+            )
     }
 
     fn write(&self) -> Json {
-        self.0.iter().map(SocketAddr::to_string).collect()
+        self.0.iter().map(ServerAddress::to_string).collect()
     }
 }
 
@@ -236,6 +234,15 @@ impl Words for InsecureMx {
         ("dane", Self::Dane),
         ("encrypt", Self::Encrypt),
         ("ignore", Self::Ignore),
+    ];
+}
+
+impl Words for Validate {
+    const EXPECTED: &'static str = "\"local\", \"trust-ad\" or \"both\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("local", Self::Local),
+        ("trust-ad", Self::TrustAd),
+        ("both", Self::Both),
     ];
 }
 

@@ -64,8 +64,10 @@ fn answer<T>(end: End, read: Read<T>) -> Result<Answer<Vec<T>>, Trouble> {
 fn failed<T>(trouble: &Trouble) -> Answer<T> {
     let text = trouble.to_string();
     Answer::Failed(match trouble {
-        Trouble::Bogus { .. } => Failure::Bogus(text),
+        Trouble::Bogus { .. } | Trouble::SaidToBeBogus { .. } => Failure::Bogus(text),
         Trouble::NoReply { .. }
+        | Trouble::Disagreement { .. }
+        | Trouble::DomainSpent
         | Trouble::DanglingAlias(_)
         | Trouble::AliasLoop(_)
         | Trouble::TooManyAliases

@@ -1,7 +1,8 @@
-//! A whole lookup: aliases link by link, one deadline, one budget, and a memory for what came out.
+//! A whole lookup: aliases link by link, one deadline, one purse, and a memory for what came out.
 //!
-//! Each link is judged by itself and asked for by itself; the trust of the whole is the least of them (RFC 7672 §2.1.3). Failures
-//! are remembered for [`FAILURE_KEPT`] only and never served as anything else (RFC 4035 §4.7).
+//! Each link is judged by itself and asked for by itself; the trust of the whole is the least of them (RFC 7672 §2.1.3). What is
+//! bogus at one resolver is tried at the next before it counts. Failures are remembered for [`FAILURE_KEPT`] only and never served
+//! as anything else (RFC 4035 §4.7). The same lookup at the same time is done once.
 #![expect(
     clippy::disallowed_methods,
     reason = "IO: one deadline around each lookup"
@@ -9,29 +10,37 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::proto::serialize::binary::BinEncodable;
+use tracing::warn;
 
 use super::AbsenceKind;
 use super::cache::Cache;
-use super::judge::{Content, Judge};
+use super::diary::Step;
+use super::errand::Errand;
+use super::flight::Flights;
+use super::judge::Content;
 use super::proof::Trust;
 use super::trouble::Trouble;
-use super::upstream::{Budget, Upstream};
-use super::walk::Walk;
+use super::validator::{Validator, Validators};
 use crate::clock::{Clock, Timestamp};
 
 /// Looks names up.
 pub(super) struct Chase<H> {
-    judge: Judge<H>,
+    validators: Validators<H>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
-    outcomes: Cache<(Name, RecordType), Outcome>,
+    outcomes: Cache<Question, Outcome>,
+    flights: Flights<Question, Outcome>,
+    disagreements: AtomicU64,
 }
+
+type Question = (Name, RecordType);
 
 /// What became of a lookup.
 #[derive(Clone, Debug)]
@@ -74,66 +83,183 @@ pub(super) enum Found {
 }
 
 impl<H: DnsHandle> Chase<H> {
-    pub(super) fn new(
-        handle: H,
-        anchor: Arc<TrustAnchors>,
-        timeout: Duration,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let upstream = Upstream::new(handle);
-        let walk = Walk::new(upstream.clone(), anchor, Arc::clone(&clock));
+    pub(super) fn new(validators: Validators<H>, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
-            judge: Judge::new(upstream, walk, Arc::clone(&clock)),
+            validators,
             clock,
             timeout,
             outcomes: Cache::new(MOST_OUTCOMES),
+            flights: Flights::default(),
+            disagreements: AtomicU64::new(0),
         }
     }
 
-    /// Looks a name up, from memory when it is fresh.
-    pub(super) async fn look_up(&self, name: &Name, record_type: RecordType) -> Outcome {
-        let key = (name.to_lowercase(), record_type);
-        if let Some(known) = self.outcomes.get(&key, self.clock.wall()) {
+    /// How often two validations of the same question came to different ends.
+    pub(super) fn disagreements(&self) -> u64 {
+        self.disagreements.load(Ordering::Relaxed)
+    }
+
+    /// Looks a name up, from memory when it is fresh; a lookup that keeps a diary has none.
+    pub(super) async fn look_up(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        errand: &Errand,
+    ) -> Outcome {
+        if errand.has_diary() {
+            return self.find_out(name, record_type, errand).await;
+        }
+        let question = (name.to_lowercase(), record_type);
+        if let Some(known) = self.outcomes.get(&question, self.clock.wall()) {
             return known;
         }
-        let mut links = Vec::new();
-        let end = tokio::time::timeout(
-            self.timeout,
-            Box::pin(self.follow(name, record_type, &mut links)),
-        )
-        .await
-        .unwrap_or(Err(Trouble::Deadline(self.timeout.as_secs())));
-        let outcome = Outcome { links, end };
+        let flight = || self.find_out_and_keep(&question, name, errand);
+        let outcome = self.flights.join(question.clone(), flight).await;
+        // What ended another domain's lookups says nothing about this name.
+        if outcome.is_out_of_means() && !errand.purses().domain_is_spent() {
+            return self.find_out_and_keep(&question, name, errand).await;
+        }
+        outcome
+    }
+
+    async fn find_out_and_keep(
+        &self,
+        question: &Question,
+        name: &Name,
+        errand: &Errand,
+    ) -> Outcome {
+        let outcome = self.find_out(name, question.1, errand).await;
         let now = self.clock.wall();
         let until = match &outcome.end {
             Ok(end) => end.expires.min(now.plus(LONGEST_KEPT)),
             Err(_) => now.plus(FAILURE_KEPT),
         };
-        if outcome.size() <= LARGEST_KEPT {
-            self.outcomes.put(key, outcome.clone(), now, until);
+        if outcome.size() <= LARGEST_KEPT && !outcome.is_out_of_means() {
+            self.outcomes
+                .put(question.clone(), outcome.clone(), now, until);
         }
         outcome
     }
 
-    async fn follow(
+    async fn find_out(&self, name: &Name, record_type: RecordType, errand: &Errand) -> Outcome {
+        let ours = self.within_time(&self.validators.first, name, record_type, errand);
+        let mut outcome = match &self.validators.second {
+            None => ours.await,
+            Some(second) => {
+                let theirs = self.within_time(second, name, record_type, errand);
+                let (ours, theirs) = join(Box::pin(ours), Box::pin(theirs)).await;
+                self.reconcile((name, record_type), ours, &theirs)
+            }
+        };
+        if outcome.end.is_err() && errand.purses().domain_is_spent() {
+            outcome.end = Err(Trouble::DomainSpent);
+        }
+        outcome
+    }
+
+    /// Two validations must agree, or nothing is known.
+    fn reconcile(
         &self,
+        (name, record_type): (&Name, RecordType),
+        ours: Outcome,
+        theirs: &Outcome,
+    ) -> Outcome {
+        let (we, they) = (ours.in_short(), theirs.in_short());
+        // Where one of them could not ask, there is nothing to compare.
+        let silent = |outcome: &Outcome| outcome.end.as_ref().is_err_and(|t| !t.is_bogus());
+        if we == they || silent(&ours) {
+            return ours;
+        }
+        if silent(theirs) {
+            return Outcome {
+                links: ours.links,
+                end: theirs.end.clone(),
+            };
+        }
+        self.disagreements.fetch_add(1, Ordering::Relaxed);
+        warn!(name = %name.to_ascii(), %record_type, ours = we, resolver = they, "DNSSEC validations disagree");
+        Outcome {
+            links: ours.links,
+            end: Err(Trouble::Disagreement {
+                ours: we.to_owned(),
+                theirs: they.to_owned(),
+            }),
+        }
+    }
+
+    async fn within_time(
+        &self,
+        validator: &Validator<H>,
         name: &Name,
         record_type: RecordType,
-        links: &mut Vec<Link>,
+        errand: &Errand,
+    ) -> Outcome {
+        let mut attempt = Attempt::default();
+        let trying = Box::pin(attempt.run(validator, name, record_type, errand));
+        let end = tokio::time::timeout(self.timeout, trying)
+            .await
+            .unwrap_or(Err(Trouble::Deadline(self.timeout.as_secs())));
+        attempt.outcome(end)
+    }
+}
+
+/// A lookup by one validator, at one resolver after the other while what they say is bogus.
+#[derive(Default)]
+struct Attempt {
+    links: Vec<Link>,
+    /// What the first one said.
+    bogus: Option<Outcome>,
+}
+
+impl Attempt {
+    async fn run<H: DnsHandle>(
+        &mut self,
+        validator: &Validator<H>,
+        name: &Name,
+        record_type: RecordType,
+        errand: &Errand,
     ) -> Result<End, Trouble> {
-        let budget = Budget::full();
+        for turn in 1..validator.resolvers() {
+            let errand = errand.starting_at(turn - 1);
+            match self.follow(validator, name, record_type, &errand).await {
+                Err(trouble) if trouble.is_bogus() => self.put_aside(trouble, &errand),
+                end => return end,
+            }
+        }
+        let last = errand.starting_at(validator.resolvers().saturating_sub(1));
+        self.follow(validator, name, record_type, &last).await
+    }
+
+    fn put_aside(&mut self, trouble: Trouble, errand: &Errand) {
+        errand.note(|| Step::Again {
+            because: trouble.to_string(),
+        });
+        let links = std::mem::take(&mut self.links);
+        self.bogus.get_or_insert(Outcome {
+            links,
+            end: Err(trouble),
+        });
+    }
+
+    async fn follow<H: DnsHandle>(
+        &mut self,
+        validator: &Validator<H>,
+        name: &Name,
+        record_type: RecordType,
+        errand: &Errand,
+    ) -> Result<End, Trouble> {
         let mut here = name.clone();
         let mut trust = Trust::Secure;
         let mut expires = Timestamp::from_unix(u64::MAX);
         loop {
-            let judged = self.judge.ask(&here, record_type, &budget).await?;
+            let judged = validator.ask(&here, record_type, errand).await?;
             trust = trust.min(judged.trust);
             expires = expires.min(judged.expires);
             let found = match judged.content {
                 Content::Records(data) => Found::Records(data),
                 Content::Absent(kind) => Found::Absent(kind),
                 Content::Alias(target) => {
-                    add_link(links, here, &target, judged.trust)?;
+                    add_link(&mut self.links, here, &target, judged.trust)?;
                     here = target;
                     continue;
                 }
@@ -145,9 +271,40 @@ impl<H: DnsHandle> Chase<H> {
             });
         }
     }
+
+    /// A resolver that has nothing better to say does not take back what an earlier one said.
+    fn outcome(self, end: Result<End, Trouble>) -> Outcome {
+        match (self.bogus, end) {
+            (Some(bogus), Err(_)) => bogus,
+            (_, end) => Outcome {
+                links: self.links,
+                end,
+            },
+        }
+    }
 }
 
 impl Outcome {
+    /// The end in two words.
+    fn in_short(&self) -> &'static str {
+        match &self.end {
+            Ok(end) => match (&end.found, end.trust) {
+                (Found::Records(_), Trust::Secure) => "secure records",
+                (Found::Records(_), Trust::Insecure) => "insecure records",
+                (Found::Absent(AbsenceKind::NoData), Trust::Secure) => "proven NODATA",
+                (Found::Absent(AbsenceKind::NoData), Trust::Insecure) => "insecure NODATA",
+                (Found::Absent(AbsenceKind::NxDomain), Trust::Secure) => "proven NXDOMAIN",
+                (Found::Absent(AbsenceKind::NxDomain), Trust::Insecure) => "insecure NXDOMAIN",
+            },
+            Err(trouble) if trouble.is_bogus() => "bogus",
+            Err(_) => "unknown",
+        }
+    }
+
+    const fn is_out_of_means(&self) -> bool {
+        matches!(self.end, Err(Trouble::DomainSpent))
+    }
+
     /// Octets of record data.
     fn size(&self) -> usize {
         let Ok(End {
@@ -192,7 +349,7 @@ fn add_link(links: &mut Vec<Link>, from: Name, to: &Name, trust: Trust) -> Resul
 }
 
 /// Aliases in a row.
-pub(super) const MOST_ALIASES: usize = 11;
+pub(super) const MOST_ALIASES: usize = 16;
 
 const FAILURE_KEPT: Duration = Duration::from_secs(3);
 

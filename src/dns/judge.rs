@@ -12,20 +12,22 @@ use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use super::AbsenceKind;
+use super::diary::Step;
+use super::errand::Errand;
 use super::proof::alias::{self, Reading};
 use super::proof::denial::{self, Denial, Evidence};
 use super::proof::keys::ZoneKeys;
 use super::proof::rrset::RrSet;
 use super::proof::signature::{self, Effort, Signed};
-use super::proof::{Flaw, Trust, lifetime};
+use super::proof::{Flaw, Terms, Trust, lifetime};
 use super::trouble::Trouble;
-use super::upstream::{Budget, Reply, Upstream};
-use super::walk::{Territory, Walk};
+use super::upstream::{NoReply, Reply, Upstream};
+use super::walk::{Expecting, Territory, Walk};
 use crate::clock::{Clock, Timestamp};
 
 /// Judges single answers.
 pub(super) struct Judge<H> {
-    upstream: Upstream<H>,
+    upstream: Arc<Upstream<H>>,
     walk: Walk<H>,
     clock: Arc<dyn Clock>,
 }
@@ -63,12 +65,45 @@ struct Matter<'a> {
     name: &'a Name,
     record_type: RecordType,
     reply: &'a Reply,
-    budget: &'a Budget,
+    errand: &'a Errand,
     now: Timestamp,
 }
 
+impl Matter<'_> {
+    const fn terms(&self) -> Terms<'_> {
+        self.errand.terms(self.now)
+    }
+
+    fn note_signature(&self, set: &RrSet, signed: &Signed, keys: &ZoneKeys) {
+        self.errand.note(|| Step::Verified {
+            name: set.owner().to_ascii(),
+            record_type: set.record_type().to_string(),
+            signer: keys.zone().to_ascii(),
+            key_tag: signed.key_tag,
+            algorithm: signed.algorithm.to_string(),
+            signature_expires: signed.signature_expires,
+            wildcard: signed.expanded_from.map(|labels| {
+                let parent = set.owner().trim_to(usize::from(labels));
+                format!("*.{}", parent.to_ascii())
+            }),
+        });
+    }
+
+    fn note_denial(&self, zone: &Name, denied: Result<Denial, Flaw>) {
+        self.errand.note(|| Step::Denied {
+            name: self.name.to_ascii(),
+            record_type: self.record_type.to_string(),
+            zone: zone.to_ascii(),
+            what: match denied {
+                Ok(denied) => denied.words().to_owned(),
+                Err(flaw) => flaw.to_string(),
+            },
+        });
+    }
+}
+
 impl<H: DnsHandle> Judge<H> {
-    pub(super) fn new(upstream: Upstream<H>, walk: Walk<H>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(upstream: Arc<Upstream<H>>, walk: Walk<H>, clock: Arc<dyn Clock>) -> Self {
         Self {
             upstream,
             walk,
@@ -76,20 +111,60 @@ impl<H: DnsHandle> Judge<H> {
         }
     }
 
+    /// How many resolvers there are.
+    pub(super) fn resolvers(&self) -> usize {
+        self.upstream.count()
+    }
+
     /// Asks and judges.
     pub(super) async fn ask(
         &self,
         name: &Name,
         record_type: RecordType,
-        budget: &Budget,
+        errand: &Errand,
     ) -> Result<Judged, Trouble> {
-        let reply = self.upstream.ask(name, record_type, budget).await;
-        let reply = reply.map_err(|cause| Trouble::no_reply(name, record_type, cause))?;
+        match self.upstream.ask(name, record_type, errand).await {
+            Ok(reply) => self.judge(name, record_type, &reply, errand).await,
+            Err(cause) => self
+                .alias_at(name, record_type, &cause, errand)
+                .await
+                .ok_or_else(|| Trouble::no_reply(name, record_type, cause)),
+        }
+    }
+
+    /// What the resolver failed at may lie behind an alias, or behind more aliases than it follows: asked for by itself, the
+    /// alias can be had, and the rest is asked for anew.
+    async fn alias_at(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        cause: &NoReply,
+        errand: &Errand,
+    ) -> Option<Judged> {
+        if !cause.is_server_failure() || record_type == RecordType::CNAME {
+            return None;
+        }
+        let reply = self
+            .upstream
+            .ask(name, RecordType::CNAME, errand)
+            .await
+            .ok()?;
+        let judged = self.judge(name, record_type, &reply, errand).await.ok()?;
+        matches!(judged.content, Content::Alias(_)).then_some(judged)
+    }
+
+    async fn judge(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        reply: &Reply,
+        errand: &Errand,
+    ) -> Result<Judged, Trouble> {
         let matter = Matter {
             name,
             record_type,
-            reply: &reply,
-            budget,
+            reply,
+            errand,
             now: self.clock.wall(),
         };
         match alias::read(&reply.answers, name, record_type) {
@@ -115,10 +190,11 @@ impl<H: DnsHandle> Judge<H> {
     async fn present(&self, matter: &Matter<'_>, set: &RrSet) -> Result<Standing, Trouble> {
         let mut flaw = Flaw::Unsigned;
         for zone in set.signers() {
-            match self.walk.to(&zone, matter.budget).await? {
+            match self.walk.to(&zone, Expecting::Zone, matter.errand).await? {
                 Territory::Unsigned => return Ok(unsigned(set, matter.now)),
                 Territory::Signed(keys) if keys.zone() == &zone => {
-                    let found = signature::verify(&mut Effort::one_set(), set, &keys, matter.now)
+                    let mut effort = Effort::one_set(matter.terms());
+                    let found = signature::verify(&mut effort, set, &keys)
                         .and_then(|signed| expansion(matter, set, signed, &keys));
                     match found {
                         Ok(standing) => return Ok(standing),
@@ -129,7 +205,11 @@ impl<H: DnsHandle> Judge<H> {
             }
         }
         let held_by = holder(set.owner(), set.record_type());
-        match self.walk.to(&held_by, matter.budget).await? {
+        match self
+            .walk
+            .to(&held_by, Expecting::Cut, matter.errand)
+            .await?
+        {
             Territory::Unsigned => Ok(unsigned(set, matter.now)),
             Territory::Signed(_) => Err(Trouble::bogus(set.owner(), set.record_type(), flaw)),
         }
@@ -137,25 +217,24 @@ impl<H: DnsHandle> Judge<H> {
 
     /// The standing of an absence.
     async fn absent(&self, matter: &Matter<'_>) -> Result<Judged, Trouble> {
-        let kind = if matter.reply.name_error {
-            AbsenceKind::NxDomain
-        } else {
-            AbsenceKind::NoData
-        };
+        let kind = matter.reply.absent;
         let authorities = &matter.reply.authorities;
         let soa_ends = lifetime::of_absence(authorities, matter.name, matter.now);
         let mut flaw = Flaw::NotDenied;
         let mut weakly_denied_by = None;
         for zone in denial::zones(authorities, matter.name) {
-            let Territory::Signed(keys) = self.walk.to(&zone, matter.budget).await? else {
+            let way = self.walk.to(&zone, Expecting::Zone, matter.errand);
+            let Territory::Signed(keys) = way.await? else {
                 return Ok(claimed(kind, soa_ends));
             };
             if keys.zone() != &zone {
                 flaw = Flaw::SignerIsNoZone;
                 continue;
             }
-            let evidence = Evidence::gather(authorities, &keys, matter.now);
-            match evidence.deny(matter.name, matter.record_type) {
+            let evidence = Evidence::gather(authorities, &keys, matter.terms());
+            let denied = evidence.deny(matter.name, matter.record_type);
+            matter.note_denial(&zone, denied);
+            match denied {
                 Ok(denied) if proves(denied, kind) => {
                     return Ok(Judged {
                         content: Content::Absent(kind),
@@ -169,7 +248,11 @@ impl<H: DnsHandle> Judge<H> {
             }
         }
         let held_by = holder(matter.name, matter.record_type);
-        match self.walk.to(&held_by, matter.budget).await? {
+        match self
+            .walk
+            .to(&held_by, Expecting::Cut, matter.errand)
+            .await?
+        {
             Territory::Unsigned => Ok(claimed(kind, soa_ends)),
             // An opt-out span of the zone that really holds the name: RFC 5155 §9.2.
             Territory::Signed(keys) if weakly_denied_by.as_ref() == Some(keys.zone()) => {
@@ -198,6 +281,7 @@ fn expansion(
     signed: Signed,
     keys: &ZoneKeys,
 ) -> Result<Standing, Flaw> {
+    matter.note_signature(set, &signed, keys);
     let Some(labels) = signed.expanded_from else {
         return Ok(Standing {
             trust: Trust::Secure,
@@ -205,7 +289,7 @@ fn expansion(
         });
     };
     let next_closer = signature::next_closer(set.owner(), labels);
-    let evidence = Evidence::gather(&matter.reply.authorities, keys, matter.now);
+    let evidence = Evidence::gather(&matter.reply.authorities, keys, matter.terms());
     Ok(Standing {
         trust: evidence.allows_expansion(&next_closer)?,
         expires: signed.expires.min(evidence.expires()),

@@ -7,10 +7,14 @@
 //! and its children only.
 //!
 //! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it. Below that, from the outside inwards:
-//! `chase` follows the aliases of one lookup, `judge` judges one answer, `walk` goes down from the root to the zone that
-//! an answer stands in, `upstream` asks the recursive resolvers. What signatures and denials prove is decided in `proof`,
-//! which does no IO.
+//! `chase` follows the aliases of one lookup, `validator` says whose judgement counts, `judge` judges one answer (`trusted`
+//! takes over what the resolver says of it), `walk` goes down from the root to the zone that an answer stands in, `upstream`
+//! asks the recursive resolvers, each reached by a [`recursor`]. What signatures and denials prove is decided in `proof`,
+//! which does no IO; [`purse`] is what all of it may cost, [`diary`] how it went.
 
+pub mod diary;
+pub mod purse;
+pub mod recursor;
 pub mod resolver;
 pub mod route;
 
@@ -18,6 +22,8 @@ mod anchor;
 mod answers;
 mod cache;
 mod chase;
+mod errand;
+mod flight;
 mod judge;
 mod proof;
 #[cfg(test)]
@@ -25,14 +31,18 @@ mod sample;
 #[cfg(test)]
 mod tampering;
 mod trouble;
+mod trusted;
 mod upstream;
+mod validator;
 mod walk;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use self::purse::Purse;
 use crate::clock::Timestamp;
 use crate::name::DnsName;
 
@@ -228,4 +238,9 @@ pub trait Lookup: Send + Sync {
     fn tlsa<'a>(&'a self, owner: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>>;
     /// TXT records, character-strings joined.
     fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>>;
+    /// The same, with everything it asks paid from `purse`; `None` when asking costs nothing. What wraps another must pass this on.
+    fn within(&self, purse: Arc<Purse>) -> Option<Box<dyn Lookup + '_>> {
+        drop(purse);
+        None
+    }
 }

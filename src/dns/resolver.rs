@@ -1,4 +1,4 @@
-//! The validating resolver behind [`Lookup`]: transport to the recursive resolvers, and answers in the words of the policy.
+//! The validating resolver behind [`Lookup`]: which resolvers are asked, and answers in the words of the policy.
 //!
 //! Every name is fully qualified; search lists and the hosts file play no part. Names that are reserved for other uses than
 //! the DNS never leave the process (RFC 6761 §6.3, §6.4; RFC 7686 §2): they do not exist.
@@ -8,30 +8,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hickory_resolver::config::{NameServerConfig, ResolverOpts, ServerOrderingStrategy};
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::xfer::RetryDnsHandle;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
-use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 pub use super::anchor::{AnchorError, TrustAnchor};
 use super::answers;
 use super::chase::{Chase, Outcome};
+use super::diary::{Diary, Step};
+use super::errand::Errand;
+use super::purse::{Purse, Purses};
+use super::recursor::{Recursor, ServerAddress};
+use super::upstream::Server;
+pub use super::validator::Validate;
+use super::validator::Validators;
 use super::{Answer, Family, Lookup, Mx, Resolved, Text, TlsaRdata};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::name::DnsName;
+use crate::x509::path::Roots;
 
 /// What a resolver needs.
 #[derive(Clone, Debug)]
 pub struct ResolverOptions {
-    /// Recursive resolvers, at least one, asked by UDP and, for long answers, by TCP.
-    pub servers: Vec<SocketAddr>,
+    /// Recursive resolvers, at least one, in the order in which they are asked.
+    pub servers: Vec<ServerAddress>,
     /// The root keys.
     pub anchor: TrustAnchor,
     /// For a whole lookup, with all that it needs.
     pub timeout: Duration,
+    /// Whose validation counts.
+    pub validate: Validate,
+    /// The CAs for resolvers that are reached by TLS; without them none can be.
+    pub roots: Option<Arc<Roots>>,
 }
 
 /// Why there is no resolver.
@@ -45,6 +53,12 @@ pub enum ResolverError {
         "the system's resolvers cannot be read from /etc/resolv.conf: {0}; name them in the configuration"
     )]
     System(String),
+    /// The AD bit of a resolver that anybody on the way may have set.
+    #[error(
+        "the AD bit of {0} cannot be trusted: anybody on the way to it could set it; name a resolver on a loopback address or \
+         one reached by TLS (tls://192.0.2.53#resolver.example), or validate locally"
+    )]
+    Untrustworthy(ServerAddress),
     /// The transport cannot be set up.
     #[error("the DNS transport cannot be set up: {0}")]
     Transport(String),
@@ -52,46 +66,83 @@ pub enum ResolverError {
 
 /// A validating resolver.
 pub struct Resolver {
-    chase: Chase<RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>>,
+    chase: Chase<Recursor>,
+}
+
+/// An answer with everything that is known about how it was come by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The answer, its data as in a zone file.
+    pub resolved: Resolved<Vec<String>>,
+    /// Until when it may be used; `None` when nothing was found out.
+    pub expires: Option<Timestamp>,
+    /// How it was come by.
+    pub steps: Vec<Step>,
+    /// Messages that were sent for it.
+    pub messages: u32,
+}
+
+/// The same resolver, with one purse for several lookups.
+struct Budgeted<'a> {
+    resolver: &'a Resolver,
+    purse: Arc<Purse>,
 }
 
 /// The recursive resolvers that the system uses.
 ///
 /// # Errors
 /// When the system's configuration cannot be read or names none.
-pub fn system_servers() -> Result<Vec<SocketAddr>, ResolverError> {
+pub fn system_servers() -> Result<Vec<ServerAddress>, ResolverError> {
     let (config, _) =
         read_system_conf().map_err(|error: NetError| ResolverError::System(error.to_string()))?;
-    Ok(config
-        .name_servers()
-        .iter()
-        .filter_map(|server| {
-            let port = server.connections.first()?.port;
-            Some(SocketAddr::new(server.ip, port))
-        })
-        .collect())
+    let mut servers: Vec<ServerAddress> = Vec::new();
+    for server in config.name_servers() {
+        // Each is listed for UDP and for TCP.
+        if let Some(connection) = server.connections.first() {
+            let address = ServerAddress::plain(SocketAddr::new(server.ip, connection.port));
+            if !servers.contains(&address) {
+                servers.push(address);
+            }
+        }
+    }
+    Ok(servers)
 }
 
 impl Resolver {
     /// Builds a resolver; nothing is asked yet.
     ///
     /// # Errors
-    /// Without servers, and when the transport cannot be set up.
+    /// Without servers, with servers whose word is to be taken and cannot, and when the transport cannot be set up.
     pub fn new(options: ResolverOptions, clock: Arc<dyn Clock>) -> Result<Self, ResolverError> {
-        if options.servers.is_empty() {
+        let ResolverOptions {
+            servers,
+            anchor,
+            timeout,
+            validate,
+            roots,
+        } = options;
+        if servers.is_empty() {
             return Err(ResolverError::NoServers);
         }
-        let transport = |error: NetError| ResolverError::Transport(error.to_string());
-        let tls = TlsConfig::new().map_err(transport)?;
-        let context = Arc::new(PoolContext::new(transport_options(options.timeout), tls));
-        let pool = NameServerPool::from_config(
-            options.servers.iter().copied().map(server),
-            context,
-            TokioRuntimeProvider::default(),
-        );
-        let handle = RetryDnsHandle::new(pool, RETRIES);
+        if validate != Validate::Local
+            && let Some(unsafe_one) = servers.iter().find(|server| !server.is_reached_safely())
+        {
+            return Err(ResolverError::Untrustworthy(unsafe_one.clone()));
+        }
+        let patience = (timeout / 5).clamp(SHORTEST_TRY, LONGEST_TRY);
+        let servers: Result<Vec<_>, NetError> = servers
+            .iter()
+            .map(|address| {
+                Ok(Server {
+                    label: address.to_string(),
+                    handle: Recursor::new(address, roots.as_deref(), patience)?,
+                })
+            })
+            .collect();
+        let servers = servers.map_err(|error| ResolverError::Transport(error.to_string()))?;
+        let validators = Validators::new(validate, servers, anchor.keys(), &clock);
         Ok(Self {
-            chase: Chase::new(handle, options.anchor.keys(), options.timeout, clock),
+            chase: Chase::new(validators, timeout, clock),
         })
     }
 
@@ -104,13 +155,37 @@ impl Resolver {
         name: &str,
         record_type: &str,
     ) -> Result<Answer<Vec<String>>, NoQuestion> {
-        let record_type = record_type
-            .parse()
-            .map_err(|_| NoQuestion::Type(record_type.to_owned()))?;
-        let mut name = Name::from_ascii(name).map_err(|_| NoQuestion::Name(name.to_owned()))?;
-        name.set_fqdn(true);
-        let outcome = self.outcome(&name, record_type).await;
+        let (name, record_type) = question(name, record_type)?;
+        let outcome = self.outcome(&name, record_type, None).await;
         Ok(answers::resolved(outcome, answers::text).answer)
+    }
+
+    /// The same with all that led to it, asked anew.
+    ///
+    /// # Errors
+    /// When the name or the type is none.
+    pub async fn explain(&self, name: &str, record_type: &str) -> Result<Explained, NoQuestion> {
+        let (name, record_type) = question(name, record_type)?;
+        let diary = Diary::default();
+        let errand = Errand::new(Purses::new(None), Some(diary.clone()));
+        let outcome = if is_special(&name) {
+            Outcome::outside_the_dns()
+        } else {
+            self.chase.look_up(&name, record_type, &errand).await
+        };
+        let expires = outcome.end.as_ref().ok().map(|end| end.expires);
+        Ok(Explained {
+            resolved: answers::resolved(outcome, answers::text),
+            expires,
+            steps: diary.steps(),
+            messages: errand.purses().messages_spent(),
+        })
+    }
+
+    /// How often our own validation and the resolver's came to different ends.
+    #[must_use]
+    pub fn disagreements(&self) -> u64 {
+        self.chase.disagreements()
     }
 
     async fn ask<T>(
@@ -118,17 +193,24 @@ impl Resolver {
         name: &DnsName,
         record_type: RecordType,
         read: answers::Read<T>,
+        purse: Option<Arc<Purse>>,
     ) -> Resolved<Vec<T>> {
         let name = answers::absolute(name);
-        let outcome = self.outcome(&name, record_type).await;
+        let outcome = self.outcome(&name, record_type, purse).await;
         answers::resolved(outcome, read)
     }
 
-    async fn outcome(&self, name: &Name, record_type: RecordType) -> Outcome {
+    async fn outcome(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        purse: Option<Arc<Purse>>,
+    ) -> Outcome {
         if is_special(name) {
             return Outcome::outside_the_dns();
         }
-        self.chase.look_up(name, record_type).await
+        let errand = Errand::new(Purses::new(purse), None);
+        self.chase.look_up(name, record_type, &errand).await
     }
 }
 
@@ -143,9 +225,19 @@ pub enum NoQuestion {
     Type(String),
 }
 
+fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
+    let record_type = record_type
+        .to_ascii_uppercase()
+        .parse()
+        .map_err(|_| NoQuestion::Type(record_type.to_owned()))?;
+    let mut name = Name::from_ascii(name).map_err(|_| NoQuestion::Name(name.to_owned()))?;
+    name.set_fqdn(true);
+    Ok((name, record_type))
+}
+
 impl Lookup for Resolver {
     fn mx<'a>(&'a self, domain: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Mx>>> {
-        Box::pin(self.ask(domain, RecordType::MX, answers::mx))
+        Box::pin(self.ask(domain, RecordType::MX, answers::mx, None))
     }
 
     fn addresses<'a>(
@@ -153,39 +245,64 @@ impl Lookup for Resolver {
         host: &'a DnsName,
         family: Family,
     ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
-        let record_type = match family {
-            Family::V4 => RecordType::A,
-            Family::V6 => RecordType::AAAA,
-        };
-        Box::pin(self.ask(host, record_type, answers::address))
+        Box::pin(self.ask(host, address_type(family), answers::address, None))
     }
 
     fn tlsa<'a>(&'a self, owner: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>> {
-        Box::pin(self.ask(owner, RecordType::TLSA, answers::tlsa))
+        Box::pin(self.ask(owner, RecordType::TLSA, answers::tlsa, None))
     }
 
     fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
-        Box::pin(self.ask(name, RecordType::TXT, answers::txt))
+        Box::pin(self.ask(name, RecordType::TXT, answers::txt, None))
+    }
+
+    fn within(&self, purse: Arc<Purse>) -> Option<Box<dyn Lookup + '_>> {
+        Some(Box::new(Budgeted {
+            resolver: self,
+            purse,
+        }))
     }
 }
 
-fn server(address: SocketAddr) -> NameServerConfig {
-    let mut config = NameServerConfig::udp_and_tcp(address.ip());
-    for connection in &mut config.connections {
-        connection.port = address.port();
+impl Budgeted<'_> {
+    fn ask<'a, T: Send + 'a>(
+        &'a self,
+        name: &'a DnsName,
+        record_type: RecordType,
+        read: answers::Read<T>,
+    ) -> BoxFuture<'a, Resolved<Vec<T>>> {
+        let purse = Some(Arc::clone(&self.purse));
+        Box::pin(self.resolver.ask(name, record_type, read, purse))
     }
-    config
 }
 
-fn transport_options(timeout: Duration) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    // One message must not eat up the time of the whole lookup.
-    options.timeout = (timeout / 4).clamp(SHORTEST_TRY, LONGEST_TRY);
-    options.attempts = RETRIES;
-    options.num_concurrent_reqs = 1;
-    options.max_active_requests = MOST_ACTIVE;
-    options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
-    options
+impl Lookup for Budgeted<'_> {
+    fn mx<'a>(&'a self, domain: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Mx>>> {
+        self.ask(domain, RecordType::MX, answers::mx)
+    }
+
+    fn addresses<'a>(
+        &'a self,
+        host: &'a DnsName,
+        family: Family,
+    ) -> BoxFuture<'a, Resolved<Vec<IpAddr>>> {
+        self.ask(host, address_type(family), answers::address)
+    }
+
+    fn tlsa<'a>(&'a self, owner: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>> {
+        self.ask(owner, RecordType::TLSA, answers::tlsa)
+    }
+
+    fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
+        self.ask(name, RecordType::TXT, answers::txt)
+    }
+}
+
+const fn address_type(family: Family) -> RecordType {
+    match family {
+        Family::V4 => RecordType::A,
+        Family::V6 => RecordType::AAAA,
+    }
 }
 
 /// Top-level names that are not in the DNS.
@@ -197,13 +314,9 @@ fn is_special(name: &Name) -> bool {
 
 const SPECIAL: [&[u8]; 3] = [b"localhost", b"invalid", b"onion"];
 
-/// Per message, after the first try.
-const RETRIES: usize = 1;
+/// One message must not eat up the time of the whole lookup.
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LONGEST_TRY: Duration = Duration::from_secs(4);
-
-/// Messages under way on one connection.
-const MOST_ACTIVE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -336,12 +449,21 @@ mod tests {
     async fn resolver() -> Resolver {
         let world = world();
         let anchor = anchor_line(world.zone(".").key());
-        let options = ResolverOptions {
-            servers: vec![serve(world).await],
-            anchor: TrustAnchor::parse(&anchor).unwrap(),
-            timeout: Duration::from_secs(20),
-        };
+        let options = options(
+            vec![serve(world).await],
+            TrustAnchor::parse(&anchor).unwrap(),
+        );
         Resolver::new(options, Arc::new(Still)).unwrap()
+    }
+
+    fn options(servers: Vec<SocketAddr>, anchor: TrustAnchor) -> ResolverOptions {
+        ResolverOptions {
+            servers: servers.into_iter().map(ServerAddress::plain).collect(),
+            anchor,
+            timeout: Duration::from_secs(20),
+            validate: Validate::Local,
+            roots: None,
+        }
     }
 
     fn anchor_line(key: &ZoneKey) -> String {
@@ -414,7 +536,10 @@ mod tests {
             .tlsa(&host("_25._tcp.big.safe"))
             .await
             .answer;
-        assert!(matches!(&answer, Answer::Secure(big) if big.data().len() == 100));
+        assert!(
+            matches!(&answer, Answer::Secure(big) if big.data().len() == 100),
+            "{answer:?}"
+        );
     }
 
     #[tokio::test]
@@ -440,11 +565,10 @@ mod tests {
 
     #[tokio::test]
     async fn names_that_are_not_in_the_dns_do_not_exist() {
-        let nobody = ResolverOptions {
-            servers: vec![serve(World { zones: Vec::new() }).await],
-            anchor: TrustAnchor::iana(),
-            timeout: Duration::from_secs(20),
-        };
+        let nobody = options(
+            vec![serve(World { zones: Vec::new() }).await],
+            TrustAnchor::iana(),
+        );
         let resolver = Resolver::new(nobody, Arc::new(Still)).unwrap();
         for special in ["localhost", "_25._tcp.mx.INVALID", "a.onion"] {
             let answer = resolver.tlsa(&host(special)).await.answer;
@@ -459,11 +583,10 @@ mod tests {
     #[tokio::test]
     async fn dnssec_2_with_another_anchor_everything_is_bogus_and_nothing_insecure() {
         let world = world();
-        let options = ResolverOptions {
-            servers: vec![serve(world).await],
-            anchor: TrustAnchor::parse(&anchor_line(&ZoneKey::generate())).unwrap(),
-            timeout: Duration::from_secs(20),
-        };
+        let options = options(
+            vec![serve(world).await],
+            TrustAnchor::parse(&anchor_line(&ZoneKey::generate())).unwrap(),
+        );
         let resolver = Resolver::new(options, Arc::new(Still)).unwrap();
         for owner in ["mx.safe", "mx.free", "nope"] {
             let answer = resolver.addresses(&host(owner), Family::V4).await.answer;
@@ -476,11 +599,7 @@ mod tests {
 
     #[test]
     fn without_servers_there_is_no_resolver() {
-        let options = ResolverOptions {
-            servers: Vec::new(),
-            anchor: TrustAnchor::iana(),
-            timeout: Duration::from_secs(1),
-        };
+        let options = options(Vec::new(), TrustAnchor::iana());
         let error = Resolver::new(options, Arc::new(Still))
             .map(drop)
             .unwrap_err();

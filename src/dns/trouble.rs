@@ -18,6 +18,29 @@ pub(super) enum Trouble {
         /// In what way.
         flaw: Flaw,
     },
+    /// A resolver that is trusted to know says so.
+    #[error("{name} {record_type}: {cause}")]
+    SaidToBeBogus {
+        /// Whose data.
+        name: Name,
+        /// Which data.
+        record_type: RecordType,
+        /// What it said.
+        cause: NoReply,
+    },
+    /// Our own validation and that of the resolver come to different ends.
+    #[error("our own validation says {ours}, the resolver's says {theirs}")]
+    Disagreement {
+        /// What we think.
+        ours: String,
+        /// What the resolver thinks.
+        theirs: String,
+    },
+    /// All that may be spent on one recipient's domain is spent.
+    #[error(
+        "the domain needs more DNS messages or signature checks than one domain's mail is worth"
+    )]
+    DomainSpent,
     /// No response that could be judged.
     #[error("{name} {record_type}: {cause}")]
     NoReply {
@@ -55,6 +78,11 @@ impl Trouble {
             record_type,
             flaw,
         }
+    }
+
+    /// The data contradicts the chain of trust; at another resolver it may be in order.
+    pub(super) const fn is_bogus(&self) -> bool {
+        matches!(self, Self::Bogus { .. } | Self::SaidToBeBogus { .. })
     }
 
     pub(super) fn no_reply(name: &Name, record_type: RecordType, cause: NoReply) -> Self {

@@ -28,6 +28,8 @@ use super::sink::{EndOfData, Manner, Sink, Starttls};
 use super::zones::{Plan, ZoneError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DnsConfig, ListenerConfig, StsConfig, UpstreamConfig};
+use crate::dns::recursor::ServerAddress;
+use crate::dns::resolver::Validate;
 use crate::smtp::Timeouts;
 
 /// A running world.
@@ -138,7 +140,8 @@ impl World {
         Config {
             listeners: vec![listener],
             dns: DnsConfig {
-                resolvers: vec![self.resolver],
+                resolvers: vec![ServerAddress::plain(self.resolver)],
+                validate: Validate::Local,
                 trust_anchor: Some(self.trust_anchor.clone()),
                 timeout: PATIENCE,
             },

@@ -13,6 +13,7 @@ use futures_util::stream;
 use super::cache::StsCache;
 use crate::dane::Tlsa;
 use crate::dane::tlsa::usable;
+use crate::dns::purse::Purse;
 use crate::dns::route::{Route, route};
 use crate::dns::{Answer, Denial, Failure, Family, Lookup, Resolved};
 use crate::mtasts::Policy;
@@ -144,7 +145,10 @@ impl Gatherer {
     }
 
     async fn exchangers(&self, domain: &Domain, destination: SocketAddr) -> MxFacts {
-        let route = match route(self.lookup.as_ref(), domain).await {
+        // A hostile domain must not be able to ask for more than an honest one needs (attacks DNS-14, DNS-15).
+        let budgeted = self.lookup.within(Arc::new(Purse::for_domain()));
+        let lookup = budgeted.as_deref().unwrap_or_else(|| self.lookup.as_ref());
+        let route = match route(lookup, domain).await {
             Route::Hosts(route) => route,
             Route::Null { secure } => return MxFacts::Null { secure },
             Route::NoSuchDomain => return MxFacts::NoSuchDomain,
@@ -156,7 +160,7 @@ impl Gatherer {
         let questions: Vec<_> = route
             .hosts
             .iter()
-            .map(|host| self.lookup.addresses(host.name(), family))
+            .map(|host| lookup.addresses(host.name(), family))
             .collect();
         let addresses: Vec<Resolved<Vec<IpAddr>>> =
             stream::iter(questions).buffered(AT_ONCE).collect().await;
@@ -173,7 +177,7 @@ impl Gatherer {
         }
         let questions: Vec<_> = hosts
             .into_iter()
-            .map(|(host, resolved)| self.host(host, resolved, destination.port()))
+            .map(|(found, resolved)| host(lookup, found, resolved, destination.port()))
             .collect();
         let hosts = stream::iter(questions).buffered(AT_ONCE).collect().await;
         MxFacts::Hosts {
@@ -182,42 +186,47 @@ impl Gatherer {
             hosts,
         }
     }
+}
 
-    async fn host(&self, host: &MxHost, resolved: &Resolved<Vec<IpAddr>>, port: u16) -> HostFacts {
-        let addresses = match &resolved.answer {
-            Answer::Secure(known) => AddressFacts::Known(known.data().clone()),
-            Answer::Insecure(known) => AddressFacts::Known(known.clone()),
-            Answer::Absent(_) => AddressFacts::Known(Vec::new()),
-            Answer::Failed(failure) => AddressFacts::Failed(failure.clone()),
-        };
-        let mut tlsa = TlsaFacts::NotApplicable;
-        for base in tlsa_bases(host, resolved) {
-            tlsa = self.tlsa(base, port).await;
-            // The first secure RRset wins even when it is unusable, and an error is final (RFC 7672 §2.2.3, §2.1.2).
-            if !matches!(tlsa, TlsaFacts::NotApplicable) {
-                break;
-            }
-        }
-        HostFacts {
-            host: host.clone(),
-            addresses,
-            tlsa,
+async fn host(
+    lookup: &dyn Lookup,
+    host: &MxHost,
+    resolved: &Resolved<Vec<IpAddr>>,
+    port: u16,
+) -> HostFacts {
+    let addresses = match &resolved.answer {
+        Answer::Secure(known) => AddressFacts::Known(known.data().clone()),
+        Answer::Insecure(known) => AddressFacts::Known(known.clone()),
+        Answer::Absent(_) => AddressFacts::Known(Vec::new()),
+        Answer::Failed(failure) => AddressFacts::Failed(failure.clone()),
+    };
+    let mut tlsa = TlsaFacts::NotApplicable;
+    for base in tlsa_bases(host, resolved) {
+        tlsa = tlsa_at(lookup, base, port).await;
+        // The first secure RRset wins even when it is unusable, and an error is final (RFC 7672 §2.2.3, §2.1.2).
+        if !matches!(tlsa, TlsaFacts::NotApplicable) {
+            break;
         }
     }
+    HostFacts {
+        host: host.clone(),
+        addresses,
+        tlsa,
+    }
+}
 
-    async fn tlsa(&self, base: TlsaBase, port: u16) -> TlsaFacts {
-        // The destination's own port, not 25 (RFC 7672 §2.2.3).
-        let Ok(owner) = base.name().prefixed(&format!("_{port}._tcp")) else {
-            return TlsaFacts::NotApplicable; // No such name can exist.
-        };
-        match self.lookup.tlsa(&owner).await.answer {
-            Answer::Secure(rrset) => match usable(rrset.data()) {
-                records if records.is_empty() => TlsaFacts::Unusable { base },
-                records => TlsaFacts::Usable { base, records },
-            },
-            Answer::Insecure(_) | Answer::Absent(_) => TlsaFacts::NotApplicable,
-            Answer::Failed(failure) => TlsaFacts::Failed { base, failure },
-        }
+async fn tlsa_at(lookup: &dyn Lookup, base: TlsaBase, port: u16) -> TlsaFacts {
+    // The destination's own port, not 25 (RFC 7672 §2.2.3).
+    let Ok(owner) = base.name().prefixed(&format!("_{port}._tcp")) else {
+        return TlsaFacts::NotApplicable; // No such name can exist.
+    };
+    match lookup.tlsa(&owner).await.answer {
+        Answer::Secure(rrset) => match usable(rrset.data()) {
+            records if records.is_empty() => TlsaFacts::Unusable { base },
+            records => TlsaFacts::Usable { base, records },
+        },
+        Answer::Insecure(_) | Answer::Absent(_) => TlsaFacts::NotApplicable,
+        Answer::Failed(failure) => TlsaFacts::Failed { base, failure },
     }
 }
 

@@ -75,8 +75,9 @@ impl Engine {
     /// # Errors
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        let lookup: Arc<dyn Lookup> = Arc::new(resolver(&config.dns, Arc::clone(&clock))?);
-        let roots = roots::load(config.ca_file.as_deref())?;
+        let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
+        let resolver = resolver(&config.dns, &roots, Arc::clone(&clock))?;
+        let lookup: Arc<dyn Lookup> = Arc::new(resolver);
         let options = FetchOptions {
             port: config.mta_sts.port,
             allow_private: config.mta_sts.allow_private,
@@ -93,7 +94,7 @@ impl Engine {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
             lookup,
             connector: Connector::new()?,
-            roots: Arc::new(roots),
+            roots,
             settings: config.policy,
             clock,
             sts,
@@ -102,7 +103,15 @@ impl Engine {
     }
 }
 
-fn resolver(config: &DnsConfig, clock: Arc<dyn Clock>) -> Result<Resolver, EngineError> {
+/// The resolver that a configuration asks for; `roots` are for those reached by TLS.
+///
+/// # Errors
+/// When the trust anchor or the system's resolvers cannot be read, and when there is nobody to ask.
+pub fn resolver(
+    config: &DnsConfig,
+    roots: &Arc<Roots>,
+    clock: Arc<dyn Clock>,
+) -> Result<Resolver, EngineError> {
     let anchor = match &config.trust_anchor {
         Some(path) => TrustAnchor::from_file(path).map_err(|source| EngineError::Anchor {
             path: path.clone(),
@@ -119,6 +128,8 @@ fn resolver(config: &DnsConfig, clock: Arc<dyn Clock>) -> Result<Resolver, Engin
         servers,
         anchor,
         timeout: config.timeout,
+        validate: config.validate,
+        roots: Some(Arc::clone(roots)),
     };
     Ok(Resolver::new(options, clock)?)
 }

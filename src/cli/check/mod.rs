@@ -4,18 +4,16 @@ mod findings;
 mod inquiry;
 mod render;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use self::findings::{DomainFindings, Outcome};
 use super::Exit;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::dns::recursor::ServerAddress;
 use crate::name::{DnsName, Domain};
 use crate::proxy::dial::Dialer;
 use crate::proxy::engine::Engine;
@@ -53,8 +51,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A recursive resolver instead of the system's; may be repeated.
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
-    resolver: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    resolver: Vec<ServerAddress>,
     /// DNSKEY records to trust instead of the IANA root keys.
     #[arg(long, value_name = "FILE")]
     trust_anchor: Option<PathBuf>,
@@ -147,14 +145,6 @@ impl Args {
         config.mta_sts.allow_private |= self.allow_private;
         Ok(config)
     }
-}
-
-fn resolver(text: &str) -> anyhow::Result<SocketAddr> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, 53));
-    }
-    text.parse()
-        .context("expected an address such as 192.0.2.53, 192.0.2.53:5300 or [2001:db8::53]:53")
 }
 
 impl From<Outcome> for Exit {

@@ -7,7 +7,7 @@ use super::denial::{Denial, Evidence};
 use super::keys::{DsSet, ZoneKeys};
 use super::rrset::RrSet;
 use super::signature::Effort;
-use super::{Flaw, signature};
+use super::{Flaw, Terms, signature};
 use crate::clock::Timestamp;
 
 /// What stands at a name, seen from the zone above it.
@@ -16,11 +16,38 @@ pub(in crate::dns) enum Ruling {
     /// A signed zone begins; one of these must match its keys.
     Signed(Vec<DS>),
     /// A zone begins that is unsigned, or signed in a way that nobody here can check.
-    Unsigned,
+    Unsigned(Because),
     /// No zone begins here.
     Inside,
     /// Nothing of this tree is at or below the name.
     Nothing,
+}
+
+/// What shows that a zone is to be treated as unsigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dns) enum Because {
+    /// Its parent denies that there are DS records (RFC 4035 §5.2).
+    NoDs,
+    /// It lies in an opt-out span (RFC 5155 §6).
+    OptOut,
+    /// Its DS records know only algorithms or digests that nobody here knows (RFC 6840 §5.2).
+    UnknownAlgorithms,
+    /// Its parent asks for too many NSEC3 iterations (RFC 9276 §3.2).
+    TooManyIterations,
+}
+
+impl Because {
+    /// For people.
+    pub(in crate::dns) const fn words(self) -> &'static str {
+        match self {
+            Self::NoDs => "there are no DS records",
+            Self::OptOut => "it lies in an opt-out span of NSEC3 records",
+            Self::UnknownAlgorithms => {
+                "its DS records use algorithms or digests that are not known here"
+            }
+            Self::TooManyIterations => "the NSEC3 records above it use too many iterations",
+        }
+    }
 }
 
 /// A ruling and its end.
@@ -38,24 +65,24 @@ pub(in crate::dns) fn rule(
     authorities: &[Record],
     name: &Name,
     parent: &ZoneKeys,
-    now: Timestamp,
+    terms: Terms<'_>,
 ) -> Result<Ruled, Flaw> {
     if let Some(set) = RrSet::select(answers, name, RecordType::DS) {
-        let expires = signature::verify_unexpanded(&mut Effort::one_set(), &set, parent, now)?;
+        let expires = signature::verify_unexpanded(&mut Effort::one_set(terms), &set, parent)?;
         let ruling = match DsSet::read(&set) {
             DsSet::Usable(ds) => Ruling::Signed(ds),
-            DsSet::Unsupported => Ruling::Unsigned,
+            DsSet::Unsupported => Ruling::Unsigned(Because::UnknownAlgorithms),
         };
         return Ok(Ruled { ruling, expires });
     }
-    if let Some(ruled) = by_alias(answers, name, parent, now) {
+    if let Some(ruled) = by_alias(answers, name, parent, terms) {
         return Ok(ruled);
     }
-    let evidence = Evidence::gather(authorities, parent, now);
+    let evidence = Evidence::gather(authorities, parent, terms);
     let ruling = match evidence.deny(name, RecordType::DS)? {
-        Denial::NoData { delegation: true } | Denial::OptOut | Denial::TooManyIterations => {
-            Ruling::Unsigned
-        }
+        Denial::NoData { delegation: true } => Ruling::Unsigned(Because::NoDs),
+        Denial::OptOut => Ruling::Unsigned(Because::OptOut),
+        Denial::TooManyIterations => Ruling::Unsigned(Because::TooManyIterations),
         Denial::NoData { delegation: false } => Ruling::Inside,
         Denial::NxDomain => Ruling::Nothing,
     };
@@ -67,7 +94,7 @@ pub(in crate::dns) fn rule(
 
 /// An alias is no zone cut, and below a DNAME there are no zones (RFC 6672 §2.3). A wildcard's alias needs no proof here: to
 /// take a cut for an alias makes data unsigned where signatures are due, which fails.
-fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, now: Timestamp) -> Option<Ruled> {
+fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, terms: Terms<'_>) -> Option<Ruled> {
     let above = answers
         .iter()
         .filter(|record| record.record_type() == RecordType::DNAME)
@@ -79,7 +106,7 @@ fn by_alias(answers: &[Record], name: &Name, parent: &ZoneKeys, now: Timestamp) 
     ];
     candidates.into_iter().find_map(|(owner, kind, ruling)| {
         let set = RrSet::select(answers, owner?, kind)?;
-        let signed = signature::verify(&mut Effort::one_set(), &set, parent, now).ok()?;
+        let signed = signature::verify(&mut Effort::one_set(terms), &set, parent).ok()?;
         Some(Ruled {
             ruling,
             expires: signed.expires,
@@ -95,13 +122,18 @@ mod tests {
     use hickory_resolver::proto::rr::rdata::CNAME;
 
     use super::*;
+    use crate::dns::purse::Purses;
     use crate::dns::sample::{Proofs, T0, TTL, Zone, dname, name};
 
     const NOW: Timestamp = Timestamp::from_unix(T0);
 
     fn ruling(zone: &Zone, answers: &[Record], authorities: &[Record]) -> Result<Ruling, Flaw> {
         let keys = zone.keys(NOW);
-        let ruled = rule(answers, authorities, &name("a.z"), &keys, NOW);
+        let terms = Terms {
+            now: NOW,
+            purses: &Purses::new(None),
+        };
+        let ruled = rule(answers, authorities, &name("a.z"), &keys, terms);
         ruled.map(|ruled| ruled.ruling)
     }
 

@@ -11,7 +11,7 @@ use super::nsec::NsecChain;
 use super::nsec3::Nsec3Chain;
 use super::rrset::{RrSet, covering};
 use super::signature::Effort;
-use super::{Flaw, Trust, signature};
+use super::{Flaw, Terms, Trust, signature};
 use crate::clock::Timestamp;
 
 /// What was proven about a name and a type.
@@ -31,6 +31,18 @@ pub(in crate::dns) enum Denial {
 }
 
 impl Denial {
+    /// For people.
+    pub(in crate::dns) const fn words(self) -> &'static str {
+        match self {
+            Self::NoData { .. } => "the name exists without records of this type",
+            Self::NxDomain => "the name does not exist",
+            Self::OptOut => {
+                "an opt-out span: no signed name is there, an unsigned delegation may be"
+            }
+            Self::TooManyIterations => "nothing: the zone asks for too many NSEC3 iterations",
+        }
+    }
+
     /// The same at a wildcard, which is never a zone cut.
     pub(super) const fn at_a_wildcard(self) -> Self {
         match self {
@@ -45,26 +57,38 @@ impl Denial {
 pub(in crate::dns) struct Evidence {
     nsec: NsecChain,
     nsec3: Nsec3Chain,
+    /// There is no SOA record of the zone beside them, or it is validly signed.
+    soa_is_own: bool,
     expires: Timestamp,
 }
 
 impl Evidence {
     /// Takes what the zone has signed out of an authority section.
-    pub(in crate::dns) fn gather(authorities: &[Record], keys: &ZoneKeys, now: Timestamp) -> Self {
+    pub(in crate::dns) fn gather(
+        authorities: &[Record],
+        keys: &ZoneKeys,
+        terms: Terms<'_>,
+    ) -> Self {
         let mut evidence = Self {
             nsec: NsecChain::new(keys.zone().clone()),
-            nsec3: Nsec3Chain::new(keys.zone().clone()),
+            nsec3: Nsec3Chain::new(keys.zone().clone(), terms.purses.clone()),
+            soa_is_own: true,
             expires: keys.expires(),
         };
-        let mut effort = Effort::all_denials();
+        let mut effort = Effort::all_denials(terms);
         for (owner, record_type) in denials(authorities) {
             let Some(set) = RrSet::select(authorities, owner, record_type) else {
                 continue;
             };
-            if let Ok(expires) = signature::verify_unexpanded(&mut effort, &set, keys, now) {
+            if let Ok(expires) = signature::verify_unexpanded(&mut effort, &set, keys) {
                 evidence.expires = evidence.expires.min(expires);
                 evidence.take(&set);
             }
+        }
+        // How long the denial may be kept is said by the SOA (RFC 2308 §5), so an SOA of the zone must be the zone's own word.
+        if let Some(soa) = RrSet::select(authorities, keys.zone(), RecordType::SOA) {
+            let verified = signature::verify_unexpanded(&mut effort, &soa, keys);
+            evidence.soa_is_own = verified.is_ok();
         }
         evidence
     }
@@ -85,6 +109,9 @@ impl Evidence {
         name: &Name,
         record_type: RecordType,
     ) -> Result<Denial, Flaw> {
+        if !self.soa_is_own {
+            return Err(Flaw::SoaUnsigned);
+        }
         if self.nsec.is_empty() && !self.nsec3.is_empty() {
             self.nsec3.deny(name, record_type)
         } else {
@@ -186,6 +213,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dns::purse::Purses;
     use crate::dns::sample::{Proofs, Zone, name, tlsa};
 
     const HASHED: Proofs = Proofs::Nsec3 {
@@ -197,7 +225,8 @@ mod tests {
     fn all_evidence(zone: &Zone) -> Evidence {
         let mut evidence = Evidence {
             nsec: NsecChain::new(zone.origin.clone()),
-            nsec3: Nsec3Chain::new(zone.origin.clone()),
+            nsec3: Nsec3Chain::new(zone.origin.clone(), Purses::new(None)),
+            soa_is_own: true,
             expires: Timestamp::from_unix(0),
         };
         let mut sets = BTreeSet::new();

@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::{Name, RData};
 
 use super::rrset::RrSet;
 use super::signature::Effort;
-use super::{Flaw, signature};
+use super::{Flaw, Terms, signature};
 use crate::clock::Timestamp;
 
 /// The keys that may sign in a zone.
@@ -40,7 +40,7 @@ impl ZoneKeys {
     pub(in crate::dns) fn of_root(
         dnskeys: &RrSet,
         anchor: &TrustAnchors,
-        now: Timestamp,
+        terms: Terms<'_>,
     ) -> Result<Self, Flaw> {
         let entry: Vec<Key> = zone_keys(dnskeys)
             .filter(|key| anchor.contains(key.dnskey.public_key()))
@@ -48,14 +48,14 @@ impl ZoneKeys {
         if entry.is_empty() {
             return Err(Flaw::AnchorUnmatched);
         }
-        Self::vouched_for(dnskeys, entry, now, END_OF_TIME)
+        Self::vouched_for(dnskeys, entry, terms, END_OF_TIME)
     }
 
     /// The keys of a child zone, when one that its DS records name signed its DNSKEY RRset.
     pub(in crate::dns) fn of_child(
         dnskeys: &RrSet,
         ds: &[DS],
-        now: Timestamp,
+        terms: Terms<'_>,
         ds_expires: Timestamp,
     ) -> Result<Self, Flaw> {
         let entry: Vec<Key> = zone_keys(dnskeys)
@@ -64,13 +64,13 @@ impl ZoneKeys {
         if entry.is_empty() {
             return Err(Flaw::DsUnmatched);
         }
-        Self::vouched_for(dnskeys, entry, now, ds_expires)
+        Self::vouched_for(dnskeys, entry, terms, ds_expires)
     }
 
     fn vouched_for(
         dnskeys: &RrSet,
         entry: Vec<Key>,
-        now: Timestamp,
+        terms: Terms<'_>,
         expires: Timestamp,
     ) -> Result<Self, Flaw> {
         let entry = Self {
@@ -82,7 +82,7 @@ impl ZoneKeys {
         if keys.len() > MOST_KEYS {
             return Err(Flaw::TooMuchWork);
         }
-        let expires = signature::verify_unexpanded(&mut Effort::one_set(), dnskeys, &entry, now)?;
+        let expires = signature::verify_unexpanded(&mut Effort::one_set(terms), dnskeys, &entry)?;
         Ok(Self {
             zone: entry.zone,
             keys,
@@ -98,6 +98,11 @@ impl ZoneKeys {
     /// Until when these are the keys.
     pub(in crate::dns) const fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// The tags of the keys that may sign.
+    pub(in crate::dns) fn tags(&self) -> Vec<u16> {
+        self.keys.iter().map(|key| key.tag).collect()
     }
 
     /// The keys with this tag and algorithm; the tag is a checksum and may be shared (RFC 4034 §8).
@@ -194,9 +199,14 @@ mod tests {
     use hickory_resolver::proto::rr::{Record, RecordType};
 
     use super::*;
+    use crate::dns::purse::Purses;
     use crate::dns::sample::{T0, TTL, ZoneKey, name};
 
     const NOW: Timestamp = Timestamp::from_unix(T0);
+
+    fn terms(purses: &Purses) -> Terms<'_> {
+        Terms { now: NOW, purses }
+    }
 
     fn set(records: Vec<RData>, signed_by: &ZoneKey) -> RrSet {
         let zone = name("z");
@@ -319,7 +329,7 @@ mod tests {
                 Err(Flaw::TooMuchWork),
             ),
         ] {
-            let keys = ZoneKeys::of_child(&set, &ds, NOW, END_OF_TIME);
+            let keys = ZoneKeys::of_child(&set, &ds, terms(&Purses::new(None)), END_OF_TIME);
             assert_eq!(keys.map(|keys| keys.keys.len()), expected, "{says}");
         }
     }
@@ -332,9 +342,10 @@ mod tests {
             records.push(key.sign(&Name::root(), &records));
             RrSet::select(&records, &Name::root(), RecordType::DNSKEY).unwrap()
         };
-        let keys = ZoneKeys::of_root(&root(&key), &key.anchor(), NOW).unwrap();
+        let keys =
+            ZoneKeys::of_root(&root(&key), &key.anchor(), terms(&Purses::new(None))).unwrap();
         assert_eq!(keys.expires().since(NOW).as_secs(), u64::from(TTL));
-        let keys = ZoneKeys::of_root(&root(&other), &key.anchor(), NOW);
+        let keys = ZoneKeys::of_root(&root(&other), &key.anchor(), terms(&Purses::new(None)));
         assert_eq!(keys.map(drop), Err(Flaw::AnchorUnmatched));
     }
 }

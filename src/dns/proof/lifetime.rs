@@ -26,13 +26,22 @@ pub(in crate::dns) fn validity(rrsig: &RRSIG, now: Timestamp) -> Result<(), Flaw
 /// Until when a signed RRset holds: the least of the TTLs, the original TTL, and what is left of the signature.
 pub(in crate::dns) fn of_signed(set: &RrSet, signature: &Signature, now: Timestamp) -> Timestamp {
     let input = signature.rrsig.input();
-    let left = input.sig_expiration.get().wrapping_sub(serial(now));
+    let left = left(&signature.rrsig, now);
     let seconds = set
         .ttl()
         .min(signature.ttl)
         .min(input.original_ttl)
         .min(left);
     after(now, seconds)
+}
+
+/// The end of the validity period of a signature that is valid now.
+pub(in crate::dns) fn of_signature(rrsig: &RRSIG, now: Timestamp) -> Timestamp {
+    after(now, left(rrsig, now))
+}
+
+fn left(rrsig: &RRSIG, now: Timestamp) -> u32 {
+    rrsig.input().sig_expiration.get().wrapping_sub(serial(now))
 }
 
 /// Until when an unsigned RRset holds.

@@ -20,6 +20,18 @@ pub(in crate::dns) mod nsec3;
 pub(in crate::dns) mod rrset;
 pub(in crate::dns) mod signature;
 
+use super::purse::Purses;
+use crate::clock::Timestamp;
+
+/// When a proof is looked at, and who pays for the work.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dns) struct Terms<'a> {
+    /// Wall time.
+    pub(in crate::dns) now: Timestamp,
+    /// What may be spent.
+    pub(in crate::dns) purses: &'a Purses,
+}
+
 /// Whether data is tied to the trust anchor, or lies where provably nothing is. The least of several links counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::dns) enum Trust {
@@ -83,6 +95,9 @@ pub(in crate::dns) enum Flaw {
     /// NSEC3 records with several salts or iteration counts (RFC 5155 §8.2).
     #[error("the NSEC3 records have different parameters")]
     MixedParameters,
+    /// The SOA record that says how long a denial lasts is not the zone's own word.
+    #[error("the zone's SOA record beside the denial is not validly signed")]
+    SoaUnsigned,
     /// NXDOMAIN with a proof of NODATA or the other way round.
     #[error("the response code contradicts the proof")]
     Contradiction,

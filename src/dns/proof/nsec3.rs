@@ -6,12 +6,14 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::denial::{Denial, absent_at, ends_the_zone, wildcard_of};
 use super::{Flaw, Trust};
+use crate::dns::purse::Purses;
 
 /// The validated NSEC3 records of one zone that came in a message.
 #[derive(Debug)]
 pub(super) struct Nsec3Chain {
     zone: Name,
     records: Vec<Hashed>,
+    purses: Purses,
 }
 
 #[derive(Debug)]
@@ -27,10 +29,12 @@ struct ClosestEncloser {
 }
 
 impl Nsec3Chain {
-    pub(super) const fn new(zone: Name) -> Self {
+    /// Without records; every name that is hashed is paid for.
+    pub(super) const fn new(zone: Name, purses: Purses) -> Self {
         Self {
             zone,
             records: Vec::new(),
+            purses,
         }
     }
 
@@ -145,6 +149,7 @@ impl Nsec3Chain {
 
     fn hash(&self, name: &Name) -> Option<Vec<u8>> {
         let parameters = &self.records.first()?.nsec3;
+        self.purses.proof().ok()?;
         Nsec3HashAlgorithm::SHA1
             .hash(parameters.salt(), name, parameters.iterations())
             .ok()
@@ -215,7 +220,7 @@ mod tests {
                 &[A, AAAA, RRSIG],
             ),
         ];
-        let mut chain = Nsec3Chain::new(name("example"));
+        let mut chain = Nsec3Chain::new(name("example"), Purses::new(None));
         for (owner, next, types) in RING {
             if owners.contains(&owner) {
                 let next = base32hex(next.as_bytes()).unwrap();
@@ -311,7 +316,7 @@ mod tests {
             (101, Ok(Denial::TooManyIterations)),
             (u16::MAX, Ok(Denial::TooManyIterations)),
         ] {
-            let mut chain = Nsec3Chain::new(name("example"));
+            let mut chain = Nsec3Chain::new(name("example"), Purses::new(None));
             let record = nsec3(iterations, vec![0; 20], [RecordType::A]);
             chain.add(&name(&format!("{APEX}.example")), record);
             assert_eq!(chain.deny(&name("x.example"), RecordType::A), expected);
@@ -329,7 +334,7 @@ mod tests {
 
     #[test]
     fn dnssec_14_an_owner_that_is_no_hash_below_the_apex_is_left_out() {
-        let mut chain = Nsec3Chain::new(name("example"));
+        let mut chain = Nsec3Chain::new(name("example"), Purses::new(None));
         for owner in [APEX, "x.y.example", "not-a-hash.example"] {
             chain.add(&name(owner), nsec3(12, vec![0; 20], [RecordType::A]));
         }

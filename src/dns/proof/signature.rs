@@ -1,17 +1,17 @@
 //! One signature over one RRset, checked with the keys of a zone (RFC 4035 §5.3).
 //!
 //! Work is bounded against KeyTrap (CVE-2023-50387): an [`Effort`] is spent by every verification, whatever the number of keys
-//! and signatures; an RRSIG that fits no key costs nothing.
+//! and signatures, and so are the [`Purses`](crate::dns::purse::Purses) of the lookup; an RRSIG that fits no key costs nothing.
 
-use hickory_resolver::proto::dnssec::Verifier;
 use hickory_resolver::proto::dnssec::rdata::RRSIG;
+use hickory_resolver::proto::dnssec::{Algorithm, Verifier};
 use hickory_resolver::proto::rr::rdata::{MX, NS};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use super::Flaw;
 use super::keys::ZoneKeys;
 use super::lifetime;
 use super::rrset::{RrSet, Signature};
+use super::{Flaw, Terms};
 use crate::clock::Timestamp;
 
 /// What a valid signature says.
@@ -21,36 +21,45 @@ pub(in crate::dns) struct Signed {
     pub(in crate::dns) expanded_from: Option<u8>,
     /// Until when the RRset may be used (RFC 4035 §5.3.3).
     pub(in crate::dns) expires: Timestamp,
+    /// The end of the signature's own validity period.
+    pub(in crate::dns) signature_expires: Timestamp,
+    /// The key that signed it.
+    pub(in crate::dns) key_tag: u16,
+    /// Its algorithm.
+    pub(in crate::dns) algorithm: Algorithm,
 }
 
 /// How many verifications may still be tried.
 #[derive(Debug)]
-pub(in crate::dns) struct Effort(u32);
+pub(in crate::dns) struct Effort<'a> {
+    left: u32,
+    terms: Terms<'a>,
+}
 
-impl Effort {
+impl<'a> Effort<'a> {
     /// For one RRset.
-    pub(in crate::dns) const fn one_set() -> Self {
-        Self(8)
+    pub(in crate::dns) const fn one_set(terms: Terms<'a>) -> Self {
+        Self { left: 8, terms }
     }
 
     /// For all denials in one message: honest ones need one each.
-    pub(in crate::dns) const fn all_denials() -> Self {
-        Self(24)
+    pub(in crate::dns) const fn all_denials(terms: Terms<'a>) -> Self {
+        Self { left: 24, terms }
     }
 
     fn spend(&mut self) -> Result<(), Flaw> {
-        self.0 = self.0.checked_sub(1).ok_or(Flaw::TooMuchWork)?;
-        Ok(())
+        self.left = self.left.checked_sub(1).ok_or(Flaw::TooMuchWork)?;
+        self.terms.purses.proof().map_err(|_| Flaw::TooMuchWork)
     }
 }
 
 /// Checks the RRset with the keys of a zone. One valid signature suffices (RFC 6840 §5.4).
 pub(in crate::dns) fn verify(
-    effort: &mut Effort,
+    effort: &mut Effort<'_>,
     set: &RrSet,
     keys: &ZoneKeys,
-    now: Timestamp,
 ) -> Result<Signed, Flaw> {
+    let now = effort.terms.now;
     let mut flaw = Flaw::Unsigned;
     let records = canonical(set);
     for signature in set.signatures() {
@@ -77,12 +86,11 @@ pub(in crate::dns) fn verify(
 
 /// As [`verify`], for RRsets that never come from a wildcard: those that make up the chain and the denials.
 pub(in crate::dns) fn verify_unexpanded(
-    effort: &mut Effort,
+    effort: &mut Effort<'_>,
     set: &RrSet,
     keys: &ZoneKeys,
-    now: Timestamp,
 ) -> Result<Timestamp, Flaw> {
-    let signed = verify(effort, set, keys, now)?;
+    let signed = verify(effort, set, keys)?;
     match signed.expanded_from {
         None => Ok(signed.expires),
         Some(_) => Err(Flaw::Labels),
@@ -102,10 +110,14 @@ fn check(set: &RrSet, signature: &Signature, keys: &ZoneKeys, now: Timestamp) ->
 }
 
 fn signed(set: &RrSet, signature: &Signature, keys: &ZoneKeys, now: Timestamp) -> Signed {
-    let labels = signature.rrsig.input().num_labels;
+    let input = signature.rrsig.input();
+    let labels = input.num_labels;
     Signed {
         expanded_from: (labels < set.owner().num_labels()).then_some(labels),
         expires: lifetime::of_signed(set, signature, now).min(keys.expires()),
+        signature_expires: lifetime::of_signature(&signature.rrsig, now),
+        key_tag: input.key_tag,
+        algorithm: input.algorithm,
     }
 }
 
@@ -147,14 +159,19 @@ pub(in crate::dns) fn signer(rrsig: &RRSIG) -> &Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::purse::Purses;
     use crate::dns::sample::{T0, TTL, ZoneKey, address, dname, name, tlsa};
 
     const NOW: Timestamp = Timestamp::from_unix(T0);
 
+    fn terms(purses: &Purses) -> Terms<'_> {
+        Terms { now: NOW, purses }
+    }
+
     fn judge(records: &[Record], keys: &ZoneKeys) -> Result<Signed, Flaw> {
         let first = &records[0];
         let set = RrSet::select(records, &first.name, first.record_type()).unwrap();
-        verify(&mut Effort::one_set(), &set, keys, NOW)
+        verify(&mut Effort::one_set(terms(&Purses::new(None))), &set, keys)
     }
 
     fn mx(preference: u16, host: &str) -> RData {
@@ -201,7 +218,8 @@ mod tests {
         assert_eq!(judge(&records, &keys).unwrap().expanded_from, Some(2));
         assert_eq!(next_closer(&name("a.b.w.z"), 2), name("b.w.z"));
         let set = RrSet::select(&records, &name("a.b.w.z"), RecordType::A).unwrap();
-        let unexpanded = verify_unexpanded(&mut Effort::one_set(), &set, &keys, NOW);
+        let unexpanded =
+            verify_unexpanded(&mut Effort::one_set(terms(&Purses::new(None))), &set, &keys);
         assert_eq!(unexpanded, Err(Flaw::Labels));
     }
 

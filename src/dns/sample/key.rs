@@ -10,8 +10,10 @@ use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, Ser
 
 use super::T0;
 use crate::clock::Timestamp;
+use crate::dns::proof::Terms;
 use crate::dns::proof::keys::ZoneKeys;
 use crate::dns::proof::rrset::RrSet;
+use crate::dns::purse::Purses;
 
 /// A key and its DNSKEY record.
 pub(in crate::dns) struct ZoneKey {
@@ -63,7 +65,11 @@ impl ZoneKey {
         records.push(self.sign(zone, &records));
         let set = RrSet::select(&records, zone, RecordType::DNSKEY).unwrap();
         let ds = [self.ds(zone, DigestType::SHA256)];
-        ZoneKeys::of_child(&set, &ds, now, Timestamp::from_unix(u64::MAX)).unwrap()
+        let terms = Terms {
+            now,
+            purses: &Purses::new(None),
+        };
+        ZoneKeys::of_child(&set, &ds, terms, Timestamp::from_unix(u64::MAX)).unwrap()
     }
 
     /// The signature over an RRset, valid for a day before and [`VALID`] after `T0`.

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::stream::{self, Stream};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query};
 use hickory_resolver::proto::rr::rdata::{A, NS, NULL, TLSA};
@@ -147,16 +147,20 @@ impl Liar {
     fn reply(&self, request: &DnsRequest) -> Result<DnsResponse, NetError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let query = request.queries.first().unwrap();
-        assert!(request.metadata.checking_disabled, "CD is set");
-        assert!(
-            request.edns.as_ref().unwrap().flags().dnssec_ok,
-            "DO is set"
+        let wants_data = request.edns.as_ref().unwrap().flags().dnssec_ok;
+        assert_eq!(
+            request.metadata.checking_disabled, wants_data,
+            "DO goes with CD"
+        );
+        assert_eq!(
+            request.metadata.authentic_data, !wants_data,
+            "or else with AD"
         );
         let mut message = self.world.answer(query);
         (self.lie)(&self.world, query, &mut message);
         // Over the wire and back, as the transport does it.
         let wire = DnsResponse::from_message(message)?.into_buffer();
-        Ok(DnsError::from_response(DnsResponse::from_buffer(wire)?)?)
+        Ok(DnsResponse::from_buffer(wire)?)
     }
 }
 

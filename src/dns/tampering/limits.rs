@@ -40,7 +40,9 @@ async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
     zones.push(child);
     let liar = Liar::new(Arc::new(World { zones }), HONEST);
     let chase = chase(liar.clone(), Hand::at(T0));
-    let outcome = chase.look_up(&name(&deepest), RecordType::TLSA).await;
+    let outcome = chase
+        .look_up(&name(&deepest), RecordType::TLSA, &errand())
+        .await;
     assert_eq!(comes_out(&outcome), "no answer", "{:?}", outcome.end);
     assert_eq!(liar.asked(), 160);
 }
@@ -48,9 +50,9 @@ async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
 #[tokio::test]
 async fn dns_05_silence_ends_with_the_deadline() {
     let liar = Liar::silent(Arc::new(world()));
-    let anchor = liar.world().anchor();
-    let timeout = Duration::from_millis(10);
-    let chase = Chase::new(liar, anchor, timeout, Arc::new(Hand::at(T0)));
-    let outcome = chase.look_up(&name(TLSA_NAME), RecordType::TLSA).await;
+    let chase = chase_within(Duration::from_millis(10), vec![liar]);
+    let outcome = chase
+        .look_up(&name(TLSA_NAME), RecordType::TLSA, &errand())
+        .await;
     assert!(matches!(outcome.end, Err(Trouble::Deadline(_))));
 }

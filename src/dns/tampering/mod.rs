@@ -23,11 +23,15 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use crate::clock::{Clock, Timestamp};
 use crate::dns::AbsenceKind;
 use crate::dns::chase::{Chase, Found, Outcome};
+use crate::dns::errand::Errand;
 use crate::dns::proof::Trust;
+use crate::dns::purse::Purses;
 use crate::dns::sample::{
     Liar, Proofs, T0, TTL, VALID, World, Zone, ZoneKey, address, dname, name, ns, tlsa,
 };
 use crate::dns::trouble::Trouble;
+use crate::dns::upstream::Server;
+use crate::dns::validator::{Validate, Validators};
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
@@ -124,18 +128,37 @@ fn contents(zone: Zone, origin: &str) -> Zone {
         .with(&below("dn"), dname("hash.test"))
         .with(&below("loop"), alias(&below("pool")))
         .with(&below("pool"), alias(&below("loop")));
-    for i in 1..=12 {
+    for i in 1..=17 {
         zone = zone.with(
             &below(&format!("c{i}")),
             alias(&below(&format!("c{}", i + 1))),
         );
     }
-    zone.with(&below("c13"), address())
+    zone.with(&below("c18"), address())
 }
 
 fn chase(liar: Liar, clock: Hand) -> Chase<Liar> {
-    let anchor = liar.world().anchor();
-    Chase::new(liar, anchor, Duration::from_secs(60), Arc::new(clock))
+    chase_at(Duration::from_secs(60), vec![liar], Validate::Local, clock)
+}
+
+fn chase_within(time: Duration, liars: Vec<Liar>) -> Chase<Liar> {
+    chase_at(time, liars, Validate::Local, Hand::at(T0))
+}
+
+/// With these resolvers, asked in this order.
+fn chase_at(time: Duration, liars: Vec<Liar>, validate: Validate, clock: Hand) -> Chase<Liar> {
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let anchor = liars[0].world().anchor();
+    let servers = liars.into_iter().enumerate().map(|(index, handle)| Server {
+        label: format!("resolver {index}"),
+        handle,
+    });
+    let validators = Validators::new(validate, servers.collect(), anchor, &clock);
+    Chase::new(validators, time, clock)
+}
+
+fn errand() -> Errand {
+    Errand::new(Purses::new(None), None)
 }
 
 fn comes_out(outcome: &Outcome) -> &'static str {
@@ -159,7 +182,7 @@ async fn check(rows: &[Row]) {
     for row in rows {
         let liar = Liar::new(Arc::clone(&world), row.lie);
         let outcome = chase(liar, Hand::at(T0))
-            .look_up(&name(row.ask.0), row.ask.1)
+            .look_up(&name(row.ask.0), row.ask.1, &errand())
             .await;
         let seen = comes_out(&outcome);
         if seen != row.comes_out {
@@ -234,5 +257,9 @@ fn proofs(zone: &Zone, names: &[&str]) -> Vec<Record> {
 }
 
 async fn ask(chase: &Chase<Liar>, owner: &str) -> &'static str {
-    comes_out(&chase.look_up(&name(owner), RecordType::TLSA).await)
+    comes_out(
+        &chase
+            .look_up(&name(owner), RecordType::TLSA, &errand())
+            .await,
+    )
 }

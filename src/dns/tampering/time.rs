@@ -107,15 +107,15 @@ async fn dnssec_16_18_answers_are_kept_as_long_as_they_hold_and_no_longer() {
         let liar = Liar::new(Arc::new(world()), lie);
         let clock = Hand::at(T0);
         let chase = chase(liar.clone(), clock.clone());
-        let outcome = chase.look_up(&name(owner), *record_type).await;
+        let outcome = chase.look_up(&name(owner), *record_type, &errand()).await;
         let expires = outcome.end.unwrap().expires.unix();
         assert_eq!(expires, T0 + lasts, "{says}");
         let asked = liar.asked();
         clock.move_to(T0 + lasts - 1);
-        chase.look_up(&name(owner), *record_type).await;
+        chase.look_up(&name(owner), *record_type, &errand()).await;
         assert_eq!(liar.asked(), asked, "{says}: not asked again");
         clock.move_to(T0 + lasts);
-        chase.look_up(&name(owner), *record_type).await;
+        chase.look_up(&name(owner), *record_type, &errand()).await;
         assert!(liar.asked() > asked, "{says}: asked again");
     }
 }

@@ -1,0 +1,87 @@
+//! What belongs to one lookup while it runs: what it may spend, whom it asks first, and a diary when somebody wants to read one.
+
+use hickory_resolver::proto::rr::Name;
+
+use super::diary::{Diary, Step};
+use super::proof::Terms;
+use super::proof::delegation::Ruling;
+use super::proof::keys::ZoneKeys;
+use super::purse::{Purses, Spent};
+use crate::clock::Timestamp;
+
+/// One lookup on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    purses: Purses,
+    /// Counted from the resolver that answered last: a lookup that came to nothing is tried again at the next one.
+    first: usize,
+    diary: Option<Diary>,
+}
+
+impl Errand {
+    pub(super) const fn new(purses: Purses, diary: Option<Diary>) -> Self {
+        Self {
+            purses,
+            first: 0,
+            diary,
+        }
+    }
+
+    /// The same errand, with another resolver asked first.
+    pub(super) fn starting_at(&self, first: usize) -> Self {
+        Self {
+            first,
+            ..self.clone()
+        }
+    }
+
+    pub(super) const fn first(&self) -> usize {
+        self.first
+    }
+
+    pub(super) fn pay_message(&self) -> Result<(), Spent> {
+        self.purses.message()
+    }
+
+    pub(super) const fn purses(&self) -> &Purses {
+        &self.purses
+    }
+
+    /// For proofs at `now`.
+    pub(super) const fn terms(&self, now: Timestamp) -> Terms<'_> {
+        Terms {
+            now,
+            purses: &self.purses,
+        }
+    }
+
+    pub(super) const fn has_diary(&self) -> bool {
+        self.diary.is_some()
+    }
+
+    /// Writes down what stands at a name, seen from the zone above it. A signed zone writes itself down, once its keys are known.
+    pub(super) fn note_ruling(&self, name: &Name, parent: &ZoneKeys, ruling: &Ruling) {
+        let step = |name: String| match ruling {
+            Ruling::Signed(_) => None,
+            Ruling::Inside => Some(Step::Inside { name }),
+            Ruling::Nothing => Some(Step::Nothing { name }),
+            Ruling::Unsigned(because) => Some(Step::Unsigned {
+                name,
+                proven_by: parent.zone().to_ascii(),
+                because: because.words().to_owned(),
+            }),
+        };
+        if let Some(diary) = &self.diary
+            && let Some(step) = step(name.to_ascii())
+        {
+            diary.write(step);
+        }
+    }
+
+    /// Writes a step down, when somebody wants to read it.
+    pub(super) fn note(&self, step: impl FnOnce() -> Step) {
+        if let Some(diary) = &self.diary {
+            diary.write(step());
+        }
+    }
+}
