@@ -5,6 +5,7 @@ mod check;
 mod config;
 #[cfg(feature = "lab")]
 mod demo;
+mod dns;
 mod run;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ impl From<Exit> for ExitCode {
 const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
+  danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
   danelaw run --config /etc/danelaw.toml
 
@@ -57,6 +59,8 @@ enum Command {
     Run(run::Args),
     /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
     Check(check::Args),
+    /// Looks a name up as a delivery would, and says how far the answer can be believed and why.
+    Dns(dns::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
     let done = match &line.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Dns(args) => dns::run(args),
         Command::Config(command) => config::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),

@@ -106,7 +106,7 @@ impl Loaded {
         } = &self.config;
         let anchor = dns.trust_anchor.as_deref().and_then(|path| {
             let error = TrustAnchor::from_file(path).err()?;
-            let expected = "a file of DNSKEY records";
+            let expected = "a file of DNSKEY or DS records";
             Some(self.problem(
                 file,
                 ("[dns]", "trust_anchor"),

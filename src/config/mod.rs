@@ -68,7 +68,7 @@ pub struct DnsConfig {
     pub resolvers: Vec<ServerAddress>,
     /// Whose DNSSEC validation counts.
     pub validate: Validate,
-    /// A file of DNSKEY records; none means the built-in IANA root keys.
+    /// A file of DNSKEY or DS records; none means the built-in IANA root keys.
     pub trust_anchor: Option<PathBuf>,
     /// One lookup, with everything it needs.
     pub timeout: Duration,

@@ -82,15 +82,6 @@ pub enum Step {
         /// NODATA, NXDOMAIN, or why nothing is proven.
         what: String,
     },
-    /// Something contradicts the chain of trust.
-    Flawed {
-        /// Whose data.
-        name: String,
-        /// The type.
-        record_type: String,
-        /// In what way.
-        flaw: String,
-    },
     /// The lookup is tried again at another resolver.
     Again {
         /// Since the first try ended so.

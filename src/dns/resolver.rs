@@ -140,7 +140,7 @@ impl Resolver {
             })
             .collect();
         let servers = servers.map_err(|error| ResolverError::Transport(error.to_string()))?;
-        let validators = Validators::new(validate, servers, anchor.keys(), &clock);
+        let validators = Validators::new(validate, servers, anchor.trust(), &clock);
         Ok(Self {
             chase: Chase::new(validators, timeout, clock),
         })

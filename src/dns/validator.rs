@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::errand::Errand;
 use super::judge::{Judge, Judged};
+use super::proof::keys::RootTrust;
 use super::trouble::Trouble;
 use super::trusted::Trusted;
 use super::upstream::{Asking, Server, Upstream};
@@ -46,7 +46,7 @@ impl<H: DnsHandle + Clone> Validators<H> {
     pub(super) fn new(
         validate: Validate,
         servers: Vec<Server<H>>,
-        anchor: Arc<TrustAnchors>,
+        anchor: Arc<RootTrust>,
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let own = |servers| {

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::dnssec::rdata::DS;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
@@ -21,7 +20,7 @@ use super::diary;
 use super::errand::Errand;
 use super::proof::Flaw;
 use super::proof::delegation::{self, Ruling};
-use super::proof::keys::ZoneKeys;
+use super::proof::keys::{RootTrust, ZoneKeys};
 use super::proof::rrset::RrSet;
 use super::trouble::Trouble;
 use super::upstream::{NoReply, Reply, Upstream};
@@ -30,7 +29,7 @@ use crate::clock::{Clock, Timestamp};
 /// Finds the zones.
 pub(super) struct Walk<H> {
     upstream: Arc<Upstream<H>>,
-    anchor: Arc<TrustAnchors>,
+    anchor: Arc<RootTrust>,
     clock: Arc<dyn Clock>,
     steps: Cache<Name, Step>,
 }
@@ -78,7 +77,7 @@ struct Trip<'a> {
 impl<H: DnsHandle> Walk<H> {
     pub(super) fn new(
         upstream: Arc<Upstream<H>>,
-        anchor: Arc<TrustAnchors>,
+        anchor: Arc<RootTrust>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {

@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// A recursive resolver instead of the system's; may be repeated.
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     resolver: Vec<ServerAddress>,
-    /// DNSKEY records to trust instead of the IANA root keys.
+    /// DNSKEY or DS records to trust instead of the IANA root keys.
     #[arg(long, value_name = "FILE")]
     trust_anchor: Option<PathBuf>,
     /// A PEM bundle of CAs instead of the system's.

@@ -26,6 +26,14 @@ struct Key {
     dnskey: DNSKEY,
 }
 
+/// What vouches for the keys of the root: the keys themselves, or their digests.
+pub(in crate::dns) struct RootTrust {
+    /// Keys.
+    pub(in crate::dns) keys: TrustAnchors,
+    /// Digests.
+    pub(in crate::dns) ds: Vec<DS>,
+}
+
 /// What a validated DS RRset says about the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::dns) enum DsSet {
@@ -39,11 +47,14 @@ impl ZoneKeys {
     /// The keys of the root zone, when one that the anchor holds signed its DNSKEY RRset.
     pub(in crate::dns) fn of_root(
         dnskeys: &RrSet,
-        anchor: &TrustAnchors,
+        anchor: &RootTrust,
         terms: Terms<'_>,
     ) -> Result<Self, Flaw> {
         let entry: Vec<Key> = zone_keys(dnskeys)
-            .filter(|key| anchor.contains(key.dnskey.public_key()))
+            .filter(|key| {
+                anchor.keys.contains(key.dnskey.public_key())
+                    || is_named(key, dnskeys.owner(), &anchor.ds)
+            })
             .collect();
         if entry.is_empty() {
             return Err(Flaw::AnchorUnmatched);
@@ -345,6 +356,14 @@ mod tests {
         let keys =
             ZoneKeys::of_root(&root(&key), &key.anchor(), terms(&Purses::new(None))).unwrap();
         assert_eq!(keys.expires().since(NOW).as_secs(), u64::from(TTL));
+        let by_digest = RootTrust {
+            keys: TrustAnchors::empty(),
+            ds: vec![key.ds(&Name::root(), DigestType::SHA256)],
+        };
+        for (shown, expected) in [(&key, Ok(1)), (&other, Err(Flaw::AnchorUnmatched))] {
+            let keys = ZoneKeys::of_root(&root(shown), &by_digest, terms(&Purses::new(None)));
+            assert_eq!(keys.map(|keys| keys.keys.len()), expected, "by digest");
+        }
         let keys = ZoneKeys::of_root(&root(&other), &key.anchor(), terms(&Purses::new(None)));
         assert_eq!(keys.map(drop), Err(Flaw::AnchorUnmatched));
     }

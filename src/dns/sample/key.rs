@@ -11,6 +11,7 @@ use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType, Ser
 use super::T0;
 use crate::clock::Timestamp;
 use crate::dns::proof::Terms;
+use crate::dns::proof::keys::RootTrust;
 use crate::dns::proof::keys::ZoneKeys;
 use crate::dns::proof::rrset::RrSet;
 use crate::dns::purse::Purses;
@@ -53,10 +54,11 @@ impl ZoneKey {
         )
     }
 
-    pub(in crate::dns) fn anchor(&self) -> Arc<TrustAnchors> {
-        let mut anchors = TrustAnchors::empty();
-        anchors.insert(self.dnskey.public_key());
-        Arc::new(anchors)
+    pub(in crate::dns) fn anchor(&self) -> Arc<RootTrust> {
+        let mut keys = TrustAnchors::empty();
+        keys.insert(self.dnskey.public_key());
+        let ds = Vec::new();
+        Arc::new(RootTrust { keys, ds })
     }
 
     /// The keys of a zone that has this one only.

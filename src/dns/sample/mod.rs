@@ -17,10 +17,11 @@ use futures_util::stream::{self, Stream};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::DnsHandle;
-use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query};
 use hickory_resolver::proto::rr::rdata::{A, NS, NULL, TLSA};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+use crate::dns::proof::keys::RootTrust;
 
 /// When the tests happen: 2026-01-01T00:00:00Z.
 pub(in crate::dns) const T0: u64 = 1_767_225_600;
@@ -74,7 +75,7 @@ impl World {
         self.zones.iter().find(|z| z.origin == origin).unwrap()
     }
 
-    pub(in crate::dns) fn anchor(&self) -> Arc<TrustAnchors> {
+    pub(in crate::dns) fn anchor(&self) -> Arc<RootTrust> {
         self.zone(".").key().anchor()
     }
 
