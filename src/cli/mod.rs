@@ -85,9 +85,18 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("danelaw: {}", in_words(&error));
+        if !is_closed_reader(&error) {
+            eprintln!("danelaw: {}", in_words(&error));
+        }
         Exit::Unknown.into()
     })
+}
+
+/// Whoever read our output has seen enough (`danelaw dns … | head`), which is no error to speak of.
+fn is_closed_reader(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// The error with its causes; most of ours name their cause themselves, and once is enough.

@@ -165,9 +165,9 @@ impl<H: DnsHandle> Chase<H> {
         theirs: &Outcome,
     ) -> Outcome {
         let (we, they) = (ours.in_short(), theirs.in_short());
-        // Where one of them could not ask, there is nothing to compare.
+        // Where one of them could not ask, there is nothing to compare, and what the other says against it stands.
         let silent = |outcome: &Outcome| outcome.end.as_ref().is_err_and(|t| !t.is_bogus());
-        if we == they || silent(&ours) {
+        if we == they || silent(&ours) || (silent(theirs) && ours.end.is_err()) {
             return ours;
         }
         if silent(theirs) {
