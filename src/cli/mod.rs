@@ -5,7 +5,9 @@ mod check;
 mod config;
 #[cfg(feature = "lab")]
 mod demo;
+mod exchangers;
 mod run;
+mod sources;
 
 use std::process::ExitCode;
 
