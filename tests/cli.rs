@@ -125,6 +125,10 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["config", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],
+        &["dane", "--help"],
+        &["dane", "verify", "--help"],
+        &["dane", "record", "--help"],
+        &["dane", "rollover", "--help"],
         #[cfg(feature = "lab")]
         &["demo", "--help"],
     ] {

@@ -287,10 +287,11 @@ fn find_mention(text: &str) -> Option<usize> {
     while let Some(at) = lower[from..].find("rfc").map(|at| at + from) {
         let begins_word = !lower[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
         let after = lower[at + 3..].trim_start_matches([' ', '-']);
-        // `Rfc822Name` is somebody else's identifier, `rfc822` the address type of RFC 3461 §4.2.
+        // `Rfc822Name` and `Rfc3339` are somebody else's identifiers, `rfc822` the address type of RFC 3461 §4.2.
         let (_, tail) = split_while(after, |c| c.is_ascii_digit());
         let is_number = tail.len() < after.len()
             && !tail.starts_with(char::is_alphabetic)
+            && !text[at..].starts_with("Rfc3339")
             && !text[at..].starts_with("rfc822");
         if begins_word && is_number {
             return Some(at);
@@ -685,7 +686,7 @@ const ROWS: &[(Rule, &str, &str, bool)] = &[
     (
         cites_in_one_form,
         "src/a.rs",
-        "idna::AsciiDenyList::STD3; SanType::Rfc822Name; rfc_5155(x)\n",
+        "idna::AsciiDenyList::STD3; SanType::Rfc822Name; Rfc3339; rfc_5155(x)\n",
         true,
     ),
     (

@@ -7,8 +7,9 @@ mod render;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use self::findings::{DomainFindings, Outcome};
-
+use self::findings::DomainFindings;
+pub(super) use self::findings::{Outcome, Problem};
+pub(super) use self::render::problem_text;
 use super::Exit;
 use super::sources::{Connecting, Sources};
 use crate::clock::SystemClock;
