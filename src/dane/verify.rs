@@ -50,6 +50,19 @@ pub enum Mismatch {
     },
 }
 
+impl Mismatch {
+    /// The stable word, the same as that of a refusal for it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NoMatch => "dane-mismatch",
+            Self::Path(_) => "dane-path",
+            Self::Dates(_) => "dane-expired",
+            Self::Name { .. } => "dane-name",
+        }
+    }
+}
+
 /// Decides whether any of `records` authenticates the server at `now`.
 ///
 /// # Errors
