@@ -6,13 +6,17 @@
 //! taken for insecure because of them (RFC 4035 §4.3, RFC 7672 §2.1.1). A [`Secure`] value is made in this module
 //! and its children only.
 //!
-//! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it. Below that, from the outside inwards:
+//! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it, [`health`] watches whether it still
+//! validates, and [`gate`] withholds its answers while it does not. Below that, from the outside inwards:
 //! `chase` follows the aliases of one lookup, `judge` judges one answer, `walk` goes down from the root to the zone that
 //! an answer stands in, `upstream` asks the recursive resolvers. What signatures and denials prove is decided in `proof`,
 //! which does no IO.
 
+pub mod gate;
+pub mod health;
 pub mod resolver;
 pub mod route;
+pub mod tally;
 
 mod anchor;
 mod answers;

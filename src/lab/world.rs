@@ -28,6 +28,7 @@ use super::sink::{EndOfData, Manner, Sink, Starttls};
 use super::zones::{Plan, ZoneError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DnsConfig, ListenerConfig, StsConfig, UpstreamConfig};
+use crate::dns::health::Probes;
 use crate::smtp::Timeouts;
 
 /// A running world.
@@ -141,6 +142,11 @@ impl World {
                 resolvers: vec![self.resolver],
                 trust_anchor: Some(self.trust_anchor.clone()),
                 timeout: PATIENCE,
+                // The names that are broken on purpose are not in this world.
+                probes: Probes {
+                    bogus: Vec::new(),
+                    ..Config::default().dns.probes
+                },
             },
             upstream: UpstreamConfig {
                 mark: None,

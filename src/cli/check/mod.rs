@@ -87,23 +87,31 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
-        let prober = args.prober(&engine, &config)?;
+        tokio::select! {
+            worst = args.check_all(&engine, &config) => Ok(Exit::from(worst?).into()),
+            // The answers about the domains wait for the first probes.
+            never = engine.monitor.watch() => match never {},
+        }
+    })
+}
+
+impl Args {
+    async fn check_all(&self, engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Outcome> {
+        let prober = self.prober(engine, config)?;
         let mut worst = Outcome::Good;
-        for domain in &args.domains {
-            let findings = args.check(&engine, domain, prober.as_ref()).await;
+        for domain in &self.domains {
+            let findings = self.check(engine, domain, prober.as_ref()).await;
             worst = worst.max(findings.outcome());
             let mut out = std::io::stdout().lock();
-            if args.json {
+            if self.json {
                 render::json(&mut out, &findings)?;
             } else {
                 render::text(&mut out, &findings)?;
             }
         }
-        Ok(Exit::from(worst).into())
-    })
-}
+        Ok(worst)
+    }
 
-impl Args {
     async fn check(&self, engine: &Engine, text: &str, prober: Option<&Prober>) -> DomainFindings {
         match DnsName::parse_unicode(text) {
             Ok(name) => inquiry::inquire(engine, &Domain::new(name), self.port, prober).await,
