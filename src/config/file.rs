@@ -15,8 +15,9 @@ use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{Bound, LogFormat, Port, Resolvers};
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
+use super::{AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
@@ -185,6 +186,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy,
         store: _,
         log,
+        admin,
         timeouts,
         limits,
         max_sessions,
@@ -205,13 +207,15 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_path(reader.section(top, "store"), "path"),
         log: read_log(reader.section(top, "log"), log),
+        admin: read_admin(reader.section(top, "admin"), admin),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
     }
 }
 
-const TABLES: [&str; 10] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts", "limits",
+const TABLES: [&str; 11] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "admin", "timeouts",
+    "limits",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -306,6 +310,13 @@ fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
         validate,
         trust_anchor: section.path("trust_anchor"),
         timeout: section.read("timeout", default.timeout),
+        probes: Probes {
+            good: section.read("probe_good", GoodProbe(default.probes.good)).0,
+            bogus: section
+                .read("probe_bogus", BogusProbes(default.probes.bogus))
+                .0,
+            interval: section.read("probe_interval", default.probes.interval),
+        },
     };
     section.finish();
     dns
@@ -357,6 +368,21 @@ fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
         json: format == LogFormat::Json,
         filter,
     }
+}
+
+fn read_admin(mut section: Section<'_, '_>, default: AdminConfig) -> AdminConfig {
+    let admin = AdminConfig {
+        address: section.optional("address"),
+        allow_remote: section.read("allow_remote", default.allow_remote),
+    };
+    let open = admin
+        .address
+        .is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    if open && !admin.allow_remote {
+        section.contradiction("address", "a loopback address, or allow_remote = true");
+    }
+    section.finish();
+    admin
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
@@ -42,6 +43,8 @@ pub struct Config {
     pub store: Option<PathBuf>,
     /// The log.
     pub log: LogConfig,
+    /// State and metrics for the operator.
+    pub admin: AdminConfig,
     /// Patience.
     pub timeouts: Timeouts,
     /// Bounds of one session.
@@ -72,6 +75,8 @@ pub struct DnsConfig {
     pub trust_anchor: Option<PathBuf>,
     /// One lookup, with everything it needs.
     pub timeout: Duration,
+    /// How it is found out whether validation works.
+    pub probes: Probes,
 }
 
 /// Connections to destinations.
@@ -94,6 +99,15 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+}
+
+/// State and metrics by HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where; none means nowhere.
+    pub address: Option<SocketAddr>,
+    /// Another address than loopback must be asked for.
+    pub allow_remote: bool,
 }
 
 /// The log.

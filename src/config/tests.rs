@@ -41,12 +41,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown key",
         "[dns]\ntimeot = \"1s\"",
-        "/etc/d.toml:2 dns.timeot: expected one of resolvers, validate, trust_anchor, timeout, got an unknown key",
+        "/etc/d.toml:2 dns.timeot: expected one of resolvers, validate, trust_anchor, timeout, probe_good, probe_bogus, probe_interval, got an unknown key",
     ),
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, admin, timeouts, limits, got an unknown key",
     ),
     (
         "an address without a port",
@@ -97,6 +97,21 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a resolver with port 0",
         "[dns]\nresolvers = [\"127.0.0.1:0\"]",
         "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\", \"tls://192.0.2.53#resolver.example\"], got [\"127.0.0.1:0\"]",
+    ),
+    (
+        "a probe without a type",
+        "[dns]\nprobe_good = \"example.org\"",
+        "/etc/d.toml:2 dns.probe_good: expected a name and a record type, as \". SOA\", or \"\" for none, got \"example.org\"",
+    ),
+    (
+        "a probe of a type that does not exist",
+        "[dns]\nprobe_bogus = [\"dnssec-failed.org NONSENSE\"]",
+        "/etc/d.toml:2 dns.probe_bogus: expected a list of names and record types, as [\"dnssec-failed.org A\"], got [\"dnssec-failed.org NONSENSE\"]",
+    ),
+    (
+        "net_14: an open admin address that nobody asked for",
+        "[admin]\naddress = \"192.0.2.1:9225\"",
+        "/etc/d.toml:2 admin.address: expected a loopback address, or allow_remote = true, got \"192.0.2.1:9225\"",
     ),
     (
         "port 0",
@@ -218,6 +233,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
         "",
         EXAMPLE,
         "[upstream]\nmark = 37\n[tls]\nca_file = \"a\\\"b.pem\"\n",
+        "[dns]\nprobe_good = \"\"\nprobe_bogus = []\n[admin]\naddress = \"[::1]:9225\"\n",
     ] {
         let loaded = parse(text).unwrap();
         let shown = loaded.to_toml();

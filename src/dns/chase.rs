@@ -37,7 +37,7 @@ pub(super) struct Chase<H> {
     timeout: Duration,
     outcomes: Cache<Question, Outcome>,
     flights: Flights<Question, Outcome>,
-    disagreements: AtomicU64,
+    disagreements: Arc<AtomicU64>,
 }
 
 type Question = (Name, RecordType);
@@ -90,13 +90,13 @@ impl<H: DnsHandle> Chase<H> {
             timeout,
             outcomes: Cache::new(MOST_OUTCOMES),
             flights: Flights::default(),
-            disagreements: AtomicU64::new(0),
+            disagreements: Arc::default(),
         }
     }
 
     /// How often two validations of the same question came to different ends.
-    pub(super) fn disagreements(&self) -> u64 {
-        self.disagreements.load(Ordering::Relaxed)
+    pub(super) fn disagreements(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.disagreements)
     }
 
     /// Looks a name up, from memory when it is fresh; a lookup that keeps a diary has none.

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,8 +18,10 @@ use super::answers;
 use super::chase::{Chase, Outcome};
 use super::diary::{Diary, Step};
 use super::errand::Errand;
+use super::health::state::Skew;
 use super::purse::{Purse, Purses};
 use super::recursor::{Recursor, ServerAddress};
+use super::trouble::Trouble;
 use super::upstream::Server;
 pub use super::validator::Validate;
 use super::validator::Validators;
@@ -80,6 +83,8 @@ pub struct Explained {
     pub steps: Vec<Step>,
     /// Messages that were sent for it.
     pub messages: u32,
+    /// Set when it failed for no other reason than the time that our clock tells.
+    pub skew: Option<Skew>,
 }
 
 /// The same resolver, with one purse for several lookups.
@@ -174,7 +179,9 @@ impl Resolver {
             self.chase.look_up(&name, record_type, &errand).await
         };
         let expires = outcome.end.as_ref().ok().map(|end| end.expires);
+        let skew = outcome.end.as_ref().err().and_then(Trouble::skew);
         Ok(Explained {
+            skew,
             resolved: answers::resolved(outcome, answers::text),
             expires,
             steps: diary.steps(),
@@ -182,9 +189,9 @@ impl Resolver {
         })
     }
 
-    /// How often our own validation and the resolver's came to different ends.
+    /// The counter of how often our own validation and the resolver's came to different ends.
     #[must_use]
-    pub fn disagreements(&self) -> u64 {
+    pub fn disagreements(&self) -> Arc<AtomicU64> {
         self.chase.disagreements()
     }
 

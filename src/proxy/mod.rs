@@ -19,6 +19,7 @@ pub mod probe;
 mod refusal;
 mod server;
 mod session;
+mod status;
 mod wire;
 
 use std::io;
@@ -44,6 +45,8 @@ use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::report::{Open, Record, Records};
 use crate::smtp::{Limits, Reply, Timeouts};
+
+pub use status::Status;
 
 /// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
 /// is usually far less, and supervisors lose patience after 90 s.
@@ -165,6 +168,7 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -181,7 +185,13 @@ impl Proxy {
     /// Sessions that are open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        (self.shell.capacity as usize).saturating_sub(self.shell.slots.available_permits())
+        self.shell.sessions()
+    }
+
+    /// How it fares, to be asked at any time.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::new(Arc::clone(&self.shell), self.stage.subscribe())
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`DRAIN`], then ends them.
@@ -207,6 +217,14 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
         _ = stage.changed() => {}
+    }
+}
+
+/// Also while sessions finish: they may still have questions.
+async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        never = shell.engine.monitor.watch() => match never {},
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }
 
@@ -328,6 +346,10 @@ impl Door {
 }
 
 impl Shell {
+    fn sessions(&self) -> usize {
+        (self.capacity as usize).saturating_sub(self.slots.available_permits())
+    }
+
     async fn negotiate(
         &self,
         stream: &mut TcpStream,

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ListenerConfig};
+use crate::dns::health::Monitor;
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
     TlsaRdata,
@@ -180,6 +181,8 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
         lookup,
+        monitor: Arc::new(Monitor::off()),
+        tally: Arc::default(),
         connector: Connector::new().unwrap(),
         roots: Arc::new(Roots(vec![])),
         settings: crate::policy::Settings::default(),
