@@ -72,6 +72,21 @@ fn decoys(world: &World, query: &Query, message: &mut Message, count: usize) {
     message.answers.push(rrsig);
 }
 
+/// CVE-2023-50868: every ancestor of the name is hashed in search of the closest encloser, so a deep name is dear. Beyond a depth
+/// that no honest name has nothing is concluded.
+#[tokio::test]
+async fn dns_11_a_name_too_deep_for_its_proof_to_be_checked_is_a_failure() {
+    let chase = chase(Liar::new(Arc::new(world()), HONEST), Hand::at(T0));
+    for (depth, expected) in [(10, "secure nxdomain"), (100, "bogus")] {
+        let labels = vec!["a"; depth].join(".");
+        let seen = ask(&chase, &format!("{labels}.hash.test")).await;
+        assert_eq!(seen, expected, "{depth} labels");
+    }
+    // A zone that denies by NSEC costs nothing of the kind.
+    let deep = format!("{}.lab.test", vec!["a"; 100].join("."));
+    assert_eq!(ask(&chase, &deep).await, "secure nxdomain");
+}
+
 #[tokio::test]
 async fn dns_17_records_that_nobody_asked_for_are_not_believed_now_or_later() {
     let forged = |owner: &str, data| record(&name(owner), data);

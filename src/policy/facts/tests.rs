@@ -161,6 +161,45 @@ async fn dane_11_an_ipv6_destination_is_looked_for_among_aaaa_records() {
 }
 
 #[tokio::test]
+async fn dane_11_dane_12_only_the_family_of_the_destination_is_asked_for_and_counts() {
+    let mx = ("example.org MX", Said::Secure(&["10 mx.example.org"]));
+    let v4 = |said| ("mx.example.org A", said);
+    let v6 = |said| ("mx.example.org AAAA", said);
+    let tlsa = ("_25._tcp.mx.example.org TLSA", EE);
+    let unsigned = Said::Insecure(&["192.0.2.25"]);
+    for (row, addresses, destination, asked, expected) in [
+        (
+            "signed AAAA records beside unsigned A records, over IPv6",
+            [v4(unsigned), v6(Said::Secure(&["2001:db8::25"]))],
+            "[2001:db8::25]:25",
+            "AAAA mx.example.org",
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        (
+            "the same over IPv4",
+            [v4(unsigned), v6(Said::Secure(&["2001:db8::25"]))],
+            "192.0.2.25:25",
+            "A mx.example.org",
+            "mx.example.org: none",
+        ),
+        (
+            "bogus AAAA records do not matter to IPv4",
+            [v4(HERE), v6(Said::Bogus)],
+            "192.0.2.25:25",
+            "A mx.example.org",
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+    ] {
+        let [one, other] = addresses;
+        let learned = learn(&[mx, one, other, tlsa], destination).await;
+        let addresses = |asked: &&String| asked.starts_with('A');
+        let seen: Vec<&String> = learned.asked.iter().filter(addresses).collect();
+        assert_eq!(seen, [asked], "{row}");
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
 async fn net_04_an_ipv4_mapped_destination_is_looked_for_among_a_records() {
     let learned = learn(
         &[
