@@ -2,9 +2,12 @@
 //!
 //! Every function takes any octets, must not panic, and holds up what is said in its assertions.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
+use danelaw::dns::resolver::TrustAnchor;
+use danelaw::dns::{AbsenceKind, Answer, Denial, fuzzing};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::command::{Command, Mail, Rcpt};
 use danelaw::smtp::data::{EndOfData, Scanned};
@@ -124,6 +127,102 @@ pub fn session(data: &[u8]) {
         rest = tail;
     }
 }
+
+/// What a resolver says: the number of a question of `answers.txt`, then messages, each after its length in two octets. Nothing
+/// comes out as secure that the keys of that world have not signed, and nothing that they have signed comes out as insecure.
+pub fn answer(data: &[u8]) {
+    answered(data);
+}
+
+/// What came out, unless that is a failure.
+pub fn answered(data: &[u8]) -> Option<&'static str> {
+    let (&number, mut rest) = data.split_first()?;
+    let honest = &ANSWERS[usize::from(number) % ANSWERS.len()];
+    let mut messages = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
+        let (message, tail) = tail.split_at(length);
+        messages.push(message.to_vec());
+        rest = tail;
+    }
+    let anchor = TrustAnchor::parse(&ANCHOR);
+    assert!(anchor.is_ok(), "{anchor:?}");
+    let anchor = anchor.ok()?;
+    let asking = fuzzing::answer(&anchor, NOW, (honest.owner, honest.record_type), messages);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let answer = runtime.map(|runtime| runtime.block_on(asking));
+    assert!(matches!(answer, Ok(Ok(_))), "{}: {answer:?}", honest.owner);
+    let answer = answer.ok()?.ok()?;
+    let seen = word(&answer);
+    if seen == "no answer" {
+        return None;
+    }
+    if let Answer::Secure(secure) = &answer {
+        let mut data = secure.data().clone();
+        data.sort();
+        data.dedup();
+        assert_eq!(data.join("; "), honest.data, "{}", honest.owner);
+    }
+    // The denials of a zone with too many iterations are insecure, and with them all that it holds.
+    let is_weak = honest.owner.ends_with("rounds.test");
+    let is_lowered = is_weak || !honest.comes_out.starts_with("secure");
+    assert!(
+        seen == honest.comes_out || (is_lowered && seen.starts_with("insecure")),
+        "{seen} for {}, which is {}",
+        honest.owner,
+        honest.comes_out
+    );
+    Some(seen)
+}
+
+fn word(answer: &Answer<Vec<String>>) -> &'static str {
+    match answer {
+        Answer::Failed(_) => "no answer",
+        Answer::Secure(_) => "secure records",
+        Answer::Insecure(_) => "insecure records",
+        Answer::Absent(absence) => match (absence.denial, absence.kind) {
+            (Denial::Secure, AbsenceKind::NoData) => "secure nodata",
+            (Denial::Secure, AbsenceKind::NxDomain) => "secure nxdomain",
+            (Denial::Insecure, AbsenceKind::NoData) => "insecure nodata",
+            (Denial::Insecure, AbsenceKind::NxDomain) => "insecure nxdomain",
+        },
+    }
+}
+
+/// A question and what honestly comes out.
+struct Honest {
+    owner: &'static str,
+    record_type: &'static str,
+    comes_out: &'static str,
+    data: &'static str,
+}
+
+static ANSWERS: LazyLock<Vec<Honest>> = LazyLock::new(|| {
+    let read = |line: &'static str| {
+        let (question, data) = line
+            .split_once(": ")
+            .unwrap_or_else(|| (line.trim_end_matches(':'), ""));
+        let (owner, rest) = question.split_once(' ')?;
+        let (record_type, comes_out) = rest.split_once(' ')?;
+        Some(Honest {
+            owner,
+            record_type,
+            comes_out,
+            data,
+        })
+    };
+    let (_, lines) = WORLD.split_once('\n').unwrap_or_default();
+    lines.lines().filter_map(read).collect()
+});
+
+static ANCHOR: LazyLock<&str> = LazyLock::new(|| WORLD.lines().next().unwrap_or_default());
+
+const WORLD: &str = include_str!("../answers.txt");
+
+/// When the world's signatures hold.
+const NOW: Timestamp = Timestamp::from_unix(1_767_225_600);
 
 struct Driver {
     session: Session,

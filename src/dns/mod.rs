@@ -13,6 +13,9 @@
 //! which does no IO; [`purse`] is what all of it may cost, [`diary`] how it went.
 
 pub mod diary;
+#[cfg(any(feature = "fuzzing", feature = "lab"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 pub mod health;
 pub mod purse;

@@ -232,7 +232,7 @@ pub enum NoQuestion {
     Type(String),
 }
 
-fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
+pub(super) fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
     let record_type = record_type
         .to_ascii_uppercase()
         .parse()

@@ -167,7 +167,7 @@ pub(in crate::report) mod tests {
     }
 
     #[test]
-    fn a_session_that_is_dropped_half_way_is_recorded_once_and_alike_judgements_too() {
+    fn r5_a_session_that_is_dropped_half_way_is_recorded_once_and_alike_judgements_too() {
         let kept = Arc::new(Kept::default());
         let mut open = Open::new(record(), Arc::new(SystemClock), kept.clone());
         for reason in ["null-mx", "null-mx", "dest-not-mx"] {

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn dnssec_19_more_than_a_hundred_iterations_prove_nothing_on_purpose() {
+    fn dnssec_19_dns_11_more_than_a_hundred_iterations_prove_nothing_on_purpose() {
         for (iterations, expected) in [
             (100, Err(Flaw::NotDenied)),
             (101, Ok(Denial::TooManyIterations)),

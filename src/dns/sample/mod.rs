@@ -79,7 +79,8 @@ impl World {
         self.zone(".").key().anchor()
     }
 
-    fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
+    /// The zone that holds this RRset.
+    pub(in crate::dns) fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
         let in_parent = record_type == RecordType::DS && !name.is_root();
         self.zones
             .iter()

@@ -23,7 +23,7 @@ async fn dnssec_20_hostile_keys_and_delegations_do_not_multiply_the_questions() 
 }
 
 #[tokio::test]
-async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
+async fn dnssec_20_dns_15_a11_a_lookup_that_needs_too_many_messages_is_no_answer() {
     let mut child = Zone::signed(&vec!["a"; 120].join("."), Proofs::Nsec);
     let deepest = child.origin.to_ascii();
     child = child.with(&deepest, tlsa(1));
@@ -48,7 +48,7 @@ async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
 }
 
 #[tokio::test]
-async fn dns_05_silence_ends_with_the_deadline() {
+async fn dns_05_a11_silence_ends_with_the_deadline() {
     let liar = Liar::silent(Arc::new(world()));
     let chase = chase_within(Duration::from_millis(10), vec![liar]);
     let outcome = chase

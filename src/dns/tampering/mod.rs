@@ -2,12 +2,15 @@
 //!
 //! Each row is one lie in an otherwise honest world; secure data must never become insecure, absent or something else.
 
+mod chaos;
+mod corpus;
 mod denials;
 mod honest;
 mod keys;
 mod limits;
 mod records;
 mod replays;
+mod strangers;
 mod time;
 
 use std::sync::Arc;

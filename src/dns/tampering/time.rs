@@ -5,7 +5,7 @@ use RecordType::TLSA;
 use super::*;
 
 #[tokio::test]
-async fn dns_05_06_07_lies_about_status_and_time_change_nothing() {
+async fn dns_05_06_07_dnssec_3_lies_about_status_and_time_change_nothing() {
     check(STATUS_AND_TIME).await;
 }
 
@@ -86,7 +86,7 @@ const STATUS_AND_TIME: &[Row] = &[
 ];
 
 #[tokio::test]
-async fn dns_07_a_signature_ends_while_we_run() {
+async fn dns_07_dns_23_dnssec_27_tlsa_26_a_signature_ends_while_we_run() {
     let liar = Liar::new(Arc::new(world()), HONEST);
     let clock = Hand::at(T0);
     let chase = chase(liar, clock.clone());
@@ -102,7 +102,7 @@ async fn dns_07_a_signature_ends_while_we_run() {
 }
 
 #[tokio::test]
-async fn dnssec_16_18_answers_are_kept_as_long_as_they_hold_and_no_longer() {
+async fn dnssec_16_18_tlsa_22_attack_dane_08_answers_are_kept_as_long_as_they_hold_and_no_longer() {
     for (says, lie, (owner, record_type), lasts) in LIFETIMES {
         let liar = Liar::new(Arc::new(world()), lie);
         let clock = Hand::at(T0);

@@ -116,7 +116,8 @@ async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
 }
 
 #[tokio::test]
-async fn role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first() {
+async fn a10_role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first()
+{
     let (sample, tlsa) = pinned("whatever.example");
     let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -171,7 +172,7 @@ async fn dane_09_an_sni_that_no_connection_was_made_with_is_not_taken_for_the_pr
 }
 
 #[tokio::test]
-async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
+async fn r7_tlsa_25_an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
     let (sample, _) = pinned("other.example");
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -191,7 +192,8 @@ async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
 }
 
 #[tokio::test]
-async fn tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext() {
+async fn attack_tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext()
+ {
     let (sample, _) = pinned("mx.plain.example");
     let mut world = World::new(Names::default()).await;
     // It greets as somebody else, and what it greets as is the first guess.

@@ -37,7 +37,7 @@ fn smtp_8_smtp_9_smtp_10_commands_are_answered_where_they_stand_and_the_state_is
 }
 
 #[test]
-fn dn_19_dn_01_what_is_not_served_is_refused_here_and_never_forwarded() {
+fn dn_19_dn_01_tls_9_what_is_not_served_is_refused_here_and_never_forwarded() {
     for verb in [
         "EXPN x",
         "HELP",

@@ -60,7 +60,7 @@ fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
 }
 
 #[test]
-fn tls_03_no_code_but_220_starts_tls() {
+fn tls_03_tls_5_no_code_but_220_starts_tls() {
     for code in [454, 500, 501, 502, 530, 550, 250, 221, 354, 299] {
         run(&format!(
             "
@@ -239,7 +239,7 @@ fn tls_06_an_idle_mx_that_speaks_is_left_and_dialled_again_when_needed() {
 }
 
 #[test]
-fn tls_07_role_6_only_the_list_inside_tls_counts() {
+fn tls_07_tls_08_tls_4_role_6_only_the_list_inside_tls_counts() {
     run("
         @greeted
         C: EHLO mta.example
@@ -313,7 +313,7 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
 }
 
 #[test]
-fn tls_10_half_a_reply_is_no_reply() {
+fn attack_tls_10_tls_14_half_a_reply_is_no_reply() {
     run("
         @tls
         @mail
@@ -330,7 +330,7 @@ fn tls_10_half_a_reply_is_no_reply() {
 }
 
 #[test]
-fn tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
+fn attack_tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
     for half in ["", "S~ 250 ok"] {
         let session = run(&format!(
             "
@@ -350,7 +350,7 @@ fn tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
 }
 
 #[test]
-fn tls_15_dn_24_another_protocol_is_not_relayed() {
+fn attack_tls_15_dn_24_another_protocol_is_not_relayed() {
     for greeting in [
         "S: HTTP/1.1 400 Bad Request\n! close-server",
         "S: * OK IMAP4rev1\n! close-server",
@@ -370,7 +370,7 @@ fn tls_15_dn_24_another_protocol_is_not_relayed() {
 }
 
 #[test]
-fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
+fn attack_tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
     run("
         ! dial
         > connected
@@ -415,7 +415,7 @@ fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
 }
 
 #[test]
-fn tls_18_a_greeting_that_does_not_come_or_does_not_end_is_given_up() {
+fn attack_tls_18_a_greeting_that_does_not_come_or_does_not_end_is_given_up() {
     let silent = run("
         ! dial
         > connected

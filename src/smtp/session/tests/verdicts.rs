@@ -80,7 +80,7 @@ fn dn_03_a_refused_domain_beside_an_accepted_one_hears_its_refusal_alone() {
 }
 
 #[test]
-fn dn_21_every_transaction_is_judged_anew_even_for_the_same_domain() {
+fn r9_dn_21_every_transaction_is_judged_anew_even_for_the_same_domain() {
     run("
         @data
         C: .
@@ -190,7 +190,7 @@ fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialle
 }
 
 #[test]
-fn r4_an_mx_whose_only_recipient_it_refused_is_left_at_a_refusal_of_ours() {
+fn r4_tls_7_an_mx_whose_only_recipient_it_refused_is_left_at_a_refusal_of_ours() {
     run("
         @tls
         @mail
