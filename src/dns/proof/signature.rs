@@ -76,7 +76,7 @@ pub(in crate::dns) fn verify(
 ) -> Result<Signed, Flaw> {
     let now = effort.terms.now;
     let mut flaw = Flaw::Unsigned;
-    let records = canonical(set);
+    let mut records = None;
     for signature in set.signatures() {
         if let Err(found) = check(set, signature, keys, now) {
             flaw = found;
@@ -85,7 +85,8 @@ pub(in crate::dns) fn verify(
         flaw = Flaw::NoSuchKey;
         let input = signature.rrsig.input();
         for key in keys.fitting(input.key_tag, input.algorithm) {
-            effort.spend(records.len(), input.algorithm)?;
+            effort.spend(set.records().len(), input.algorithm)?;
+            let records: &Vec<Record> = records.get_or_insert_with(|| canonical(set));
             let class = DNSClass::IN;
             if key
                 .verify_rrsig(set.owner(), class, &signature.rrsig, records.iter())
@@ -143,7 +144,7 @@ fn canonical(set: &RrSet) -> Vec<Record> {
         record.ttl = 0;
         lower_case(record);
     }
-    // In order for once and all: each verification sorts them again.
+    // In order once and for all: each verification sorts them again.
     records.sort();
     records
 }
