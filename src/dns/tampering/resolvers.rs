@@ -407,7 +407,7 @@ async fn dnssec_26_what_a_resolver_explains_is_escaped_and_short() {
     let explanation = format!("\u{1b}[31m\r\nfake: line \u{202e}{}", "x".repeat(4000));
     let liar = Liar::new(Arc::new(world()), move |_, _, message| {
         refuse(message, ResponseCode::ServFail);
-        explain(message, &vec![(7, explanation.as_str()); 12]);
+        explain(message, &vec![(7, explanation.as_str()); 15]);
     });
     let chase = several(vec![liar]);
     let outcome = chase
@@ -422,5 +422,6 @@ async fn dnssec_26_what_a_resolver_explains_is_escaped_and_short() {
         !text.chars().any(|c| c.is_control() || c == '\u{202e}'),
         "{text}"
     );
+    assert_eq!(text.matches("extended error").count(), 8);
     assert!(text.len() < 2000, "{}", text.len());
 }
