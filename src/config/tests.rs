@@ -314,3 +314,33 @@ fn the_reference_names_every_key_with_its_default_and_no_other() {
         assert!(exists, "{key} does not exist");
     }
 }
+
+#[test]
+fn dnssec_3_dane_1_only_resolvers_that_nobody_else_can_speak_for_are_believed() {
+    for (resolvers, safe) in [
+        (None, false),
+        (Some("[\"192.0.2.53\"]"), false),
+        (Some("[\"127.0.0.1\", \"192.0.2.53\"]"), false),
+        (
+            Some("[\"tls://192.0.2.53#dns.example\", \"10.0.0.1\"]"),
+            false,
+        ),
+        (Some("[\"127.0.0.1\"]"), true),
+        (Some("[\"[::1]:5353\", \"tls://192.0.2.53\"]"), true),
+    ] {
+        for (validate, is_allowed) in [("local", true), ("trust-ad", safe), ("both", safe)] {
+            let resolvers =
+                resolvers.map_or_else(String::new, |list| format!("resolvers = {list}"));
+            let text = format!("[dns]\nvalidate = \"{validate}\"\n{resolvers}");
+            let expected = format!(
+                "/etc/d.toml:2 dns.validate: expected \"local\", or resolvers that are all named here and on loopback or \
+                 reached by TLS, got \"{validate}\""
+            );
+            assert_eq!(
+                parse(&text).err(),
+                (!is_allowed).then_some(expected),
+                "{text}"
+            );
+        }
+    }
+}

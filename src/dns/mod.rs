@@ -35,6 +35,8 @@ mod proof;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod tampering;
 mod trouble;
 mod trusted;

@@ -613,6 +613,39 @@ mod tests {
         assert!(error.to_string().contains("name at least one"), "{error}");
     }
 
+    #[test]
+    fn dnssec_3_dane_1_the_word_of_a_resolver_that_anybody_can_speak_for_is_not_taken() {
+        let safe = "127.0.0.1,[::1]:5353,tls://192.0.2.53#dns.example";
+        let refused = |validate, servers: &str| {
+            let servers = servers.split(',').map(|server| server.parse().unwrap());
+            let options = ResolverOptions {
+                servers: servers.collect(),
+                validate,
+                ..options(Vec::new(), TrustAnchor::iana())
+            };
+            match Resolver::new(options, Arc::new(Still)).map(drop) {
+                Ok(()) => None,
+                Err(ResolverError::Untrustworthy(server)) => Some(server.to_string()),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for validate in [Validate::TrustAd, Validate::Both] {
+            assert_eq!(refused(validate, safe), None);
+            for unsafe_one in [
+                "192.0.2.53:53",
+                "10.0.0.1:53",
+                "[2001:db8::53]:53",
+                "0.0.0.0:53",
+            ] {
+                for servers in [unsafe_one.to_owned(), format!("{safe},{unsafe_one}")] {
+                    let found = refused(validate, &servers);
+                    assert_eq!(found.as_deref(), Some(unsafe_one), "{servers}");
+                }
+            }
+        }
+        assert_eq!(refused(Validate::Local, "192.0.2.53"), None);
+    }
+
     #[tokio::test]
     async fn what_is_no_question_is_not_asked() {
         let resolver = resolver().await;

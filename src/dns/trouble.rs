@@ -81,7 +81,7 @@ impl Trouble {
         }
     }
 
-    /// The data contradicts the chain of trust; at another resolver it may be in order.
+    /// The data contradicts the chain of trust.
     pub(super) const fn is_bogus(&self) -> bool {
         matches!(self, Self::Bogus { .. } | Self::SaidToBeBogus { .. })
     }
@@ -103,6 +103,11 @@ impl Trouble {
             direction,
             at_least,
         })
+    }
+
+    /// Another resolver may have something better to say.
+    pub(super) const fn may_be_a_lie(&self) -> bool {
+        self.is_bogus() || matches!(self, Self::DanglingAlias(_))
     }
 
     pub(super) fn no_reply(name: &Name, record_type: RecordType, cause: NoReply) -> Self {

@@ -149,7 +149,7 @@ impl Nsec3Chain {
 
     fn hash(&self, name: &Name) -> Option<Vec<u8>> {
         let parameters = &self.records.first()?.nsec3;
-        self.purses.proof().ok()?;
+        self.purses.proofs(1).ok()?;
         Nsec3HashAlgorithm::SHA1
             .hash(parameters.salt(), name, parameters.iterations())
             .ok()
