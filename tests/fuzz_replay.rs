@@ -61,3 +61,18 @@ fn end_of_data() {
 fn sessions() {
     replay("session", targets::session);
 }
+
+#[test]
+fn tlsa_records() {
+    replay("tlsa", targets::tlsa);
+}
+
+#[test]
+fn outlines() {
+    replay("outline", targets::outline);
+}
+
+#[test]
+fn chains() {
+    replay("chain", targets::chain);
+}
