@@ -390,7 +390,7 @@ fn odd_dates() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         (
             "a fraction of a second",
             generalized("20200101000000.5Z"),
-            to.clone(),
+            to,
         ),
         ("words for dates", utc("yesterday"), utc("tomorrow")),
         ("dates of no kind", NULL.to_vec(), NULL.to_vec()),

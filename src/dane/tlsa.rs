@@ -197,6 +197,17 @@ mod tests {
             ("a long SHA-256", rdata(3, 1, 1, 33), false),
             ("a short SHA-512", rdata(3, 1, 2, 63), false),
             ("a SHA-512 where SHA-256 is said", rdata(3, 1, 1, 64), false),
+            (
+                "64 KiB where a digest is said",
+                rdata(3, 1, 1, 65_532),
+                false,
+            ),
+            (
+                "64 KiB that are no certificate",
+                rdata(3, 0, 0, 65_532),
+                false,
+            ),
+            ("64 KiB that are no key", rdata(2, 1, 0, 65_532), false),
             ("usage 0", rdata(0, 0, 1, 32), false),
             ("usage 1", rdata(1, 1, 1, 32), false),
             ("usage 4", rdata(4, 1, 1, 32), false),

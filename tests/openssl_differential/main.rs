@@ -21,6 +21,7 @@ mod case;
 #[path = "../certificate/mod.rs"]
 mod certificate;
 mod generator;
+mod matrix;
 mod oracle;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,28 @@ fn tlsa_6_to_19_dane_26_to_31_random_chains_are_judged_as_openssl_judges_them() 
     for kind in [ACCEPTED, REFUSED, UNUSABLE] {
         let count = bench.tally.get(kind).copied().unwrap_or(0);
         assert!(count * 50 >= cases, "{count} of {cases}: {kind}");
+    }
+}
+
+#[test]
+fn tlsa_14_tlsa_15_tlsa_18_tlsa_19_dane_05_dane_27_dane_30_the_matrix_of_anchors_and_names() {
+    let keys = case::keys();
+    let mut oracle = oracle();
+    let cases = matrix::cases();
+    let matches = cases.iter().filter(|(_, _, depth)| depth.is_some()).count();
+    assert_eq!((cases.len(), matches), (1512, 440));
+    for (sentence, case, depth) in cases {
+        let built = case.build(&keys);
+        let outcome = ours(&case, &built);
+        assert_eq!(outcome.clone().ok(), depth, "{sentence}: {outcome:?}");
+        if let Some(oracle) = oracle.as_mut().filter(|_| case.records[0].usage > 1) {
+            let theirs = oracle.ask(&built, &case.ids);
+            assert_eq!(
+                theirs.outcome.ok(),
+                depth,
+                "{sentence}, OpenSSL: {theirs:?}"
+            );
+        }
     }
 }
 
