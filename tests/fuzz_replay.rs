@@ -85,3 +85,18 @@ fn whole_answers_come_out_as_they_are_named() {
     }
     assert!(seeds >= 40, "{seeds} seeds");
 }
+
+#[test]
+fn tlsa_records() {
+    replay("tlsa", targets::tlsa);
+}
+
+#[test]
+fn outlines() {
+    replay("outline", targets::outline);
+}
+
+#[test]
+fn chains() {
+    replay("chain", targets::chain);
+}

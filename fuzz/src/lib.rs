@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
+use danelaw::dane::{self, Presented, Tlsa, Usage, tlsa as records};
 use danelaw::dns::resolver::TrustAnchor;
 use danelaw::dns::{AbsenceKind, Answer, Denial, fuzzing};
 use danelaw::policy::{Demand, Located};
@@ -17,7 +18,10 @@ use danelaw::smtp::reply::ReplyParser;
 use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
+use danelaw::x509::outline::{Outline, split_spki};
 use danelaw::x509::path::Roots;
+use ring::digest;
+use rustls_pki_types::CertificateDer;
 
 /// A command line, with everything offered.
 pub fn command(data: &[u8]) {
@@ -111,6 +115,114 @@ pub fn end_of_data(data: &[u8]) {
     assert_eq!(scan(131), whole);
     let count = |what| whole.0.iter().filter(|octet| **octet == what).count();
     assert_eq!(count(b'\r'), count(b'\n'));
+}
+
+/// RDATA of TLSA records, each after its length in two octets: order says nothing, and what is usable stays so.
+pub fn tlsa(data: &[u8]) {
+    let mut rrset = pieces(data);
+    let usable = records::usable(&rrset);
+    assert!(usable.len() <= rrset.len());
+    let alone = |rdata: &Vec<u8>| records::usable(std::slice::from_ref(rdata));
+    let any = rrset.iter().any(|rdata| !alone(rdata).is_empty());
+    assert_eq!(any, !usable.is_empty(), "agility has left nothing");
+    rrset.reverse();
+    let reversed = records::usable(&rrset);
+    assert!(usable.iter().all(|record| reversed.contains(record)));
+    assert_eq!(usable.len(), reversed.len());
+}
+
+/// The outline of a certificate: its parts lie in it, one after the other.
+pub fn outline(data: &[u8]) {
+    let Ok(outline) = Outline::parse(data) else {
+        return;
+    };
+    let parts = [outline.issuer, outline.subject, outline.spki];
+    assert!(parts.iter().map(|part| part.len()).sum::<usize>() < outline.tbs.len());
+    assert!(outline.tbs.len() < data.len());
+    if let Ok(key) = split_spki(outline.spki) {
+        assert!(key.algorithm.len() + key.key.len() < outline.spki.len());
+    }
+}
+
+/// A chain and its records: pieces as in [`tlsa`], a certificate after an octet of 128 or more, a record otherwise. A
+/// piece of two octets is the record of a kind and for a certificate that they choose, so that mutated chains match.
+pub fn chain(data: &[u8]) {
+    let (mut chain, mut rrset) = (Vec::new(), Vec::new());
+    for piece in pieces(data) {
+        match piece.split_first() {
+            Some((128.., certificate)) => chain.push(CertificateDer::from(certificate.to_vec())),
+            Some((kind, [which])) => rrset.extend(record_for(*kind, *which, &chain)),
+            Some(_) => rrset.push(piece),
+            None => {}
+        }
+    }
+    let reference_ids = Vec::from_iter("mx.example.com".parse());
+    let presented = Presented {
+        chain: &chain,
+        reference_ids: &reference_ids,
+    };
+    let now = Timestamp::from_unix(1_767_225_600);
+    let usable = records::usable(&rrset);
+    let outcome = dane::verify(&usable, presented, now);
+    let Ok(found) = outcome else {
+        // One record of DANE-EE is enough.
+        for record in &usable {
+            assert!(
+                record.usage == Usage::DaneTa
+                    || dane::verify(std::slice::from_ref(record), presented, now).is_err()
+            );
+        }
+        return;
+    };
+    assert!(usable.contains(&found.record));
+    match found.record.usage {
+        Usage::DaneEe => assert!(is_named(&found.record, &chain[0])),
+        Usage::DaneTa => assert!(found.depth <= chain.len()),
+    }
+    // One more record does not undo a match that it does not outdo by its digest or hold to a certificate.
+    rrset.push([&[3, 1, 1], &[0xab; 32][..]].concat());
+    let more = records::usable(&rrset);
+    if more.contains(&found.record) {
+        assert!(dane::verify(&more, presented, now).is_ok());
+    }
+}
+
+/// The record of usage, selector and matching type that `kind` tells, for one of the certificates.
+fn record_for(kind: u8, which: u8, chain: &[CertificateDer<'_>]) -> Option<Vec<u8>> {
+    let certificate = chain.get(usize::from(which) % chain.len().max(1))?;
+    let (usage, selector, matching) = (2 + (kind & 1), (kind >> 1) & 1, (kind >> 2) % 3);
+    let selected = match selector {
+        0 => certificate.as_ref(),
+        _ => Outline::parse(certificate).ok()?.spki,
+    };
+    let data = match matching {
+        0 => selected.to_vec(),
+        1 => digest::digest(&digest::SHA256, selected).as_ref().to_vec(),
+        _ => digest::digest(&digest::SHA512, selected).as_ref().to_vec(),
+    };
+    Some([&[usage, selector, matching], &data[..]].concat())
+}
+
+/// Whether the record names the certificate or its key, worked out anew.
+fn is_named(record: &Tlsa, certificate: &[u8]) -> bool {
+    let spki = Outline::parse(certificate).map_or(&[][..], |outline| outline.spki);
+    [certificate, spki].iter().any(|selected| {
+        record.data == *selected
+            || record.data == digest::digest(&digest::SHA256, selected).as_ref()
+            || record.data == digest::digest(&digest::SHA512, selected).as_ref()
+    })
+}
+
+/// Pieces, each after its length in two octets.
+fn pieces(mut data: &[u8]) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    while let [high, low, rest @ ..] = data {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
+        let (piece, rest) = rest.split_at(length);
+        pieces.push(piece.to_vec());
+        data = rest;
+    }
+    pieces
 }
 
 /// A session: each instruction is a letter, and for `C` and `S` a length and octets (see [`Driver::step`]).
