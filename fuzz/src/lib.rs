@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
+use danelaw::smtp::chunk::Chunk;
 use danelaw::smtp::command::{Command, Mail, Rcpt};
 use danelaw::smtp::data::{EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{Action, Channel, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -25,9 +26,9 @@ pub fn command(data: &[u8]) {
         Command::Rcpt(argument) => {
             Rcpt::parse(data, argument, told, Charset::Utf8).map(|rcpt| Some(rcpt.line))
         }
+        Command::Bdat(argument) => Chunk::parse(argument).map(|_| None),
         Command::Hello(..)
         | Command::Data
-        | Command::Bdat
         | Command::Rset
         | Command::Noop
         | Command::Quit
@@ -82,7 +83,7 @@ pub fn ehlo(data: &[u8]) {
     parser.push(data);
     if let Ok(Some(reply)) = parser.next_reply() {
         let said = Extensions::parse(&reply);
-        let told = said.offered();
+        let told = said.offered(&Channel::Protected);
         assert!(!told.has(Extension::StartTls));
         assert!(told.iter().all(|one| {
             said.has(one) || matches!(one, Extension::Pipelining | Extension::EnhancedStatusCodes)

@@ -1,4 +1,4 @@
-//! The end of message data, and nothing else of it (RFC 5321 §4.5.2).
+//! The end of message data and of its lines, and nothing else of it (RFC 5321 §4.5.2).
 //!
 //! Data ends at CRLF.CRLF exactly. A bare CR, a bare LF or a NUL taints it: receivers disagree on what they mean, and a
 //! second message could hide behind one (SMTP smuggling, CVE-2023-51764 and its kin). Octets are passed on as they came;
@@ -141,6 +141,44 @@ impl Place {
             (Self::LineStart | Self::Dot | Self::Inside, _) => Step::To(Self::Inside),
         }
     }
+}
+
+/// Whether the lines of a message that comes in chunks end as they must, whatever chunk a CR and its LF are in.
+///
+/// BDAT counts octets and so cannot be fooled by them (RFC 3030 §2). But only BINARYMIME, which is not offered, allows more
+/// than lines of text (RFC 3030 §3), and a message does not stay in chunks: where the next hop sends it on with DATA, a
+/// bare LF that was harmless here may end it there. So chunks are held to the same rule.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineEnds {
+    after_cr: bool,
+}
+
+impl LineEnds {
+    /// Takes octets in: false when they hold a bare CR, a bare LF or a NUL.
+    pub fn are_sound(&mut self, octets: &[u8]) -> bool {
+        let Some(&last) = octets.last() else {
+            return true;
+        };
+        let first = if self.after_cr { b'\r' } else { b'x' };
+        let is_first_sound = is_paired(octets[0], first);
+        self.after_cr = last == b'\r';
+        let pairs = octets[1..].iter().zip(octets);
+        is_first_sound
+            & pairs.fold(true, |sound, (&octet, &before)| {
+                sound & is_paired(octet, before)
+            })
+    }
+
+    /// Whether a CR waits for its LF.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        self.after_cr
+    }
+}
+
+/// No NUL, and LF exactly behind CR.
+const fn is_paired(octet: u8, before: u8) -> bool {
+    (octet != 0) & ((octet == b'\n') == (before == b'\r'))
 }
 
 /// No NUL, no dot at a line's start, and every CR followed by LF, every LF preceded by CR. `before` is the block one
@@ -293,6 +331,36 @@ mod tests {
             }
         };
         assert_eq!(&input[end..], b"NOOP\r\n");
+    }
+
+    #[test]
+    fn dn_04_lines_in_chunks_end_as_they_must_however_they_are_cut() {
+        let rows: [(&[u8], bool, bool); 10] = [
+            (b"", true, false),
+            (b"a\r\nb", true, false),
+            (b".\r\n", true, false),
+            (b"a\r", true, true),
+            (b"\n", false, false),
+            (b"a\nb", false, false),
+            (b"a\rb", false, false),
+            (b"a\r\r\n", false, false),
+            (b"a\0", false, false),
+            (b"a\r\0", false, false),
+        ];
+        for (octets, is_sound, is_open) in rows {
+            for first in 0..=octets.len() {
+                for second in first..=octets.len() {
+                    let mut lines = LineEnds::default();
+                    let pieces = [&octets[..first], &octets[first..second], &octets[second..]];
+                    let seen = pieces.into_iter().all(|piece| lines.are_sound(piece));
+                    let name = format!("{:?} cut at {first} and {second}", octets.escape_ascii());
+                    assert_eq!(seen, is_sound, "{name}");
+                    if is_sound {
+                        assert_eq!(lines.is_open(), is_open, "{name}");
+                    }
+                }
+            }
+        }
     }
 
     proptest::proptest! {

@@ -1,12 +1,13 @@
 //! What EHLO offers (RFC 5321 §4.1.1.1): what the MX says, and what of it the client is told.
 //!
 //! The client hears of an extension only when both legs can keep the promise. What is not listed in [`Extension`] is
-//! never passed on: AUTH, CHUNKING, BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next.
+//! never passed on: AUTH, BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::Channel;
 use super::path::Charset;
 use super::relay::printable;
 use super::reply::ServerReply;
@@ -28,10 +29,12 @@ pub enum Extension {
     Dsn,
     /// RFC 3207
     StartTls,
+    /// RFC 3030
+    Chunking,
 }
 
 impl Extension {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Pipelining,
         Self::Size,
         Self::EightBitMime,
@@ -39,6 +42,7 @@ impl Extension {
         Self::EnhancedStatusCodes,
         Self::Dsn,
         Self::StartTls,
+        Self::Chunking,
     ];
 
     /// The EHLO keyword.
@@ -52,17 +56,18 @@ impl Extension {
             Self::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
             Self::Dsn => "DSN",
             Self::StartTls => "STARTTLS",
+            Self::Chunking => "CHUNKING",
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
 
 /// A set of extensions.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions(u8);
+pub struct Extensions(u16);
 
 impl Extensions {
     /// No extension.
@@ -93,14 +98,19 @@ impl Extensions {
         )
     }
 
-    /// What a client may be told when the MX says this.
+    /// What a client may be told when the MX says this on that channel.
     ///
     /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is hidden, as the
     /// client's leg does not leave the host. SIZE is told without the number: a limit from a peer that nobody has
-    /// authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without a number).
+    /// authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without a number). CHUNKING is a mere
+    /// convenience, so it is not taken from a list that anybody on the way can have written.
     #[must_use]
-    pub fn offered(self) -> Self {
+    pub fn offered(self, channel: &Channel) -> Self {
         let mut passed = vec![Extension::Size, Extension::EightBitMime, Extension::Dsn];
+        match channel {
+            Channel::Protected => passed.push(Extension::Chunking),
+            Channel::Clear(_) | Channel::Broken(_) => {}
+        }
         // RFC 6531 §3.1: SMTPUTF8 needs 8BITMIME.
         if self.has(Extension::EightBitMime) {
             passed.push(Extension::SmtpUtf8);
@@ -165,8 +175,8 @@ pub(super) fn answer(greeting: &[u8], told: Extensions) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::Limits;
     use crate::smtp::reply::ReplyParser;
+    use crate::smtp::{Limits, NoTls};
 
     fn reply(text: &str) -> ServerReply {
         let mut parser = ReplyParser::new(&Limits::default());
@@ -192,19 +202,38 @@ mod tests {
             "250-mx.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250-XCLIENT NAME\r\n250-REQUIRETLS\r\n\
              250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",
         );
-        let told = answer(b"mx.example", Extensions::parse(&said).offered());
+        let told = answer(
+            b"mx.example",
+            Extensions::parse(&said).offered(&Channel::Protected),
+        );
         assert_eq!(
             told,
             "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n\
-             250-ENHANCEDSTATUSCODES\r\n250 LIMITS RCPTDOMAINMAX=1\r\n"
+             250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 LIMITS RCPTDOMAINMAX=1\r\n"
         );
     }
 
     #[test]
+    fn bdat_4_chunking_is_offered_where_the_mx_offers_it_inside_tls() {
+        let said = Extensions::of(&[Extension::Chunking]);
+        for (channel, expected) in [
+            (Channel::Protected, true),
+            (Channel::Clear(NoTls::NotOffered), false),
+            (Channel::Broken("alert".into()), false),
+        ] {
+            let told = said.offered(&channel);
+            assert_eq!(told.has(Extension::Chunking), expected, "{channel:?}");
+        }
+        let told = Extensions::NONE.offered(&Channel::Protected);
+        assert!(!told.has(Extension::Chunking));
+    }
+
+    #[test]
     fn eai_1_smtputf8_is_offered_only_beside_8bitmime() {
-        let alone = Extensions::of(&[Extension::SmtpUtf8]).offered();
+        let alone = Extensions::of(&[Extension::SmtpUtf8]).offered(&Channel::Protected);
         assert!(!alone.has(Extension::SmtpUtf8));
-        let both = Extensions::of(&[Extension::SmtpUtf8, Extension::EightBitMime]).offered();
+        let both = Extensions::of(&[Extension::SmtpUtf8, Extension::EightBitMime]);
+        let both = both.offered(&Channel::Protected);
         assert!(both.has(Extension::SmtpUtf8));
     }
 

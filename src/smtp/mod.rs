@@ -12,9 +12,11 @@
 //!                                               └─ Refuse ─► 451, upstream QUIT
 //! ```
 //!
-//! Small readers, each of one thing: [`command`], [`path`], [`ehlo`], [`reply`], and [`data`] for where a message ends.
+//! Small readers, each of one thing: [`command`], [`path`], [`chunk`], [`ehlo`], [`reply`], and [`data`] for where a message
+//! ends.
 //! [`Session`] is the machine.
 
+pub mod chunk;
 pub mod command;
 pub mod data;
 pub mod ehlo;

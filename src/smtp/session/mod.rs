@@ -2,8 +2,9 @@
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
 //! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
-//! [`message`] is DATA, [`server`] is what the MX says, [`closing`] how it all ends.
+//! [`message`] is DATA, [`chunks`] is BDAT, [`server`] is what the MX says, [`closing`] how it all ends.
 
+mod chunks;
 mod client;
 mod closing;
 mod message;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::recipient::{Pending, RcptSent};
+use super::chunk::Chunk;
 use super::command::Greeter;
 use super::data::EndOfData;
 use super::ehlo::{Extension, Extensions};
@@ -27,7 +29,7 @@ use super::outbox::Outbox;
 use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
-use super::transaction::{Relaying, Transaction};
+use super::transaction::{Chunked, Relaying, Transaction};
 use super::{Action, Dialled, End, Reply, Settings, Tally, Target, Waiting};
 use crate::verdict::{Cleared, Verdict};
 
@@ -83,7 +85,7 @@ enum State {
     /// The reply to RCPT, which no longer matters since this was the one to MAIL.
     RefusedMail(ServerReply),
     /// The reply to RSET.
-    ResetReply,
+    ResetReply(Asker),
     /// The reply to DATA.
     DataReply(Relaying),
     /// Message data.
@@ -91,10 +93,16 @@ enum State {
         relaying: Relaying,
         scanner: EndOfData,
     },
+    /// The octets of a chunk.
+    Chunk { chunk: Chunk, chunked: Chunked },
+    /// The reply to a chunk that is not the last.
+    ChunkReply(Chunked),
     /// The reply to the message.
-    Outcome,
+    Outcome(Carrier),
     /// The end of message data that nobody gets, to be answered with this.
     Swallowing { scanner: EndOfData, answer: Bytes },
+    /// The end of a chunk that nobody gets, to be answered with this.
+    SwallowingChunk { chunk: Chunk, answer: Bytes },
     /// Nothing: the session is over.
     Over,
 }
@@ -105,6 +113,22 @@ enum Trust {
     Full,
     /// DATA was refused: a client that did not wait for the reply sends a message now.
     AfterRefusedData,
+}
+
+/// Who wants the MX to forget its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// The client, which is to hear of it.
+    Client,
+    /// The session itself.
+    Session,
+}
+
+/// What a message has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Data,
+    Chunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +250,11 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         let is_wanted = match &self.state {
-            State::Command(_) | State::Message { .. } | State::Swallowing { .. } => true,
+            State::Command(_)
+            | State::Message { .. }
+            | State::Chunk { .. }
+            | State::Swallowing { .. }
+            | State::SwallowingChunk { .. } => true,
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
@@ -236,8 +264,9 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
-            | State::Outcome
+            | State::ResetReply(_)
+            | State::ChunkReply(_)
+            | State::Outcome(_)
             | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open
@@ -276,6 +305,11 @@ impl Session {
     fn refuse(&mut self, reply: Reply) {
         let reply = reply.traced(&self.settings.trace);
         self.say(&reply);
+    }
+
+    /// A refusal that is said later, or more than once.
+    fn traced(&self, reply: Reply) -> Bytes {
+        reply.traced(&self.settings.trace).encode()
     }
 
     /// The MX's reply, in its own words.

@@ -37,6 +37,9 @@ impl Session {
         let (Some(told), Some(transaction)) = (self.told, &mut self.transaction) else {
             return self.say_idle(&replies::out_of_order("say MAIL first"));
         };
+        if let Progress::Chunking(_) | Progress::Failed(_) = transaction.progress {
+            return self.say_idle(&replies::out_of_order("the message has begun"));
+        }
         let rcpt = match Rcpt::parse(line, argument, told, transaction.charset()) {
             Ok(rcpt) => rcpt,
             Err(error) => return self.say_idle(&error.reply()),
@@ -128,7 +131,9 @@ impl Session {
                 });
             }
             Progress::Opened | Progress::Relaying(_) => self.send_rcpt(&pending, cleared),
-            Progress::Lost => self.answer_lost(&LinkError::Lost),
+            Progress::Chunking(_) | Progress::Failed(_) | Progress::Lost => {
+                self.answer_lost(&LinkError::Lost);
+            }
         }
     }
 

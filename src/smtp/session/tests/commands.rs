@@ -55,19 +55,6 @@ fn dn_19_dn_01_what_is_not_served_is_refused_here_and_never_forwarded() {
 }
 
 #[test]
-fn dn_13_bdat_ends_the_session_before_its_chunk_is_read() {
-    let session = run("
-        @tls
-        C~ BDAT 28 LAST\\r\\nMAIL FROM:<evil@b.example>\\r\\n
-        c: 503 5.5.1 …
-        s: QUIT
-        ! close-server
-        ! close-client
-    ");
-    assert_eq!(session.end(), Some(End::Refused));
-}
-
-#[test]
 fn dn_06_smtp_1_bare_newlines_and_nuls_make_one_bad_command_that_is_never_forwarded() {
     run("
         @tls

@@ -1,5 +1,6 @@
 //! Conversations as tables, and a model that knows only what must never happen.
 
+mod chunks;
 mod commands;
 mod endings;
 mod message;
@@ -12,6 +13,22 @@ use super::super::{Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
+
+/// The end-of-data forms of SMTP smuggling, in the escapes of scripts.
+const SMUGGLING: [&str; 12] = [
+    "\\n.\\n",
+    "\\n.\\r",
+    "\\r.\\n",
+    "\\r.\\r",
+    "\\n.\\r\\n",
+    "\\r.\\r\\n",
+    "\\r\\n.\\n",
+    "\\r\\n.\\r",
+    "\\r\\n.\\r\\r\\n",
+    "\\r\\r\\n.\\r\\r\\n",
+    "\\r\\n\\0.\\r\\n",
+    "\\r\\n.\\0\\r\\n",
+];
 
 fn settings() -> Settings {
     Settings {

@@ -98,6 +98,35 @@ const DATA: &str = "
     c: 354 go ahead
 ";
 
+/// TLS up with CHUNKING.
+const CHUNKING: &str = "
+    @handshake
+    > secured
+    s: EHLO mta.example
+    S: 250-mx.example
+    S: 250-PIPELINING
+    S: 250 CHUNKING
+    c: 250-mx.example
+    c: 250-PIPELINING
+    c: 250-ENHANCEDSTATUSCODES
+    c: 250-CHUNKING
+    c: 250 LIMITS RCPTDOMAINMAX=1
+";
+
+/// The same, and one recipient accepted.
+const CHUNKS: &str = "
+    @chunking
+    @mail
+    C: RCPT TO:<u@good.example>
+    ! judge good.example protected first
+    > pin
+    s: MAIL FROM:<a@b.example>
+    s: RCPT TO:<u@good.example>
+    S: 250 2.1.0 ok
+    S: 250 2.1.5 ok
+    c: 250 2.1.5 ok
+";
+
 /// Runs a script against a session with the usual settings.
 pub(super) fn run(script: &str) -> Session {
     run_with(settings(), script)
@@ -157,6 +186,8 @@ fn expand(script: &str) -> Vec<String> {
             "@mail" => lines.extend(expand(MAIL)),
             "@rcpt" => lines.extend(expand(RCPT)),
             "@data" => lines.extend(expand(DATA)),
+            "@chunking" => lines.extend(expand(CHUNKING)),
+            "@chunks" => lines.extend(expand(CHUNKS)),
             remark if remark.starts_with('#') => {}
             line => lines.push(line.to_owned()),
         }
@@ -225,7 +256,7 @@ const fn name(waiting: Waiting) -> &'static str {
     }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(super) fn unescape(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
