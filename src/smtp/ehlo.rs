@@ -7,10 +7,10 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Channel;
 use super::path::Charset;
 use super::relay::printable;
 use super::reply::ServerReply;
+use super::{Channel, Limits};
 
 /// An extension that the session understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl fmt::Debug for Extensions {
 }
 
 /// The reply to the client's EHLO: `greeting` is the MX's own first line.
-pub(super) fn answer(greeting: &[u8], told: Extensions) -> Bytes {
+pub(super) fn answer(greeting: &[u8], told: Extensions, limits: &Limits) -> Bytes {
     let mut reply = BytesMut::new();
     reply.put(&b"250-"[..]);
     reply.put(printable(greeting, Charset::Ascii).as_bytes());
@@ -167,16 +167,28 @@ pub(super) fn answer(greeting: &[u8], told: Extensions) -> Bytes {
         reply.put(extension.keyword().as_bytes());
         reply.put(&b"\r\n"[..]);
     }
-    // One recipient domain, so that one verdict serves all recipients (RFC 9422 §4.3).
-    reply.put(&b"250 LIMITS RCPTDOMAINMAX=1\r\n"[..]);
+    reply.put(&b"250 "[..]);
+    reply.put(limits_told(limits).as_bytes());
+    reply.put(&b"\r\n"[..]);
     reply.freeze()
+}
+
+/// What this side limits, and not what the MX does, which says so when the time comes (RFC 9422 §4).
+///
+/// One recipient domain, so that one verdict serves all recipients (RFC 9422 §4.3): a client that knows the extension
+/// sends each domain's recipients over a connection of their own, and none has to be told to come again.
+fn limits_told(limits: &Limits) -> String {
+    match limits.recipients {
+        most @ 1..=999_999 => format!("LIMITS RCPTMAX={most} RCPTDOMAINMAX=1"),
+        _ => "LIMITS RCPTDOMAINMAX=1".to_owned(), // six digits are the most that it can be told in
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::NoTls;
     use crate::smtp::reply::ReplyParser;
-    use crate::smtp::{Limits, NoTls};
 
     fn reply(text: &str) -> ServerReply {
         let mut parser = ReplyParser::new(&Limits::default());
@@ -200,16 +212,14 @@ mod tests {
     fn role_6_tls_07_only_what_both_legs_keep_is_offered() {
         let said = reply(
             "250-mx.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250-XCLIENT NAME\r\n250-REQUIRETLS\r\n\
-             250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",
+             250-LIMITS MAILMAX=1 RCPTMAX=5\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",
         );
-        let told = answer(
-            b"mx.example",
-            Extensions::parse(&said).offered(&Channel::Protected),
-        );
+        let told = Extensions::parse(&said).offered(&Channel::Protected);
+        let told = answer(b"mx.example", told, &Limits::default());
         assert_eq!(
             told,
             "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n\
-             250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 LIMITS RCPTDOMAINMAX=1\r\n"
+             250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1\r\n"
         );
     }
 
@@ -226,6 +236,21 @@ mod tests {
         }
         let told = Extensions::NONE.offered(&Channel::Protected);
         assert!(!told.has(Extension::Chunking));
+    }
+
+    #[test]
+    fn lim_1_role_10_the_limits_told_are_our_own() {
+        for (recipients, expected) in [
+            (100, "LIMITS RCPTMAX=100 RCPTDOMAINMAX=1"),
+            (999_999, "LIMITS RCPTMAX=999999 RCPTDOMAINMAX=1"),
+            (1_000_000, "LIMITS RCPTDOMAINMAX=1"),
+        ] {
+            let limits = Limits {
+                recipients,
+                ..Limits::default()
+            };
+            assert_eq!(limits_told(&limits), expected);
+        }
     }
 
     #[test]

@@ -136,7 +136,8 @@ impl Session {
                     .link
                     .channel()
                     .map_or(Extensions::NONE, |channel| said.offered(&channel));
-                self.out.tell_client(answer(banner, told));
+                let limits = &self.settings.limits;
+                self.out.tell_client(answer(banner, told, limits));
                 self.told = Some(told);
             }
             Greeter::Helo => {

@@ -194,7 +194,7 @@ fn bdat_3_rset_ehlo_and_quit_are_taken_between_chunks_and_said_to_the_mx() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
     "
     ));

@@ -148,7 +148,7 @@ fn smtp_7_dn_20_a_second_ehlo_resets_both_sides() {
         c: 250-PIPELINING
         c: 250-SIZE
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
     ");
     let long = "x".repeat(600);
@@ -177,7 +177,7 @@ fn pipe_1_smtp_11_dn_02_everything_pipelined_from_the_start_is_answered_in_order
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         c: 250 2.1.0 …
         ! judge good.example clear(not offered) first
         > pin

@@ -54,7 +54,7 @@ const TLS: &str = "
     c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250-DSN
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS …
 ";
 
 /// EHLO answered, no TLS offered.
@@ -66,7 +66,7 @@ const CLEAR: &str = "
     c: 250-mx.example
     c: 250-PIPELINING
     c: 250-ENHANCEDSTATUSCODES
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS …
 ";
 
 /// MAIL, answered provisionally.
@@ -110,7 +110,7 @@ const CHUNKING: &str = "
     c: 250-PIPELINING
     c: 250-ENHANCEDSTATUSCODES
     c: 250-CHUNKING
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS …
 ";
 
 /// The same, and one recipient accepted.

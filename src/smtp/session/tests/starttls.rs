@@ -33,7 +33,7 @@ fn tls_02_a_masked_keyword_is_no_starttls() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(not offered) first
@@ -52,7 +52,7 @@ fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(not offered) first
@@ -76,7 +76,7 @@ fn tls_03_no_code_but_220_starts_tls() {
             c: 250-PIPELINING
             c: 250-8BITMIME
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example clear({code}) first
@@ -99,7 +99,7 @@ fn tls_03_garbage_for_220_breaks_the_channel() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(it does not speak SMTP: a reply has no valid code) first
@@ -114,7 +114,7 @@ fn tls_04_tls_6_after_a_failed_handshake_cleartext_needs_a_verdict_and_a_new_con
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(not a ServerHello) first
@@ -155,7 +155,7 @@ fn tls_05_tls_2_plaintext_behind_the_220_aborts_the_connection() {
             c: 250-mx.example
             c: 250-PIPELINING
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example broken(plaintext follows the reply to STARTTLS) first
@@ -173,7 +173,7 @@ fn tls_05_plaintext_in_a_segment_of_its_own_aborts_too_and_the_handshake_counts_
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         > secured
         @mail
         C: RCPT TO:<u@good.example>
@@ -264,7 +264,7 @@ fn tls_07_role_6_only_the_list_inside_tls_counts() {
         c: 250-PIPELINING
         c: 250-SIZE
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         C: MAIL FROM:<a@b.example> BODY=8BITMIME
         c: 555 5.5.4 …
     ");
@@ -285,7 +285,7 @@ fn tls_09_whatever_ends_a_handshake_is_told_to_the_verdict() {
             c: 250-mx.example
             c: 250-PIPELINING
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example broken({why}) first
@@ -305,7 +305,7 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(the connection was lost) first
@@ -403,7 +403,7 @@ fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(550) first
@@ -482,7 +482,7 @@ fn the_sni_is_the_hint_or_what_the_verdict_wants_or_what_the_mx_calls_itself() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example protected first

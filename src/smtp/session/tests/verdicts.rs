@@ -152,7 +152,7 @@ fn dn_22_a_verdict_does_not_outlive_rset_or_ehlo() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         C: DATA
         c: 503 5.5.1 …
         @mail
