@@ -9,6 +9,7 @@ use std::time::Instant;
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::data::EndOfData;
+use danelaw::smtp::ehlo::Extensions;
 use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
@@ -139,6 +140,7 @@ fn settings() -> Settings {
     Settings {
         trace: "BENCH".into(),
         hint: None,
+        lacking: Extensions::NONE,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
     }

@@ -83,10 +83,13 @@ pub fn ehlo(data: &[u8]) {
     parser.push(data);
     if let Ok(Some(reply)) = parser.next_reply() {
         let said = Extensions::parse(&reply);
-        let told = said.offered(&Channel::Protected);
+        let told = said.offered(&Channel::Protected, Extensions::NONE);
         assert!(!told.has(Extension::StartTls));
         assert!(told.iter().all(|one| {
-            said.has(one) || matches!(one, Extension::Pipelining | Extension::EnhancedStatusCodes)
+            use Extension as E;
+            let is_ours = matches!(one, E::Pipelining | E::EnhancedStatusCodes);
+            let is_assumed = matches!(one, E::EightBitMime | E::SmtpUtf8);
+            said.has(one) || is_ours || is_assumed
         }));
     }
 }
@@ -142,6 +145,7 @@ impl Driver {
         let settings = Settings {
             trace: "FUZZ".into(),
             hint: None,
+            lacking: Extensions::NONE,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };

@@ -17,6 +17,7 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
+use crate::smtp::ehlo::Extensions;
 use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
@@ -63,6 +64,7 @@ impl Prober {
                 .engine
                 .learned
                 .sni(destination.ip(), self.engine.clock.instant()),
+            lacking: Extensions::NONE,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };

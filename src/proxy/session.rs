@@ -97,6 +97,7 @@ impl Driver {
                 .hint
                 .clone()
                 .or_else(|| engine.learned.sni(from.destination.ip(), now)),
+            lacking: engine.learned.lacking(from.destination.ip(), now),
             timeouts: shell.timeouts,
             limits: shell.limits,
         };
@@ -388,6 +389,7 @@ impl Driver {
 
     /// Says the last words to both sides.
     async fn close(mut self) {
+        self.remember_lacking();
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
@@ -399,6 +401,15 @@ impl Driver {
         if matches!(written, Ok(Ok(()))) && self.reading == Reading::Open {
             // At most a courtesy: the octets are on their way.
             let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+        }
+    }
+
+    fn remember_lacking(&self) {
+        let (lacking, now) = (self.session.lacking(), self.now());
+        let learned = &self.shell.engine.learned;
+        let address = self.from.destination.ip();
+        if lacking != learned.lacking(address, now) {
+            learned.learn_lacking(address, lacking, now);
         }
     }
 

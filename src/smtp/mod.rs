@@ -51,6 +51,8 @@ pub struct Settings {
     pub trace: String,
     /// The MX host that the destination address is known as: the best SNI before any recipient is known.
     pub hint: Option<DnsName>,
+    /// What the MX at the destination address is known not to offer ([`Session::lacking`]).
+    pub lacking: ehlo::Extensions,
     /// How long each side may take.
     pub timeouts: Timeouts,
     /// How much each side may send.

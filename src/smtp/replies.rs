@@ -88,7 +88,7 @@ pub(super) fn shortfall(missing: Extension) -> Reply {
         | Extension::Chunking => (451, "4.3.3"),
     };
     let text = format!(
-        "shortfall: the destination does not offer {} any more",
+        "shortfall: the destination does not offer {}",
         missing.keyword()
     );
     reply(code, enhanced, &text)

@@ -132,10 +132,9 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let said = self.link.extensions().unwrap_or_default();
-                let told = self
-                    .link
-                    .channel()
-                    .map_or(Extensions::NONE, |channel| said.offered(&channel));
+                let told = self.link.channel().map_or(Extensions::NONE, |channel| {
+                    said.offered(&channel, self.lacking)
+                });
                 let limits = &self.settings.limits;
                 self.out.tell_client(answer(banner, told, limits));
                 self.told = Some(told);

@@ -51,6 +51,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// Commands without progress.
     idle: usize,
+    /// What a cleared MX did not offer although it was used.
+    lacking: Extensions,
     /// Whose policies were asked for.
     targets: HashSet<Target>,
     client: ClientSide,
@@ -154,6 +156,7 @@ impl Session {
         let mut link = Link::new(settings.hint.clone(), &settings.limits);
         link.dial(&mut out);
         Self {
+            lacking: settings.lacking,
             settings,
             state: State::Greeting,
             link,
@@ -285,6 +288,13 @@ impl Session {
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// What the MX is known not to offer now, though clients are told that it does as long as nobody knows: to be
+    /// remembered for the next session to this address.
+    #[must_use]
+    pub const fn lacking(&self) -> Extensions {
+        self.lacking
     }
 
     fn enter(&mut self, state: State) {

@@ -108,8 +108,10 @@ impl Session {
         let (Some(offered), Some(transaction)) = (self.link.extensions(), &self.transaction) else {
             return self.answer_lost(&LinkError::Lost);
         };
-        if let Some(missing) = transaction.uses(&pending.rcpt).missing_from(offered) {
-            return self.turn_down(pending.rcpt.target, replies::shortfall(missing));
+        let missing = transaction.uses(&pending.rcpt).without(offered);
+        if let Some(first) = missing.iter().next() {
+            self.lacking = self.lacking.union(missing.only_assumed());
+            return self.turn_down(pending.rcpt.target, replies::shortfall(first));
         }
         let rcpt = &pending.rcpt.line;
         match transaction.progress {

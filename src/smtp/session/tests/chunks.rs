@@ -193,6 +193,8 @@ fn bdat_3_rset_ehlo_and_quit_are_taken_between_chunks_and_said_to_the_mx() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -312,7 +314,7 @@ fn bdat_4_smtp_31_an_mx_without_chunking_never_hears_bdat() {
         s: QUIT
         ! close-server
         C~ ET\\r\\nBDAT 0 LAST\\r\\nRSET\\r\\n
-        c: 451 4.3.3 shortfall: the destination does not offer CHUNKING any more [T1]
+        c: 451 4.3.3 shortfall: the destination does not offer CHUNKING [T1]
         c: 451 4.3.3 shortfall: …
         c: 250 2.0.0 ok
     ");

@@ -147,6 +147,8 @@ fn smtp_7_dn_20_a_second_ehlo_resets_both_sides() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-SIZE
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -176,6 +178,8 @@ fn pipe_1_smtp_11_dn_02_everything_pipelined_from_the_start_is_answered_in_order
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         c: 250 2.1.0 …

@@ -9,6 +9,7 @@ mod script;
 mod starttls;
 mod verdicts;
 
+use super::super::ehlo::Extensions;
 use super::super::{Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
@@ -34,6 +35,7 @@ fn settings() -> Settings {
     Settings {
         trace: "T1".into(),
         hint: None,
+        lacking: Extensions::NONE,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
     }

@@ -65,6 +65,8 @@ const CLEAR: &str = "
     S: 250 mx.example
     c: 250-mx.example
     c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250 LIMITS …
 ";
@@ -108,6 +110,8 @@ const CHUNKING: &str = "
     S: 250 CHUNKING
     c: 250-mx.example
     c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250-CHUNKING
     c: 250 LIMITS …

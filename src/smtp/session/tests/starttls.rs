@@ -32,6 +32,8 @@ fn tls_02_a_masked_keyword_is_no_starttls() {
         S: 250 XXXXXXXX
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -51,6 +53,8 @@ fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -75,6 +79,7 @@ fn tls_03_no_code_but_220_starts_tls() {
             c: 250-mx.example
             c: 250-PIPELINING
             c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
             c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
@@ -98,6 +103,8 @@ fn tls_03_garbage_for_220_breaks_the_channel() {
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -113,6 +120,8 @@ fn tls_04_tls_6_after_a_failed_handshake_cleartext_needs_a_verdict_and_a_new_con
         > broken not a ServerHello
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -154,6 +163,8 @@ fn tls_05_tls_2_plaintext_behind_the_220_aborts_the_connection() {
             ! close-server
             c: 250-mx.example
             c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
             c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
@@ -172,6 +183,8 @@ fn tls_05_plaintext_in_a_segment_of_its_own_aborts_too_and_the_handshake_counts_
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         > secured
@@ -263,9 +276,11 @@ fn tls_07_role_6_only_the_list_inside_tls_counts() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-SIZE
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
-        C: MAIL FROM:<a@b.example> BODY=8BITMIME
+        C: MAIL FROM:<a@b.example> RET=HDRS
         c: 555 5.5.4 …
     ");
 }
@@ -284,6 +299,8 @@ fn tls_09_whatever_ends_a_handshake_is_told_to_the_verdict() {
             {ending}
             c: 250-mx.example
             c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
             c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
@@ -304,6 +321,8 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -402,6 +421,8 @@ fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
         S: 550 5.7.1 no TLS for you
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
@@ -481,6 +502,8 @@ fn the_sni_is_the_hint_or_what_the_verdict_wants_or_what_the_mx_calls_itself() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail

@@ -1,5 +1,6 @@
 //! RCPT: who is judged when, and what becomes of the connection.
 
+use super::super::super::ehlo::{Extension, Extensions};
 use super::super::super::{End, Limits};
 use super::script::{run, run_with};
 use super::settings;
@@ -151,6 +152,8 @@ fn dn_22_a_verdict_does_not_outlive_rset_or_ehlo() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         C: DATA
@@ -281,7 +284,7 @@ fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
         (
             "SIZE=9",
             "",
-            "452 4.3.4 shortfall: the destination does not offer SIZE any more [T1]",
+            "452 4.3.4 shortfall: the destination does not offer SIZE [T1]",
         ),
         ("BODY=8BITMIME", "", "451 4.6.3 shortfall: …"),
         ("SMTPUTF8", "", "451 4.6.7 shortfall: …"),
@@ -311,6 +314,96 @@ fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
         "
         ));
     }
+}
+
+#[test]
+fn eai_3_tls_01_who_hides_smtputf8_beside_starttls_defers_mail_and_bounces_none() {
+    for (channel, attack) in [
+        ("clear(not offered)", "S: 250 mx.example"),
+        (
+            "broken(alert)",
+            "S: 250-mx.example\nS: 250 STARTTLS\ns: STARTTLS\nS: 220 go\n! starttls mx.example\n> broken alert",
+        ),
+        (
+            "protected",
+            "S: 250-mx.example\nS: 250 STARTTLS\ns: STARTTLS\nS: 220 go\n! starttls mx.example\n> secured
+             s: EHLO mta.example\nS: 250 mx.example",
+        ),
+    ] {
+        let session = run(&format!(
+            "
+            @greeted
+            C: EHLO mta.example
+            s: EHLO mta.example
+            {attack}
+            c: 250-mx.example
+            c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
+            c: 250-ENHANCEDSTATUSCODES
+            c: 250 LIMITS …
+            C: MAIL FROM:<zoë@b.example> SMTPUTF8
+            c: 250 2.1.0 …
+            C: RCPT TO:<zoë@good.example>
+            ! judge good.example {channel} first
+            > refuse
+            {}
+            c: 451 4.7.4 …
+        ",
+            if channel.starts_with("broken") {
+                ""
+            } else {
+                "s: QUIT\n! close-server"
+            }
+        ));
+        assert_eq!(session.lacking(), Extensions::NONE, "{channel}");
+    }
+}
+
+#[test]
+fn eai_3_smtp_31_what_a_cleared_mx_lacks_is_hidden_from_then_on() {
+    let session = run("
+        @handshake
+        > secured
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 8BITMIME
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS …
+        C: MAIL FROM:<a@b.example> SMTPUTF8
+        c: 250 2.1.0 …
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: QUIT
+        ! close-server
+        c: 451 4.6.7 shortfall: the destination does not offer SMTPUTF8 [T1]
+    ");
+    let lacking = Extensions::of(&[Extension::SmtpUtf8]);
+    assert_eq!(session.lacking(), lacking);
+    let mut settings = settings();
+    settings.lacking = lacking;
+    run_with(
+        settings,
+        "
+        @handshake
+        > secured
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 8BITMIME
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS …
+        C: MAIL FROM:<a@b.example> SMTPUTF8
+        c: 555 5.5.4 …
+    ",
+    );
 }
 
 #[test]
