@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
-use danelaw::smtp::data::EndOfData;
+use danelaw::smtp::data::{BareLineEnds, EndOfData};
 use danelaw::smtp::ehlo::Extensions;
 use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
@@ -141,6 +141,7 @@ fn settings() -> Settings {
         trace: "BENCH".into(),
         hint: None,
         lacking: Extensions::NONE,
+        bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
     }

@@ -8,7 +8,7 @@ use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::chunk::Chunk;
 use danelaw::smtp::command::{Command, Mail, Rcpt};
-use danelaw::smtp::data::{EndOfData, Scanned};
+use danelaw::smtp::data::{BareLineEnds, EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
@@ -146,6 +146,7 @@ impl Driver {
             trace: "FUZZ".into(),
             hint: None,
             lacking: Extensions::NONE,
+            bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };

@@ -7,7 +7,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig, UpstreamConfig};
 
 /// Where `danelaw` looks for its configuration when no file is named.
 pub const PATH: &str = "/etc/danelaw.toml";
@@ -60,6 +60,7 @@ impl Default for Config {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
             },
+            smtp: SmtpConfig::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             max_sessions: MAX_SESSIONS,

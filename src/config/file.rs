@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{Bound, LogFormat, Port, Resolvers};
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig, UpstreamConfig};
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
@@ -185,6 +185,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy,
         store: _,
         log,
+        smtp,
         timeouts,
         limits,
         max_sessions,
@@ -205,13 +206,15 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_path(reader.section(top, "store"), "path"),
         log: read_log(reader.section(top, "log"), log),
+        smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
     }
 }
 
-const TABLES: [&str; 10] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts", "limits",
+const TABLES: [&str; 11] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "smtp", "timeouts",
+    "limits",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -357,6 +360,14 @@ fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
         json: format == LogFormat::Json,
         filter,
     }
+}
+
+fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
+    let smtp = SmtpConfig {
+        bare_line_ends: section.read("bare_line_ends", default.bare_line_ends),
+    };
+    section.finish();
+    smtp
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

@@ -46,7 +46,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, smtp, timeouts, limits, got an unknown key",
     ),
     (
         "an address without a port",
@@ -137,6 +137,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a limit below what RFC 5321 asks for",
         "[limits]\nrecipients = 99",
         "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
+    ),
+    (
+        "a word that says what nobody does",
+        "[smtp]\nbare_line_ends = \"normalise\"",
+        "/etc/d.toml:2 smtp.bare_line_ends: expected \"reject\" or \"pass\", got \"normalise\"",
     ),
     (
         "an empty path",

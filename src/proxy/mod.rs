@@ -43,6 +43,7 @@ use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::report::{Open, Record, Records};
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Reply, Timeouts};
 
 /// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
@@ -103,6 +104,7 @@ struct Shell {
     dialer: Dialer,
     guard: Guard,
     records: Arc<dyn Records>,
+    bare_line_ends: BareLineEnds,
     timeouts: Timeouts,
     limits: Limits,
     slots: Arc<Semaphore>,
@@ -148,6 +150,7 @@ impl Proxy {
             dialer,
             guard: Guard::new(addresses.iter().copied()),
             records,
+            bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),

@@ -17,6 +17,7 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::ehlo::Extensions;
 use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
@@ -65,6 +66,7 @@ impl Prober {
                 .learned
                 .sni(destination.ip(), self.engine.clock.instant()),
             lacking: Extensions::NONE,
+            bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };

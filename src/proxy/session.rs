@@ -98,6 +98,7 @@ impl Driver {
                 .clone()
                 .or_else(|| engine.learned.sni(from.destination.ip(), now)),
             lacking: engine.learned.lacking(from.destination.ip(), now),
+            bare_line_ends: shell.bare_line_ends,
             timeouts: shell.timeouts,
             limits: shell.limits,
         };

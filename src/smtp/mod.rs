@@ -53,6 +53,8 @@ pub struct Settings {
     pub hint: Option<DnsName>,
     /// What the MX at the destination address is known not to offer ([`Session::lacking`]).
     pub lacking: ehlo::Extensions,
+    /// What becomes of messages with bare line ends. Commands with them are always refused.
+    pub bare_line_ends: data::BareLineEnds,
     /// How long each side may take.
     pub timeouts: Timeouts,
     /// How much each side may send.

@@ -12,6 +12,7 @@
 use bytes::Bytes;
 
 use super::super::chunk::{Chunk, Last};
+use super::super::data::BareLineEnds;
 use super::super::ehlo::Extension;
 use super::super::link::LinkError;
 use super::super::outbox::Control;
@@ -98,8 +99,9 @@ impl Session {
             State::Chunk { chunk, chunked } => {
                 let (mine, rest) = octets.split_at(chunk.take(octets.len()));
                 let is_end = chunk.left == 0 && chunk.last == Last::Yes;
-                let is_sound =
+                let is_clean =
                     chunked.lines.are_sound(mine) && !(is_end && chunked.lines.is_open());
+                let is_sound = is_clean || self.settings.bare_line_ends == BareLineEnds::Pass;
                 if is_sound && !mine.is_empty() {
                     let octets = Bytes::copy_from_slice(mine);
                     self.out.relay(&chunked.relaying.cleared, octets);

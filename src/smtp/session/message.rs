@@ -56,7 +56,7 @@ impl Session {
                 self.pass(reply);
                 self.enter(State::Message {
                     relaying,
-                    scanner: EndOfData::default(),
+                    scanner: EndOfData::new(self.settings.bare_line_ends),
                 });
                 let early = self.input.take();
                 if !early.is_empty() {

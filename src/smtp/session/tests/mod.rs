@@ -6,9 +6,11 @@ mod endings;
 mod message;
 mod model;
 mod script;
+mod smuggling;
 mod starttls;
 mod verdicts;
 
+use super::super::data::BareLineEnds;
 use super::super::ehlo::Extensions;
 use super::super::{Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
@@ -36,6 +38,7 @@ fn settings() -> Settings {
         trace: "T1".into(),
         hint: None,
         lacking: Extensions::NONE,
+        bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
     }
