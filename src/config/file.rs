@@ -377,7 +377,39 @@ fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
         data: section.read("data", default.data),
         end_of_data: section.read("end_of_data", default.end_of_data),
         decision: section.read("decision", default.decision),
+        unused: section.read("unused", default.unused),
     };
+    let least = Timeouts::LEAST;
+    for (key, value, least, expected) in [
+        (
+            "command",
+            timeouts.command,
+            least.command,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.7)",
+        ),
+        (
+            "reply",
+            timeouts.reply,
+            least.reply,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.3)",
+        ),
+        (
+            "data",
+            timeouts.data,
+            least.data,
+            "at least \"3m\" (RFC 5321 §4.5.3.2.5)",
+        ),
+        (
+            "end_of_data",
+            timeouts.end_of_data,
+            least.end_of_data,
+            "at least \"10m\" (RFC 5321 §4.5.3.2.6)",
+        ),
+    ] {
+        if value < least {
+            section.contradiction(key, expected);
+        }
+    }
     section.finish();
     timeouts
 }

@@ -144,6 +144,26 @@ const WRONG: &[(&str, &str, &str)] = &[
         "/etc/d.toml:2 smtp.bare_line_ends: expected \"reject\" or \"pass\", got \"normalise\"",
     ),
     (
+        "a client given up earlier than RFC 5321 allows",
+        "[timeouts]\ncommand = \"4m59s\"",
+        "/etc/d.toml:2 timeouts.command: expected at least \"5m\" (RFC 5321 §4.5.3.2.7), got \"4m59s\"",
+    ),
+    (
+        "an MX given up earlier",
+        "[timeouts]\nreply = \"1m\"",
+        "/etc/d.toml:2 timeouts.reply: expected at least \"5m\" (RFC 5321 §4.5.3.2.3), got \"1m\"",
+    ),
+    (
+        "a message given up earlier",
+        "[timeouts]\ndata = \"2m\"",
+        "/etc/d.toml:2 timeouts.data: expected at least \"3m\" (RFC 5321 §4.5.3.2.5), got \"2m\"",
+    ),
+    (
+        "its outcome given up earlier",
+        "[timeouts]\nend_of_data = \"599s\"",
+        "/etc/d.toml:2 timeouts.end_of_data: expected at least \"10m\" (RFC 5321 §4.5.3.2.6), got \"599s\"",
+    ),
+    (
         "an empty path",
         "[store]\npath = \"\"",
         "/etc/d.toml:2 store.path: expected a path, got \"\"",

@@ -74,6 +74,8 @@ pub struct Timeouts {
     pub end_of_data: Duration,
     /// From RCPT to a verdict, redials included.
     pub decision: Duration,
+    /// How long the MX is kept waiting for a transaction while the client says nothing.
+    pub unused: Duration,
 }
 
 /// What a session holds at most.

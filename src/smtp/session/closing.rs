@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::link::LinkError;
-use super::super::{End, Reply, Waiting, replies};
+use super::super::{End, Reply, Timeouts, Waiting, replies};
 use super::{Life, Session, State};
 
 impl Session {
@@ -91,6 +91,9 @@ impl Session {
                 decide_by.min(self.since + timeouts.reply)
             }
             State::Verdict(pending) => pending.received + timeouts.decision,
+            State::Command(_) if self.is_server_unused() => {
+                self.since + timeouts.command.min(timeouts.unused)
+            }
             State::Command(_) => self.since + timeouts.command,
             State::Message { .. }
             | State::Chunk { .. }
@@ -103,11 +106,20 @@ impl Session {
     }
 
     pub(super) fn on_timeout(&mut self) {
-        let decision = self.settings.timeouts.decision;
+        let Timeouts {
+            decision, command, ..
+        } = self.settings.timeouts;
         match self.leave() {
             State::Verdict(pending) => self.give_up_deciding(pending),
             State::Connecting(pending) if self.now >= pending.received + decision => {
                 self.give_up_deciding(pending);
+            }
+            // The client may stay; an MX does not wait for a client that may never say whom it writes to.
+            state @ State::Command(_)
+                if self.is_server_unused() && self.now < self.since + command =>
+            {
+                self.state = state;
+                self.link.dismiss(&mut self.out);
             }
             state @ (State::Command(_)
             | State::Message { .. }
@@ -132,6 +144,10 @@ impl Session {
             }
             State::Over => {}
         }
+    }
+
+    fn is_server_unused(&self) -> bool {
+        self.link.is_open() && !self.is_relaying()
     }
 
     /// New transactions end in [`Session::advance`]; here only who waits without the MX having heard of a transaction.

@@ -31,7 +31,9 @@ fn drain(session: &mut Session, out: &mut Out) {
             Action::ToClient(octets) => out.client.extend_from_slice(&octets),
             Action::ToServer(octets) => out.server.extend_from_slice(&octets),
             Action::CloseServer => out.left_server = true,
-            other => panic!("{other:?} in mid message"),
+            Action::Dial | Action::StartTls { .. } | Action::Judge(_) | Action::CloseClient => {
+                panic!("not in mid message")
+            }
         }
     }
 }

@@ -543,6 +543,32 @@ fn net_09_a_connection_lost_at_mail_or_rcpt_fails_that_recipient() {
 }
 
 #[test]
+fn dn_07_dn_09_a_reply_that_does_not_end_or_contradicts_itself_fails_that_recipient() {
+    for reply in [
+        "250-more\\r\\n".repeat(200),
+        "2".repeat(5000),
+        "250 ".to_owned() + &"x".repeat(5000) + "\\r\\n",
+        "250-a\\r\\n550 b\\r\\n".to_owned(),
+        "250-a\\r\\n25\\r\\n".to_owned(),
+    ] {
+        run(&format!(
+            "
+            @rcpt
+            C: RCPT TO:<v@good.example>
+            ! judge good.example protected first
+            > pin
+            s: RCPT TO:<v@good.example>
+            S~ {reply}
+            ! close-server
+            c: 451 4.4.2 server-lost: it does not speak SMTP: …
+            C: DATA
+            c: 451 4.4.2 …
+        "
+        ));
+    }
+}
+
+#[test]
 fn pipe_4_a_reply_too_many_costs_the_connection() {
     let session = run("
         @tls
