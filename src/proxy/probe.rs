@@ -162,8 +162,7 @@ impl Run<'_> {
             }
             Action::StartTls { sni } => self.start_tls(sni).await,
             Action::Judge(question) => {
-                self.clerk
-                    .take(question, self.prober.engine.clock.instant());
+                self.clerk.take(question);
                 let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;
                 match decision.verdict {
                     Verdict::Redial(redial) => {

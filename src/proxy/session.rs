@@ -167,8 +167,7 @@ impl Driver {
                 }
                 Action::Judge(question) => {
                     self.note_stay();
-                    let now = self.now();
-                    self.clerk.take(question, now);
+                    self.clerk.take(question);
                 }
                 Action::CloseServer => {
                     self.clerk.forget();
@@ -382,7 +381,7 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        if let Some(judgement) = self.clerk.overdue(waiting, now) {
+        if let Some(judgement) = self.clerk.overdue(now) {
             self.open.judged(judgement);
         }
         self.session.handle_timeout(now);

@@ -34,7 +34,7 @@ mod timeouts;
 mod transaction;
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -126,6 +126,8 @@ pub struct Question {
     pub channel: Channel,
     /// A new recipient; false after a redial for the same one.
     pub first: bool,
+    /// When the recipient was named: its time to a decision runs from there.
+    pub received: Instant,
 }
 
 /// What of a recipient has a policy.

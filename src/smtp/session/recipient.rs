@@ -85,6 +85,7 @@ impl Session {
             target: pending.rcpt.target.clone(),
             channel,
             first: pending.redials == 0,
+            received: pending.received,
         });
         self.enter(State::Verdict(pending));
     }

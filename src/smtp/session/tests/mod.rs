@@ -1,5 +1,6 @@
 //! Conversations as tables, and a model that knows only what must never happen.
 
+mod anytime;
 mod chunks;
 mod commands;
 mod endings;

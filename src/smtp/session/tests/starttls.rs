@@ -332,6 +332,42 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
 }
 
 #[test]
+fn tls_09_smtp_7_a_connection_lost_at_a_later_ehlo_is_no_failed_handshake_and_no_reason_for_cleartext()
+ {
+    for (ending, end) in [
+        ("S$", End::Unreachable),
+        ("> time server", End::Timeout),
+        ("S: 250_garbage", End::Unreachable),
+        ("S~ 250 mx.example\\r\\n250 EVIL\\r\\n", End::Unreachable),
+    ] {
+        let session = run(&format!(
+            "
+            @tls
+            C: EHLO mta.example
+            s: EHLO mta.example
+            {ending}
+            ! close-server
+            c: 421 4.4.1 unreachable: …
+            ! close-client
+        "
+        ));
+        assert_eq!(session.end(), Some(end), "{ending}");
+    }
+    // Nor is one that is lost at HELO, after a second EHLO was refused.
+    run("
+        @rcpt
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 500 what
+        s: HELO mta.example
+        S$
+        ! close-server
+        c: 421 4.4.1 unreachable: …
+        ! close-client
+    ");
+}
+
+#[test]
 fn tls_10_half_a_reply_is_no_reply() {
     run("
         @tls
