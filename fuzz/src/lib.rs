@@ -114,10 +114,14 @@ pub fn end_of_data(data: &[u8]) {
     assert_eq!(count(b'\r'), count(b'\n'));
 }
 
-/// A session: each instruction is a letter, and for `C` and `S` a length and octets (see [`Driver::step`]).
+/// A session: each instruction is a letter, and for `C` and `S` a length and octets (see [`Driver::step`]); where a `P`
+/// stands first, bare line ends pass.
 pub fn session(data: &[u8]) {
-    let mut driver = Driver::new();
-    let mut rest = data;
+    let (bare_line_ends, mut rest) = match data.strip_prefix(b"P") {
+        Some(rest) => (BareLineEnds::Pass, rest),
+        None => (BareLineEnds::Reject, data),
+    };
+    let mut driver = Driver::new(bare_line_ends);
     while let Some((&letter, tail)) = rest.split_first() {
         let length = match letter {
             b'C' | b'S' => usize::from(tail.first().copied().unwrap_or(0)) + 1,
@@ -140,13 +144,13 @@ struct Driver {
 }
 
 impl Driver {
-    fn new() -> Self {
+    fn new(bare_line_ends: BareLineEnds) -> Self {
         let now = SystemClock.instant();
         let settings = Settings {
             trace: "FUZZ".into(),
             hint: None,
             lacking: Extensions::NONE,
-            bare_line_ends: BareLineEnds::Reject,
+            bare_line_ends,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };
@@ -203,7 +207,7 @@ impl Driver {
                     self.session.handle_upstream(answer, self.now);
                 }
                 Action::Judge(_) => self.judge(),
-                Action::ToClient(octets) => assert!(octets.ends_with(b"\r\n")),
+                Action::ToClient(octets) => assert_is_reply(&octets),
                 Action::ToServer(octets) => {
                     let is_control = [&b"EHLO "[..], b"HELO ", b"STARTTLS", b"RSET", b"QUIT"]
                         .iter()
@@ -233,6 +237,17 @@ impl Driver {
         };
         self.session.handle_verdict(verdict, self.now);
     }
+}
+
+/// One whole reply: lines of at most 512 octets with one code, and no line end within them.
+fn assert_is_reply(octets: &[u8]) {
+    let mut parser = ReplyParser::new(&Limits {
+        reply_line: 512,
+        ..Limits::default()
+    });
+    parser.push(octets);
+    assert!(matches!(parser.next_reply(), Ok(Some(_))));
+    assert!(parser.is_empty());
 }
 
 /// The verdict where nothing is demanded.
