@@ -35,8 +35,12 @@ impl Session {
             .transaction
             .as_mut()
             .and_then(Transaction::take_chunked);
-        let is_progress = chunked.is_some() && (chunk.left > 0 || chunk.last == Last::Yes);
-        if !is_progress && !self.count_idle() {
+        let is_idle = match chunked {
+            Some(_) => chunk.left == 0 && chunk.last == Last::No,
+            // A message that was pipelined whole is to be borne (RFC 3030 §2), but not as so many commands.
+            None => chunk.left < SMALL,
+        };
+        if is_idle && !self.count_idle() {
             return;
         }
         match chunked {
@@ -215,3 +219,6 @@ impl Session {
         self.enter(State::ResetReply(Asker::Session));
     }
 }
+
+/// Octets of a chunk that is rather a command than a part of a message.
+const SMALL: u64 = 512;

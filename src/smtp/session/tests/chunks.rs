@@ -552,6 +552,32 @@ fn dn_15_chunks_that_bring_nothing_forward_are_counted() {
 }
 
 #[test]
+fn bdat_2_a_message_that_was_pipelined_whole_is_swallowed_whole() {
+    let chunks = 4 * Limits::default().idle_commands;
+    let message = format!("BDAT 512\\r\\n{}", "x".repeat(512)).repeat(chunks);
+    let refusals = "c: 503 5.5.1 …\n".repeat(chunks);
+    run(&format!(
+        "@chunking\n@mail\nC~ {message}\n{refusals}C: NOOP\nc: 250 2.0.0 ok"
+    ));
+    let refusals = "c: 552 5.0.0 too big\n".repeat(chunks);
+    run(&format!(
+        "
+        @chunks
+        C~ BDAT 1\\r\\nx{message}
+        s: BDAT 1
+        s~ x
+        S: 552 too big
+        c: 552 5.0.0 too big
+        s: RSET
+        S: 250 ok
+        {refusals}
+        C: RSET
+        c: 250 2.0.0 ok
+    "
+    ));
+}
+
+#[test]
 fn net_07_shutdown_lets_a_message_in_chunks_be_finished() {
     let session = run("
         @chunks
