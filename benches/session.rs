@@ -120,7 +120,7 @@ fn drain(session: &mut Session, now: Instant) {
             Action::StartTls { .. } => session.handle_upstream(Dialled::Secured, now),
             Action::Judge(_) => session.handle_verdict(pin(), now),
             Action::ToClient(octets) | Action::ToServer(octets) => drop(black_box(octets)),
-            Action::CloseServer | Action::CloseClient => {}
+            Action::GaveUp { .. } | Action::CloseServer | Action::CloseClient => {}
         }
     }
 }

@@ -214,6 +214,7 @@ impl Driver {
                         .any(|control| octets.starts_with(control));
                     assert!(is_control || self.pins > 0, "{octets:?} before a pin");
                 }
+                Action::GaveUp { .. } => {}
                 Action::CloseServer => self.pins = 0,
                 Action::CloseClient => self.is_over = true,
             }

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,7 +18,7 @@ use crate::name::{DnsName, Domain};
 use crate::policy::demand::demand;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
-use crate::smtp::{Channel, Question, Target};
+use crate::smtp::{Channel, GaveUp, Question, Target};
 use crate::tls::{Evidence, Handshake};
 use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 
@@ -193,15 +193,14 @@ impl Clerk {
         }
     }
 
-    /// The session gives up a recipient when its time is up, and answers it itself.
-    pub(super) fn overdue(&mut self, now: Instant) -> Option<Judgement> {
-        let late =
-            |case: &mut Case| now.saturating_duration_since(case.question.received) >= self.budget;
-        let case = self.case.take_if(late)?;
-        judgement(
-            &refuse(budget(&case.question.target)),
-            &case.question.target,
-        )
+    /// The session has given a recipient up, and has answered it itself.
+    pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
+        self.case = None;
+        let reason = match why {
+            GaveUp::Undecided => budget(target),
+            GaveUp::Unreachable(what) => Reason::Unreachable { what },
+        };
+        judgement(&refuse(reason), target)
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -217,13 +216,6 @@ impl Clerk {
             Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
         };
         judgement(&refuse(reason), target)
-    }
-
-    /// The same when it cannot be dialled again.
-    pub(super) fn unreachable(&mut self, what: &str) -> Option<Judgement> {
-        let case = self.case.take()?;
-        let reason = Reason::Unreachable { what: what.into() };
-        judgement(&refuse(reason), &case.question.target)
     }
 
     fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
@@ -342,6 +334,8 @@ fn judgement(verdict: &Verdict, target: &Target) -> Option<Judgement> {
 mod tests {
     use std::future::poll_fn;
 
+    use std::time::Instant;
+
     use super::*;
     use crate::proxy::tests::world::{Names, engine};
 
@@ -390,25 +384,19 @@ mod tests {
     }
 
     #[test]
-    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_once_and_as_such() {
-        for (what, waited, later, expected) in [
-            ("its time is up", 0, BUDGET, Some("decision-timeout")),
-            (
-                "after a dial of half of it",
-                30,
-                BUDGET / 2,
-                Some("decision-timeout"),
-            ),
-            ("it is not", 0, BUDGET - Duration::from_secs(1), None),
+    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
+        for (why, expected) in [
+            (GaveUp::Undecided, "decision-timeout"),
+            (GaveUp::Unreachable("refused".into()), "unreachable"),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);
-            let received = clerk.engine.clock.instant();
-            let asked = received + Duration::from_secs(waited);
-            clerk.take(question(Channel::Protected, received));
-            let told = clerk.overdue(asked + later);
-            assert_eq!(told.map(|told| told.reason), expected, "{what}");
-            assert_eq!(clerk.case.is_none(), expected.is_some(), "{what}");
+            let question = question(Channel::Protected, clerk.engine.clock.instant());
+            let target = question.target.clone();
+            clerk.take(question);
+            let told = clerk.gave_up(&target, why).unwrap();
+            assert_eq!((told.reason, told.verdict), (expected, "refuse"));
+            assert!(clerk.case.is_none() && clerk.stayed().is_none());
         }
     }
 }

@@ -172,6 +172,7 @@ impl Run<'_> {
                     verdict @ (Verdict::Pin(_) | Verdict::Refuse(_)) => return Some(verdict),
                 }
             }
+            Action::GaveUp { .. } => {} // the reply says it
             Action::CloseServer => {
                 self.clerk.forget();
                 self.close().await;

@@ -169,6 +169,11 @@ impl Driver {
                     self.note_stay();
                     self.clerk.take(question);
                 }
+                Action::GaveUp { target, why } => {
+                    if let Some(judgement) = self.clerk.gave_up(&target, why) {
+                        self.open.judged(judgement);
+                    }
+                }
                 Action::CloseServer => {
                     self.clerk.forget();
                     self.server.leave();
@@ -198,11 +203,6 @@ impl Driver {
 
     fn tell(&mut self, dialled: Dialled) {
         let now = self.now();
-        if let Dialled::Failed(what) = &dialled
-            && let Some(judgement) = self.clerk.unreachable(what)
-        {
-            self.open.judged(judgement);
-        }
         self.session.handle_upstream(dialled, now);
     }
 
@@ -381,9 +381,6 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        if let Some(judgement) = self.clerk.overdue(now) {
-            self.open.judged(judgement);
-        }
         self.session.handle_timeout(now);
     }
 

@@ -111,6 +111,13 @@ pub enum Action {
     },
     /// Find out what the recipient demands and judge; answer with [`Session::handle_verdict`].
     Judge(Question),
+    /// Note down that a recipient was refused without a verdict.
+    GaveUp {
+        /// Whose.
+        target: Target,
+        /// Why.
+        why: GaveUp,
+    },
     /// Close the connection to the MX after what was written.
     CloseServer,
     /// Close the connection to the client after what was written: the session is over.
@@ -128,6 +135,15 @@ pub struct Question {
     pub first: bool,
     /// When the recipient was named: its time to a decision runs from there.
     pub received: Instant,
+}
+
+/// Why a recipient has no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// Its time to a decision ran out.
+    Undecided,
+    /// There was nothing to judge: the error in words.
+    Unreachable(String),
 }
 
 /// What of a recipient has a policy.

@@ -13,7 +13,7 @@ use super::super::ehlo::Extension;
 use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Transaction, wire};
-use super::super::{Question, Reply, Target, replies};
+use super::super::{GaveUp, Question, Reply, Target, replies};
 use super::{Session, State, Trust};
 use crate::verdict::{Cleared, MAX_REDIALS, Reason, Redial, Verdict};
 
@@ -158,8 +158,11 @@ impl Session {
             return self.turn_down(pending.rcpt.target, reply);
         }
         if pending.redials >= MAX_REDIALS {
-            let what = "every connection calls for yet another".into();
-            return self.turn_down(pending.rcpt.target, Reason::Unreachable { what }.reply());
+            let what = String::from("every connection calls for yet another");
+            let target = pending.rcpt.target;
+            self.out
+                .gave_up(target.clone(), GaveUp::Unreachable(what.clone()));
+            return self.turn_down(target, Reason::Unreachable { what }.reply());
         }
         pending.redials += 1;
         self.lose_progress();
@@ -189,12 +192,17 @@ impl Session {
             .reply(),
             Target::Literal(_) | Target::Postmaster => replies::undecided(),
         };
-        self.turn_down(pending.rcpt.target, reply);
+        let target = pending.rcpt.target;
+        self.out.gave_up(target.clone(), GaveUp::Undecided);
+        self.turn_down(target, reply);
     }
 
     /// No channel at all: the recipient may be tried elsewhere.
     pub(super) fn give_up_connecting(&mut self, pending: Pending, error: &LinkError) {
-        self.turn_down(pending.rcpt.target, replies::unreachable(error));
+        let target = pending.rcpt.target;
+        let why = GaveUp::Unreachable(error.to_string());
+        self.out.gave_up(target.clone(), why);
+        self.turn_down(target, replies::unreachable(error));
     }
 
     /// RFC 5321 §3.3: what the MX has against the sender comes as the reply to RCPT.

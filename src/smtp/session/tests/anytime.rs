@@ -72,7 +72,7 @@ const WAITS: [Wait; 16] = [
     Wait {
         state: "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first\n> redial a.example
             s: QUIT\n! close-server\n! dial",
-        outcome: "> failed refused\nc: 451 4.4.1 …",
+        outcome: "> failed refused\n! gave-up good.example unreachable(refused)\nc: 451 4.4.1 …",
         mx: Mx::Gone,
         transaction: Transaction::Here,
     },

@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::super::{Action, Channel, Dialled, NoTls, Settings, Target, Waiting};
+use super::super::super::{Action, Channel, Dialled, GaveUp, NoTls, Settings, Target, Waiting};
 use super::super::Session;
 use super::{pin, refuse, settings};
 use crate::verdict::{Redial, Verdict};
@@ -294,11 +294,7 @@ fn drain(session: &mut Session) -> Vec<String> {
                 lines.push(format!("! starttls {sni}"));
             }
             Action::Judge(question) => {
-                let target = match question.target {
-                    Target::Domain(domain) => domain.to_string(),
-                    Target::Literal(address) => address.to_string(),
-                    Target::Postmaster => "postmaster".into(),
-                };
+                let target = named(&question.target);
                 let channel = match question.channel {
                     Channel::Protected => "protected".into(),
                     Channel::Clear(NoTls::NotOffered) => "clear(not offered)".into(),
@@ -309,11 +305,26 @@ fn drain(session: &mut Session) -> Vec<String> {
                 let round = if question.first { "first" } else { "again" };
                 lines.push(format!("! judge {target} {channel} {round}"));
             }
+            Action::GaveUp { target, why } => {
+                let why = match why {
+                    GaveUp::Undecided => "undecided".into(),
+                    GaveUp::Unreachable(why) => format!("unreachable({why})"),
+                };
+                lines.push(format!("! gave-up {} {why}", named(&target)));
+            }
             Action::CloseServer => lines.push("! close-server".into()),
             Action::CloseClient => lines.push("! close-client".into()),
         }
     }
     lines
+}
+
+fn named(target: &Target) -> String {
+    match target {
+        Target::Domain(domain) => domain.to_string(),
+        Target::Literal(address) => address.to_string(),
+        Target::Postmaster => "postmaster".into(),
+    }
 }
 
 fn render(side: char, octets: &[u8], lines: &mut Vec<String>) {

@@ -31,7 +31,11 @@ fn drain(session: &mut Session, out: &mut Out) {
             Action::ToClient(octets) => out.client.extend_from_slice(&octets),
             Action::ToServer(octets) => out.server.extend_from_slice(&octets),
             Action::CloseServer => out.left_server = true,
-            Action::Dial | Action::StartTls { .. } | Action::Judge(_) | Action::CloseClient => {
+            Action::Dial
+            | Action::StartTls { .. }
+            | Action::Judge(_)
+            | Action::GaveUp { .. }
+            | Action::CloseClient => {
                 panic!("not in mid message")
             }
         }

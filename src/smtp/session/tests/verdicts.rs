@@ -181,6 +181,7 @@ fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialle
         C: RCPT TO:<u@good.example>
         ! dial
         > failed refused
+        ! gave-up good.example unreachable(refused)
         c: 451 4.4.1 unreachable: …
         C: DATA
         c: 503 5.5.1 …
@@ -243,6 +244,7 @@ fn redials_are_bounded_and_each_is_judged_again() {
         S: 250 mx.example
         ! judge good.example clear(not offered) again
         > redial c.example
+        ! gave-up good.example unreachable(every connection calls for yet another)
         s: QUIT
         ! close-server
         c: 451 4.4.1 unreachable: …
@@ -270,6 +272,7 @@ fn a_redial_that_fails_is_a_451_for_the_recipient() {
             ! close-server
             ! dial
             {ending}
+            ! gave-up good.example unreachable({what})
             c: 451 4.4.1 unreachable: the destination cannot be reached: {what} [T1]
             C: NOOP
             c: 250 2.0.0 ok
@@ -462,6 +465,7 @@ fn role_8_a_verdict_that_never_comes_is_a_451_and_counts_no_more() {
         C: RCPT TO:<u@good.example>
         ! judge good.example protected first
         > time verdict
+        ! gave-up good.example undecided
         s: QUIT
         ! close-server
         c: 451 4.4.3 decision-timeout: …
@@ -479,6 +483,7 @@ fn role_8_a_verdict_that_never_comes_is_a_451_and_counts_no_more() {
         ! close-server
         ! dial
         > time dial
+        ! gave-up postmaster undecided
         ! close-server
         c: 451 4.4.3 decision-timeout: …
         > connected

@@ -281,6 +281,7 @@ impl World {
                     self.pinned = None;
                     self.verdict = Some(question.target);
                 }
+                Action::GaveUp { .. } => {}
                 Action::CloseServer => {
                     self.has_pin = false;
                     self.owed = None;
