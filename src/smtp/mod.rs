@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   accepted ─► Dial ─► greeting ─► client EHLO ─► upstream EHLO ─► STARTTLS ─► StartTls ─► EHLO in TLS ─► reply to EHLO
-//!      MAIL (provisional 250) ─► RCPT ─► Judge ─┬─ Pin ─► MAIL, RCPT upstream ─► relay … DATA
+//!      MAIL (provisional 250) ─► RCPT ─► Judge ─┬─ Pin ─► MAIL, RCPT upstream ─► relay … DATA or BDAT
 //!                                               ├─ Redial ─► Dial … EHLO ─► Judge
 //!                                               └─ Refuse ─► 451, upstream QUIT
 //! ```
