@@ -10,12 +10,13 @@ use danelaw::dane::{self, Presented, Tlsa, Usage, tlsa as records};
 use danelaw::dns::resolver::TrustAnchor;
 use danelaw::dns::{AbsenceKind, Answer, Denial, fuzzing};
 use danelaw::policy::{Demand, Located};
+use danelaw::smtp::chunk::Chunk;
 use danelaw::smtp::command::{Command, Mail, Rcpt};
-use danelaw::smtp::data::{EndOfData, Scanned};
+use danelaw::smtp::data::{BareLineEnds, EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{Action, Channel, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
 use danelaw::x509::outline::{Outline, split_spki};
@@ -32,9 +33,9 @@ pub fn command(data: &[u8]) {
         Command::Rcpt(argument) => {
             Rcpt::parse(data, argument, told, Charset::Utf8).map(|rcpt| Some(rcpt.line))
         }
+        Command::Bdat(argument) => Chunk::parse(argument).map(|_| None),
         Command::Hello(..)
         | Command::Data
-        | Command::Bdat
         | Command::Rset
         | Command::Noop
         | Command::Quit
@@ -89,10 +90,13 @@ pub fn ehlo(data: &[u8]) {
     parser.push(data);
     if let Ok(Some(reply)) = parser.next_reply() {
         let said = Extensions::parse(&reply);
-        let told = said.offered();
+        let told = said.offered(&Channel::Protected, Extensions::NONE);
         assert!(!told.has(Extension::StartTls));
         assert!(told.iter().all(|one| {
-            said.has(one) || matches!(one, Extension::Pipelining | Extension::EnhancedStatusCodes)
+            use Extension as E;
+            let is_ours = matches!(one, E::Pipelining | E::EnhancedStatusCodes);
+            let is_assumed = matches!(one, E::EightBitMime | E::SmtpUtf8);
+            said.has(one) || is_ours || is_assumed
         }));
     }
 }
@@ -225,10 +229,14 @@ fn pieces(mut data: &[u8]) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// A session: each instruction is a letter, and for `C` and `S` a length and octets (see [`Driver::step`]).
+/// A session: each instruction is a letter, and for `C` and `S` a length and octets (see [`Driver::step`]); where a `P`
+/// stands first, bare line ends pass.
 pub fn session(data: &[u8]) {
-    let mut driver = Driver::new();
-    let mut rest = data;
+    let (bare_line_ends, mut rest) = match data.strip_prefix(b"P") {
+        Some(rest) => (BareLineEnds::Pass, rest),
+        None => (BareLineEnds::Reject, data),
+    };
+    let mut driver = Driver::new(bare_line_ends);
     while let Some((&letter, tail)) = rest.split_first() {
         let length = match letter {
             b'C' | b'S' => usize::from(tail.first().copied().unwrap_or(0)) + 1,
@@ -347,11 +355,13 @@ struct Driver {
 }
 
 impl Driver {
-    fn new() -> Self {
+    fn new(bare_line_ends: BareLineEnds) -> Self {
         let now = SystemClock.instant();
         let settings = Settings {
             trace: "FUZZ".into(),
             hint: None,
+            lacking: Extensions::NONE,
+            bare_line_ends,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };
@@ -408,13 +418,14 @@ impl Driver {
                     self.session.handle_upstream(answer, self.now);
                 }
                 Action::Judge(_) => self.judge(),
-                Action::ToClient(octets) => assert!(octets.ends_with(b"\r\n")),
+                Action::ToClient(octets) => assert_is_reply(&octets),
                 Action::ToServer(octets) => {
                     let is_control = [&b"EHLO "[..], b"HELO ", b"STARTTLS", b"RSET", b"QUIT"]
                         .iter()
                         .any(|control| octets.starts_with(control));
                     assert!(is_control || self.pins > 0, "{octets:?} before a pin");
                 }
+                Action::GaveUp { .. } => {}
                 Action::CloseServer => self.pins = 0,
                 Action::CloseClient => self.is_over = true,
             }
@@ -438,6 +449,17 @@ impl Driver {
         };
         self.session.handle_verdict(verdict, self.now);
     }
+}
+
+/// One whole reply: lines of at most 512 octets with one code, and no line end within them.
+fn assert_is_reply(octets: &[u8]) {
+    let mut parser = ReplyParser::new(&Limits {
+        reply_line: 512,
+        ..Limits::default()
+    });
+    parser.push(octets);
+    assert!(matches!(parser.next_reply(), Ok(Some(_))));
+    assert!(parser.is_empty());
 }
 
 /// The verdict where nothing is demanded.

@@ -9,7 +9,10 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
-use super::{AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    UpstreamConfig,
+};
 
 /// Where `danelaw` looks for its configuration when no file is named.
 pub const PATH: &str = "/etc/danelaw.toml";
@@ -81,6 +84,7 @@ impl Default for Config {
                 address: None,
                 allow_remote: false,
             },
+            smtp: SmtpConfig::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             max_sessions: MAX_SESSIONS,

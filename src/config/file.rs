@@ -16,7 +16,10 @@ use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
-use super::{AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    UpstreamConfig,
+};
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
@@ -187,6 +190,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         store: _,
         log,
         admin,
+        smtp,
         timeouts,
         limits,
         max_sessions,
@@ -208,14 +212,15 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         store: read_path(reader.section(top, "store"), "path"),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
+        smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
     }
 }
 
-const TABLES: [&str; 11] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "admin", "timeouts",
-    "limits",
+const TABLES: [&str; 12] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "admin", "smtp",
+    "timeouts", "limits",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -385,6 +390,14 @@ fn read_admin(mut section: Section<'_, '_>, default: AdminConfig) -> AdminConfig
     admin
 }
 
+fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
+    let smtp = SmtpConfig {
+        bare_line_ends: section.read("bare_line_ends", default.bare_line_ends),
+    };
+    section.finish();
+    smtp
+}
+
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
     let timeouts = Timeouts {
         command: section.read("command", default.command),
@@ -392,7 +405,39 @@ fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
         data: section.read("data", default.data),
         end_of_data: section.read("end_of_data", default.end_of_data),
         decision: section.read("decision", default.decision),
+        unused: section.read("unused", default.unused),
     };
+    let least = Timeouts::LEAST;
+    for (key, value, least, expected) in [
+        (
+            "command",
+            timeouts.command,
+            least.command,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.7)",
+        ),
+        (
+            "reply",
+            timeouts.reply,
+            least.reply,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.3)",
+        ),
+        (
+            "data",
+            timeouts.data,
+            least.data,
+            "at least \"3m\" (RFC 5321 §4.5.3.2.5)",
+        ),
+        (
+            "end_of_data",
+            timeouts.end_of_data,
+            least.end_of_data,
+            "at least \"10m\" (RFC 5321 §4.5.3.2.6)",
+        ),
+    ] {
+        if value < least {
+            section.contradiction(key, expected);
+        }
+    }
     section.finish();
     timeouts
 }

@@ -19,6 +19,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -45,6 +46,8 @@ pub struct Config {
     pub log: LogConfig,
     /// State and metrics for the operator.
     pub admin: AdminConfig,
+    /// What the proxy lets through.
+    pub smtp: SmtpConfig,
     /// Patience.
     pub timeouts: Timeouts,
     /// Bounds of one session.
@@ -88,6 +91,13 @@ pub struct UpstreamConfig {
     pub keep_source: bool,
     /// TCP connect and TLS handshake, each.
     pub connect_timeout: Duration,
+}
+
+/// What the proxy lets through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmtpConfig {
+    /// Messages with a bare CR, a bare LF or a NUL.
+    pub bare_line_ends: BareLineEnds,
 }
 
 /// Policy hosts.

@@ -46,7 +46,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, admin, timeouts, limits, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, got an unknown key",
     ),
     (
         "an address without a port",
@@ -152,6 +152,31 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a limit below what RFC 5321 asks for",
         "[limits]\nrecipients = 99",
         "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
+    ),
+    (
+        "a word that says what nobody does",
+        "[smtp]\nbare_line_ends = \"normalise\"",
+        "/etc/d.toml:2 smtp.bare_line_ends: expected \"reject\" or \"pass\", got \"normalise\"",
+    ),
+    (
+        "a client given up earlier than RFC 5321 allows",
+        "[timeouts]\ncommand = \"4m59s\"",
+        "/etc/d.toml:2 timeouts.command: expected at least \"5m\" (RFC 5321 §4.5.3.2.7), got \"4m59s\"",
+    ),
+    (
+        "an MX given up earlier",
+        "[timeouts]\nreply = \"1m\"",
+        "/etc/d.toml:2 timeouts.reply: expected at least \"5m\" (RFC 5321 §4.5.3.2.3), got \"1m\"",
+    ),
+    (
+        "a message given up earlier",
+        "[timeouts]\ndata = \"2m\"",
+        "/etc/d.toml:2 timeouts.data: expected at least \"3m\" (RFC 5321 §4.5.3.2.5), got \"2m\"",
+    ),
+    (
+        "its outcome given up earlier",
+        "[timeouts]\nend_of_data = \"599s\"",
+        "/etc/d.toml:2 timeouts.end_of_data: expected at least \"10m\" (RFC 5321 §4.5.3.2.6), got \"599s\"",
     ),
     (
         "an empty path",

@@ -13,6 +13,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, InsecureMx};
+use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
 pub(super) trait Value: Sized {
@@ -288,6 +289,12 @@ impl Words for Validate {
         ("trust-ad", Self::TrustAd),
         ("both", Self::Both),
     ];
+}
+
+impl Words for BareLineEnds {
+    const EXPECTED: &'static str = "\"reject\" or \"pass\"";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reject", Self::Reject), ("pass", Self::Pass)];
 }
 
 impl Words for Combine {

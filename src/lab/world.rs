@@ -169,6 +169,7 @@ impl World {
                 data: PATIENCE,
                 end_of_data: PATIENCE,
                 decision: 2 * PATIENCE,
+                unused: Timeouts::default().unused,
             },
             ..Config::default()
         }

@@ -44,6 +44,7 @@ use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::report::{Open, Record, Records};
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Reply, Timeouts};
 
 pub use status::Status;
@@ -106,6 +107,7 @@ struct Shell {
     dialer: Dialer,
     guard: Guard,
     records: Arc<dyn Records>,
+    bare_line_ends: BareLineEnds,
     timeouts: Timeouts,
     limits: Limits,
     slots: Arc<Semaphore>,
@@ -151,6 +153,7 @@ impl Proxy {
             dialer,
             guard: Guard::new(addresses.iter().copied()),
             records,
+            bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),

@@ -92,6 +92,55 @@ async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_wa
 }
 
 #[tokio::test]
+async fn bdat_1_a_large_message_in_pipelined_chunks_arrives_whole() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let offered = client.say("EHLO client.example").await;
+    assert!(offered.contains("CHUNKING"), "{offered}");
+    client
+        .expect(&[
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+        ])
+        .await;
+    let line = b".\r\nQUIT\r\nan ordinary line of thirty-two oct\r\n".repeat(100_000);
+    for last in ["", " LAST"] {
+        let command = format!("BDAT {}{last}\r\n", line.len());
+        client.send(command.as_bytes()).await;
+        client.send(&line).await;
+    }
+    for _ in 0..2 {
+        assert!(client.hear().await.starts_with("250 2.0.0 so far"));
+    }
+    client.expect(&[("QUIT", "221")]).await;
+    assert!(sink.message().await == line.repeat(2));
+}
+
+#[tokio::test]
+async fn smtp_31_what_an_mx_turned_out_to_lack_is_hidden_in_the_next_session() {
+    let world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    for (is_offered, mail, rcpt) in [(true, "250", "451 4.6.7"), (false, "555", "503")] {
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        let offered = client.say("EHLO client.example").await;
+        assert_eq!(offered.contains("SMTPUTF8"), is_offered, "{offered}");
+        client
+            .expect(&[
+                ("MAIL FROM:<a@client.example> SMTPUTF8", mail),
+                ("RCPT TO:<b@[127.0.0.1]>", rcpt),
+                ("QUIT", "221"),
+            ])
+            .await;
+        // The proxy closes when it has remembered what there is to remember.
+        assert!(client.hear().await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
     let (sample, _) = pinned("mx.signed.example");
     let (_, tlsa) = pinned("mx.signed.example");

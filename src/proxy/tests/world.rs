@@ -286,7 +286,7 @@ async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) 
         stream.write_all(segment.as_bytes()).await.ok()?;
     }
     let secured = tls.accept(stream.into_inner()).await.ok()?;
-    converse(BufReader::new(secured), "").await
+    converse(BufReader::new(secured), "250-CHUNKING\r\n").await
 }
 
 /// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
@@ -295,6 +295,7 @@ where
     S: AsyncBufReadExt + AsyncWrite + Unpin,
 {
     let mut message = None;
+    let mut chunks = Vec::new();
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await.ok()? == 0 {
@@ -308,6 +309,17 @@ where
                 stream.write_all(b"354 go ahead\r\n").await.ok()?;
                 message = Some(body(&mut stream).await?);
                 "250 2.0.0 taken\r\n".into()
+            }
+            "BDAT" => {
+                let mut words = line.split_ascii_whitespace().skip(1);
+                let length: usize = words.next()?.parse().ok()?;
+                let start = chunks.len();
+                chunks.resize(start + length, 0);
+                stream.read_exact(&mut chunks[start..]).await.ok()?;
+                if words.next() == Some("LAST") {
+                    message = Some(std::mem::take(&mut chunks));
+                }
+                "250 2.0.0 so far\r\n".into()
             }
             "QUIT" => {
                 // The client may have closed already.
