@@ -324,6 +324,43 @@ async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
 }
 
 #[tokio::test]
+async fn net_18_a_destination_that_cannot_be_dialled_again_for_a_recipient_is_in_the_record() {
+    let mut world = World::new(Names::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mx = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 mx.example\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 100]).await.unwrap() > 0);
+        stream.write_all(b"250 mx.example\r\n").await.unwrap();
+    });
+    let mut client = Client::new(world.socks5(), destination).await;
+    client.hear().await;
+    client.expect(&[("EHLO client.example", "250")]).await;
+    mx.await.unwrap();
+    client
+        .expect(&[
+            // Both sides are read in turn: after two commands the end of the MX has been seen.
+            ("NOOP", "250"),
+            ("NOOP", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@[127.0.0.1]>", "451 4.4.1 unreachable"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!(judgement.domain, "[127.0.0.1]");
+    assert_eq!(
+        (judgement.verdict, judgement.reason),
+        ("refuse", "unreachable")
+    );
+    assert_eq!(record.dials, 2);
+}
+
+#[tokio::test]
 async fn net_08_a_client_that_goes_away_is_recorded() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
