@@ -20,6 +20,16 @@ pub(crate) const HOME: &str = "/run/lab";
 /// Where `.ci/packages` unpacks Exim, which Debian does not let stand beside Postfix.
 pub(crate) const EXIM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/exim4/usr/sbin/exim4");
 
+/// Where it unpacks the others that exclude Postfix.
+pub(crate) const OPENSMTPD: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/opensmtpd/usr/sbin");
+pub(crate) const DMA: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/dma/usr/sbin/dma");
+pub(crate) const CHASQUID: &str =
+    concat!(env!("CARGO_TARGET_TMPDIR"), "/chasquid/usr/bin/chasquid");
+pub(crate) const CHASQUID_UTIL: &str = concat!(
+    env!("CARGO_TARGET_TMPDIR"),
+    "/chasquid/usr/bin/chasquid-util"
+);
+
 /// Runs `body` in a sandbox: the calling test's own closure, from whose type the inner process learns which test it is.
 pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
     if std::env::var_os(INSIDE).is_some() {
@@ -295,6 +305,7 @@ fn furnish() {
             super::dns::RESOLVER
         ),
     );
+    write("etc/mailname", "client.test\n");
     for (name, id) in USERS {
         sh(&format!(
             "sed -i /^{name}:/d /run/lab/etc/passwd /run/lab/etc/group"
@@ -320,7 +331,12 @@ fn finished(command: &mut Command, what: &str) -> String {
 }
 
 /// Users that exist in every sandbox, whatever the machine has.
-const USERS: &[(&str, u32)] = &[("danelaw", 61_025), ("Debian-exim", 61_026)];
+const USERS: &[(&str, u32)] = &[
+    ("danelaw", 61_025),
+    ("Debian-exim", 61_026),
+    ("opensmtpd", 61_027),
+    ("opensmtpq", 61_028),
+];
 
 const PROGRAMS: &[&str] = &[
     "unshare",
@@ -344,6 +360,9 @@ const PROGRAMS: &[&str] = &[
     "sendmail",
     "postqueue",
     EXIM,
+    CHASQUID,
+    DMA,
+    concat!(env!("CARGO_TARGET_TMPDIR"), "/opensmtpd/usr/sbin/smtpd"),
 ];
 
 const INSIDE: &str = "DANELAW_SANDBOX";

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  namespace mta                                        namespace world (every address below is on its loopback)
-//!  Postfix ─► nft redirect ─► danelaw ─ m0 ═veth═ w0 ─  nsd (. test. and the domains), unbound, nginx, Postfix, Exim
+//!  Postfix ─► nft redirect ─► danelaw ─ m0 ═veth═ w0 ─  nsd (. test. and the domains), unbound, nginx, MX hosts
 //! ```
 //!
 //! Host number `n` has the addresses `192.0.2.n` and `2001:db8::n` (the digits of `n` again, not its value).
@@ -52,8 +52,12 @@ pub(crate) enum Families {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
+    /// TLS by OpenSSL.
     Postfix,
+    /// TLS by GnuTLS.
     Exim,
+    /// TLS by Go's own library.
+    Chasquid,
 }
 
 /// What the MX host offers after EHLO.
@@ -69,11 +73,15 @@ pub(crate) enum Tls {
     WrongName,
 }
 
-/// The TLSA record at `_25._tcp.<host>`, always `3 1 1`.
+/// The TLSA record at `_25._tcp.<host>`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tlsa {
     Absent,
+    /// `3 1 1` of the host's key.
     Matching,
+    /// `2 0 1` of the lab's CA, which the host then sends along.
+    Anchored,
+    /// `3 1 1` of another key.
     Differing,
 }
 
@@ -177,6 +185,57 @@ pub(crate) const DOMAINS: &[Domain] = &[
         exchangers: &[Exchanger {
             tls: Tls::None,
             ..Exchanger::new("mx", 32)
+        }],
+    },
+    Domain {
+        name: "postfix-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 41)
+        }],
+    },
+    Domain {
+        name: "exim-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Exim,
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 42)
+        }],
+    },
+    Domain {
+        name: "chasquid.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Chasquid,
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 43)
+        }],
+    },
+    Domain {
+        name: "chasquid-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Chasquid,
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 44)
+        }],
+    },
+    // The sender's own domain: what bounces ends here.
+    Domain {
+        name: "client.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            ..Exchanger::new("mx", 33)
         }],
     },
 ];
