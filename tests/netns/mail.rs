@@ -38,6 +38,14 @@ impl Message {
         }
     }
 
+    /// A message that takes a few segments only.
+    pub(crate) fn short(recipient: &str) -> Self {
+        let mut message = Self::to(recipient);
+        message.content.truncate(SHORT);
+        message.content.push(b'\n');
+        message
+    }
+
     /// The same message for `others` too.
     pub(crate) fn and(mut self, others: &[&str]) -> Self {
         self.recipients
@@ -197,4 +205,5 @@ pub(crate) const SENDER: &str = "sender@client.test";
 /// The local part that every MX host refuses.
 pub(crate) const REFUSED: &str = "refused";
 
+const SHORT: usize = 6000;
 const HEAD: u64 = 8192;

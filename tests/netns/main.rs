@@ -17,6 +17,8 @@ mod danelaw;
 mod dma;
 mod dns;
 mod exim;
+mod faults;
+mod holder;
 mod mail;
 mod opensmtpd;
 mod pki;

@@ -1,17 +1,19 @@
 //! Postfix: as the client whose mail danelaw protects, and as an MX host.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::mail::{Message, Mta, REFUSED, SENDER, submit};
-use super::pki;
 use super::sandbox::{HOME, Namespace, log_of, read, sh, until, write};
-use super::world::{Server, Tls, exchangers};
+use super::world::{Exchanger, Server, Tls, exchangers};
+use super::{holder, pki};
 
 /// The Postfix whose mail danelaw protects. It knows nothing of DANE, MTA-STS or danelaw.
 pub(crate) struct Client<'a> {
     mta: &'a Namespace,
+    restarts: Cell<usize>,
 }
 
 impl<'a> Client<'a> {
@@ -19,6 +21,10 @@ impl<'a> Client<'a> {
     /// from a sender that shares a host with others. Mail to `all.…` may use more than the two sessions that Postfix
     /// grants a delivery by default. All other mail takes what comes.
     pub(crate) fn start(mta: &'a Namespace) -> Self {
+        Self::start_with(mta, "")
+    }
+
+    fn start_with(mta: &'a Namespace, more: &str) -> Self {
         let settings = "myhostname = client.test\nmyorigin = client.test\nmydestination =\n\
             inet_interfaces = loopback-only\nsmtp_tls_security_level = may\nsmtp_tls_loglevel = 1\n\
             message_size_limit = 0\nmailbox_size_limit = 0\ntransport_maps = regexp:/run/lab/client/transport\nalias_maps =\n";
@@ -31,8 +37,19 @@ smtp4 unix - - n - - smtp -o inet_protocols=ipv4 -o smtp_bind_address=10.9.1.3
 smtp6 unix - - n - - smtp -o inet_protocols=ipv6 -o smtp_bind_address6=fd09:1::3
 smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
 ";
-        start_postfix(mta, "client", settings, services);
-        Self { mta }
+        start_postfix(mta, "client", &format!("{settings}{more}"), services);
+        Self {
+            mta,
+            restarts: Cell::new(0),
+        }
+    }
+
+    /// Starts one that tries again within seconds whatever the reason, and gives up on a silent host as soon.
+    pub(crate) fn start_impatient(mta: &'a Namespace) -> Self {
+        Self::start_with(
+            mta,
+            "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\ntransport_retry_time = 1s\nservice_throttle_time = 1s\n",
+        )
     }
 
     /// Hands a message to `sendmail`, as a program on that host would.
@@ -61,6 +78,34 @@ smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
     }
 }
 
+impl Client<'_> {
+    /// Whether it still has the message for `recipient`, in whatever part of its queue.
+    pub(crate) fn queue_holds(&self, recipient: &str) -> bool {
+        let queue = self.mta.sh(&format!("postqueue -c {HOME}/client -j"));
+        queue.contains(&format!("\"{recipient}\""))
+    }
+
+    /// A queue run that meets a message on its way back to the queue leaves it aside until the queue manager starts
+    /// anew. With a run every second that happens; then this makes it start anew.
+    pub(crate) fn unstick(&self) {
+        let stuck = read(log_of("client"))
+            .matches("still being delivered")
+            .count();
+        if stuck > self.restarts.replace(stuck) {
+            self.mta
+                .sh(&format!("postfix -c {HOME}/client reload 2>&1"));
+        }
+    }
+
+    /// Whether it believes that an MX host has taken the message for `recipient`.
+    pub(crate) fn reports_sent(&self, recipient: &str) -> bool {
+        let log = read(log_of("client"));
+        log.lines().any(|line| {
+            line.contains(&format!("to=<{recipient}>,")) && line.contains("status=sent")
+        })
+    }
+}
+
 impl Mta for Client<'_> {
     fn send(&self, message: &Message) {
         Self::send(self, message);
@@ -78,7 +123,7 @@ impl Mta for Client<'_> {
 /// Starts it as the MX host of its domains.
 pub(crate) fn serve(world: &Namespace) {
     let domains: Vec<&str> = exchangers()
-        .filter(|(_, mx)| mx.server == Server::Postfix)
+        .filter(|(_, mx)| is_postfix(mx))
         .map(|(d, _)| d.name)
         .collect();
     let refused = write("mx-postfix/refused", format!("/^{REFUSED}@/ REJECT\n"));
@@ -93,18 +138,21 @@ pub(crate) fn serve(world: &Namespace) {
     );
     let mut services = "virtual unix - n n - - virtual\n".to_owned();
     let mut listeners = Vec::new();
-    for (domain, exchanger) in
-        exchangers().filter(|(_, exchanger)| exchanger.server == Server::Postfix)
-    {
+    for (domain, exchanger) in exchangers().filter(|(_, exchanger)| is_postfix(exchanger)) {
         let level = if exchanger.tls == Tls::None {
             "none"
         } else {
             "may"
         };
+        let more = if exchanger.server == Server::HeldPostfix {
+            holder::restrictions()
+        } else {
+            String::new()
+        };
         for address in exchanger.addresses() {
             services += &format!(
                 "{address}:25 inet n - n - - smtpd -o myhostname={} -o smtpd_tls_security_level={level} \
-                -o smtpd_tls_chain_files={}\n",
+                -o smtpd_tls_chain_files={} {more}\n",
                 exchanger.host(domain),
                 pki::chain_of(exchanger)
             );
@@ -118,6 +166,10 @@ pub(crate) fn serve(world: &Namespace) {
             .all(|address| world.listens(address))
             .then_some(())
     });
+}
+
+fn is_postfix(exchanger: &Exchanger) -> bool {
+    matches!(exchanger.server, Server::Postfix | Server::HeldPostfix)
 }
 
 /// Starts a Postfix instance with directories of its own.

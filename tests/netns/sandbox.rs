@@ -77,11 +77,19 @@ pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
         "{test} in its sandbox: {}\n{said}\n{complained}",
         output.status
     );
+    for line in complained.lines().filter(|line| line.starts_with(TOLD)) {
+        writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+    }
     // A wrong name would select no test at all and look green.
     assert!(
         said.contains("1 passed"),
         "{test} did not run in its sandbox:\n{said}"
     );
+}
+
+/// Says something that is worth reading though the test passes.
+pub(crate) fn tell(what: &str) {
+    writeln!(std::io::stderr(), "{TOLD}{what}").expect("standard error takes a line");
 }
 
 /// One network namespace of the sandbox.
@@ -168,6 +176,12 @@ impl Daemon {
             ready().then_some(())
         });
         self
+    }
+
+    /// Kills it, as the kernel does when memory runs out.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("an own child can be killed");
+        self.child.wait().expect("an own child ends");
     }
 
     /// Asks it to end, and waits until it has.
@@ -349,6 +363,7 @@ const PROGRAMS: &[&str] = &[
     "tcpdump",
     "bash",
     "openssl",
+    "python3",
     "curl",
     "dnssec-keygen",
     "dnssec-signzone",
@@ -365,6 +380,7 @@ const PROGRAMS: &[&str] = &[
     concat!(env!("CARGO_TARGET_TMPDIR"), "/opensmtpd/usr/sbin/smtpd"),
 ];
 
+const TOLD: &str = "told: ";
 const INSIDE: &str = "DANELAW_SANDBOX";
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const PATIENCE: Duration = Duration::from_secs(90);
