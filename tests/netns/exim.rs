@@ -58,7 +58,8 @@ impl Mta for Exim<'_> {
     }
 }
 
-/// Starts it as the MX host of its domains. It runs from where it was unpacked; in the sandbox its compiled-in configuration file is ours.
+/// Starts it as the MX host of its domains. It runs from where it was unpacked; in the sandbox its compiled-in
+/// configuration file is ours.
 pub(crate) fn serve(world: &Namespace) -> Daemon {
     let here: Vec<_> = exchangers()
         .filter(|(_, exchanger)| exchanger.server == Server::Exim)
