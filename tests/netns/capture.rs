@@ -1,23 +1,34 @@
-//! What went over the wire between the MTA's host and the world, as `tcpdump` saw it.
+//! What went over the wire, as `tcpdump` saw it.
 
 use std::fs;
 
 use super::sandbox::{Daemon, HOME, Namespace, log_of, read};
 
-/// A running capture of all SMTP at the world's end of the wire.
+/// A running capture of SMTP.
 pub(crate) struct Capture {
+    file: String,
     daemon: Daemon,
 }
 
 impl Capture {
-    /// Starts it, and waits until it sees packets.
+    /// Starts one of all SMTP at the world's end of the wire, and waits until it sees packets.
     pub(crate) fn start(world: &Namespace) -> Self {
-        let file = format!("{HOME}/smtp.pcap");
+        Self::on(world, "w0", "25")
+    }
+
+    /// Starts one of what the MTA says to danelaw on their host.
+    pub(crate) fn between_mta_and_danelaw(mta: &Namespace) -> Self {
+        Self::on(mta, "lo", "10225")
+    }
+
+    fn on(place: &Namespace, interface: &str, port: &str) -> Self {
+        let file = format!("{HOME}/{interface}.pcap");
         let arguments = [
-            "-i", "w0", "-U", "-B", "65536", "-Z", "root", "-w", &file, "tcp", "port", "25",
+            "-i", interface, "-U", "-B", "65536", "-Z", "root", "-w", &file, "tcp", "port", port,
         ];
-        let daemon = world.daemon("tcpdump", "tcpdump", &arguments);
+        let daemon = place.daemon("tcpdump", "tcpdump", &arguments);
         Self {
+            file,
             daemon: daemon.await_ready("captures", || {
                 read(log_of("tcpdump")).contains("listening on")
             }),
@@ -26,7 +37,7 @@ impl Capture {
 
     /// Whether `needle` has been on the wire as it stands, so far.
     pub(crate) fn saw(&self, needle: &str) -> bool {
-        let bytes = fs::read(format!("{HOME}/smtp.pcap")).expect("tcpdump writes its file");
+        let bytes = fs::read(&self.file).expect("tcpdump writes its file");
         memchr::memmem::find(&bytes, needle.as_bytes()).is_some()
     }
 
@@ -38,6 +49,6 @@ impl Capture {
             status.success() && log.contains("\n0 packets dropped by kernel"),
             "tcpdump: {log}"
         );
-        fs::read(format!("{HOME}/smtp.pcap")).expect("tcpdump writes its file")
+        fs::read(&self.file).expect("tcpdump writes its file")
     }
 }

@@ -20,6 +20,10 @@ pub(crate) fn make(policy_hosts: &[String]) {
             Tls::WrongName => leaf(&file, "elsewhere.test", BY_CA),
         }
     }
+    for (_, exchanger) in exchangers().filter(|(_, exchanger)| exchanger.tlsa == Tlsa::Anchored) {
+        // RFC 7672 §3.1.2: what a usage 2 record names has to be in the chain.
+        sh(&format!("cat {CA} >>{}", chain_of(exchanger)));
+    }
     for host in policy_hosts {
         leaf(host, host, BY_CA);
     }
@@ -36,12 +40,22 @@ pub(crate) fn tlsa_of(exchanger: &Exchanger) -> Option<String> {
         Tlsa::Absent => return None,
         Tlsa::Matching => chain_of(exchanger),
         Tlsa::Differing => CA.to_owned(),
+        Tlsa::Anchored => {
+            let digest = sh(&format!(
+                "openssl x509 -in {CA} -outform DER | openssl dgst -sha256 -r"
+            ));
+            return Some(format!("2 0 1 {}", hex_of(&digest)));
+        }
     };
     let digest = sh(&format!(
         "openssl x509 -in {spki} -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -r"
     ));
-    let (digest, _file) = digest.split_once(' ').unwrap_or((&digest, ""));
-    Some(format!("3 1 1 {digest}"))
+    Some(format!("3 1 1 {}", hex_of(&digest)))
+}
+
+/// The digest in what `openssl dgst -r` says: it stands in front of the file's name.
+fn hex_of(said: &str) -> &str {
+    said.split_once(' ').map_or(said, |(digest, _file)| digest)
 }
 
 fn leaf(file: &str, name: &str, signer: &str) {

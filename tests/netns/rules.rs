@@ -52,6 +52,34 @@ pub(crate) fn count_arrivals(world: &Namespace) {
     );
 }
 
+/// Makes both ends of every connection to an MX host send no segment with more than `octets` of data.
+pub(crate) fn clamp_segments(world: &Namespace, octets: u16) {
+    apply(
+        world,
+        &format!(
+            "table inet clamp {{}}\ndelete table inet clamp\ntable inet clamp {{\n\
+            chain input {{ type filter hook input priority filter; policy accept;\n\
+            tcp dport 25 tcp flags & syn == syn tcp option maxseg size set {octets}; }}\n\
+            chain output {{ type filter hook output priority filter; policy accept;\n\
+            tcp sport 25 tcp flags & syn == syn tcp option maxseg size set {octets}; }}\n}}\n"
+        ),
+    );
+}
+
+/// Loses all that goes to an MX host, without a word.
+pub(crate) fn black_hole(world: &Namespace) {
+    apply(
+        world,
+        "table inet hole {\ncounter lost { }\nchain input { type filter hook input priority filter; policy accept;\n\
+        tcp dport 25 counter name lost drop; }\n}\n",
+    );
+}
+
+/// Fills the black hole.
+pub(crate) fn mend(world: &Namespace) {
+    world.sh("nft delete table inet hole");
+}
+
 /// How many packets a named counter has seen.
 pub(crate) fn counted(place: &Namespace, table: &str, counter: &str) -> u64 {
     let listing: serde_json::Value =

@@ -20,6 +20,16 @@ pub(crate) const HOME: &str = "/run/lab";
 /// Where `.ci/packages` unpacks Exim, which Debian does not let stand beside Postfix.
 pub(crate) const EXIM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/exim4/usr/sbin/exim4");
 
+/// Where it unpacks the others that exclude Postfix.
+pub(crate) const OPENSMTPD: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/opensmtpd/usr/sbin");
+pub(crate) const DMA: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/dma/usr/sbin/dma");
+pub(crate) const CHASQUID: &str =
+    concat!(env!("CARGO_TARGET_TMPDIR"), "/chasquid/usr/bin/chasquid");
+pub(crate) const CHASQUID_UTIL: &str = concat!(
+    env!("CARGO_TARGET_TMPDIR"),
+    "/chasquid/usr/bin/chasquid-util"
+);
+
 /// Runs `body` in a sandbox: the calling test's own closure, from whose type the inner process learns which test it is.
 pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
     if std::env::var_os(INSIDE).is_some() {
@@ -67,11 +77,19 @@ pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
         "{test} in its sandbox: {}\n{said}\n{complained}",
         output.status
     );
+    for line in complained.lines().filter(|line| line.starts_with(TOLD)) {
+        writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+    }
     // A wrong name would select no test at all and look green.
     assert!(
         said.contains("1 passed"),
         "{test} did not run in its sandbox:\n{said}"
     );
+}
+
+/// Says something that is worth reading though the test passes.
+pub(crate) fn tell(what: &str) {
+    writeln!(std::io::stderr(), "{TOLD}{what}").expect("standard error takes a line");
 }
 
 /// One network namespace of the sandbox.
@@ -158,6 +176,12 @@ impl Daemon {
             ready().then_some(())
         });
         self
+    }
+
+    /// Kills it, as the kernel does when memory runs out.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("an own child can be killed");
+        self.child.wait().expect("an own child ends");
     }
 
     /// Asks it to end, and waits until it has.
@@ -295,6 +319,7 @@ fn furnish() {
             super::dns::RESOLVER
         ),
     );
+    write("etc/mailname", "client.test\n");
     for (name, id) in USERS {
         sh(&format!(
             "sed -i /^{name}:/d /run/lab/etc/passwd /run/lab/etc/group"
@@ -320,7 +345,12 @@ fn finished(command: &mut Command, what: &str) -> String {
 }
 
 /// Users that exist in every sandbox, whatever the machine has.
-const USERS: &[(&str, u32)] = &[("danelaw", 61_025), ("Debian-exim", 61_026)];
+const USERS: &[(&str, u32)] = &[
+    ("danelaw", 61_025),
+    ("Debian-exim", 61_026),
+    ("opensmtpd", 61_027),
+    ("opensmtpq", 61_028),
+];
 
 const PROGRAMS: &[&str] = &[
     "unshare",
@@ -333,6 +363,7 @@ const PROGRAMS: &[&str] = &[
     "tcpdump",
     "bash",
     "openssl",
+    "python3",
     "curl",
     "dnssec-keygen",
     "dnssec-signzone",
@@ -345,8 +376,12 @@ const PROGRAMS: &[&str] = &[
     "postqueue",
     "posttls-finger",
     EXIM,
+    CHASQUID,
+    DMA,
+    concat!(env!("CARGO_TARGET_TMPDIR"), "/opensmtpd/usr/sbin/smtpd"),
 ];
 
+const TOLD: &str = "told: ";
 const INSIDE: &str = "DANELAW_SANDBOX";
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const PATIENCE: Duration = Duration::from_secs(90);

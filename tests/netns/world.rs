@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  namespace mta                                        namespace world (every address below is on its loopback)
-//!  Postfix ─► nft redirect ─► danelaw ─ m0 ═veth═ w0 ─  nsd (. test. and the domains), unbound, nginx, Postfix, Exim
+//!  Postfix ─► nft redirect ─► danelaw ─ m0 ═veth═ w0 ─  nsd (. test. and the domains), unbound, nginx, MX hosts
 //! ```
 //!
 //! Host number `n` has the addresses `192.0.2.n` and `2001:db8::n` (the digits of `n` again, not its value).
 
-use super::sandbox::{Namespace, sh};
+use super::sandbox::{Daemon, Namespace, log_of, read, sh};
 
 /// A recipient domain and all that its owner published.
 pub(crate) struct Domain {
@@ -52,8 +52,14 @@ pub(crate) enum Families {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
+    /// TLS by OpenSSL.
     Postfix,
+    /// One that stops where a test wants it to.
+    HeldPostfix,
+    /// TLS by GnuTLS.
     Exim,
+    /// TLS by Go's own library.
+    Chasquid,
 }
 
 /// What the MX host offers after EHLO.
@@ -69,11 +75,15 @@ pub(crate) enum Tls {
     WrongName,
 }
 
-/// The TLSA record at `_25._tcp.<host>`, always `3 1 1`.
+/// The TLSA record at `_25._tcp.<host>`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tlsa {
     Absent,
+    /// `3 1 1` of the host's key.
     Matching,
+    /// `2 0 1` of the lab's CA, which the host then sends along.
+    Anchored,
+    /// `3 1 1` of another key.
     Differing,
 }
 
@@ -179,6 +189,68 @@ pub(crate) const DOMAINS: &[Domain] = &[
             ..Exchanger::new("mx", 32)
         }],
     },
+    Domain {
+        name: "postfix-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 41)
+        }],
+    },
+    Domain {
+        name: "exim-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Exim,
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 42)
+        }],
+    },
+    Domain {
+        name: "chasquid.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Chasquid,
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 43)
+        }],
+    },
+    Domain {
+        name: "chasquid-ta.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::Chasquid,
+            tls: Tls::Trusted,
+            tlsa: Tlsa::Anchored,
+            ..Exchanger::new("mx", 44)
+        }],
+    },
+    // Its MX host can be held at every phase.
+    Domain {
+        name: "held.test",
+        signing: Signing::Signed,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            server: Server::HeldPostfix,
+            tlsa: Tlsa::Matching,
+            ..Exchanger::new("mx", 45)
+        }],
+    },
+    // The sender's own domain: what bounces ends here.
+    Domain {
+        name: "client.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            ..Exchanger::new("mx", 33)
+        }],
+    },
 ];
 
 impl Exchanger {
@@ -270,4 +342,30 @@ impl Network {
         }
         Self { mta, world }
     }
+
+    /// Puts a bad wire between the MTA and the MX hosts, while it lives: loses so many of all packets and holds each for
+    /// `delay` and up to `jitter` more seconds, so that they overtake each other. DNS and policies keep the good one.
+    pub(crate) fn worsen(&self, loss: f64, delay: f64, jitter: f64, seed: u32) -> Daemon {
+        let numbers = [loss, delay, jitter].map(|number| number.to_string());
+        let [loss, delay, jitter] = numbers.each_ref().map(String::as_str);
+        let seed = seed.to_string();
+        let arguments = [WIRE, "mta", "m1", "world", "w1", loss, delay, jitter, &seed];
+        let wire = self.mta.daemon("wire", "python3", &arguments);
+        let wire = wire.await_ready("is up", || read(log_of("wire")).contains("the wire is up"));
+        for number in super::HOSTS {
+            self.mta.sh(&format!(
+                "ip route add {} via 10.9.1.1; ip route add {} via fd09:1::1",
+                v4(number),
+                v6(number)
+            ));
+        }
+        self.world
+            .sh("ip route add 10.9.1.2 dev w1; ip route add fd09:1::2 dev w1");
+        self.mta.sh(
+            "ip route replace default dev m1 src 10.9.1.2; ip -6 route replace default dev m1 src fd09:1::2",
+        );
+        wire
+    }
 }
+
+const WIRE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netns/wire.py");
