@@ -183,6 +183,16 @@ fn what_is_no_question_is_one_clear_error() {
             "is not a DNS record type",
         ),
         (
+            vec!["dns", "--resolver=127.0.0.1:9", "example.com", "ANY"],
+            64,
+            "is not a type whose records can be judged",
+        ),
+        (
+            vec!["dns", "--resolver=127.0.0.1:9", "m\\120.example.com", "A"],
+            64,
+            "expected the letter itself",
+        ),
+        (
             vec!["dns", "--resolver=nonsense", "example.com", "A"],
             64,
             "tls://192.0.2.53#",

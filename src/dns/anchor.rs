@@ -193,7 +193,9 @@ fn read_ds(line: &str) -> Result<DS, AnchorError> {
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {
-    if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
+    // The standard library takes `+f` for a number.
+    let is_digit = |octet: u8| octet.is_ascii_hexdigit();
+    if !hex.bytes().all(is_digit) || !hex.len().is_multiple_of(2) {
         return None;
     }
     let pairs = (0..hex.len()).step_by(2).map(|at| hex.get(at..at + 2));
@@ -240,6 +242,7 @@ mod tests {
             (". IN DS x 8 2 00", "no key tag"),
             (". IN DS 20326 -8 2 00", "no algorithm number"),
             (". IN DS 20326 8 2 0g", "not hexadecimal"),
+            (". IN DS 20326 8 2 +f", "not hexadecimal"),
             (". IN DS 20326 8 2 é0", "not hexadecimal"),
             (
                 &format!(". IN DS 1 16 2 {}", "00".repeat(32)),

@@ -225,21 +225,49 @@ impl Resolver {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoQuestion {
     /// Not a name.
-    #[error("{0:?} is not a domain name")]
+    #[error(
+        "{0:?} is not a domain name; expected one like _25._tcp.mx.example.com, with letters beyond ASCII as xn--…"
+    )]
     Name(String),
+    /// Read as octal by one, as decimal by another (RFC 1035 §5.1), it would be two names.
+    #[error(
+        "{0:?} holds an octet written as \\DDD, which is not read here; expected the letter itself"
+    )]
+    Escape(String),
     /// Not a type.
     #[error("{0:?} is not a DNS record type; expected one like MX, A, AAAA, TLSA, TXT")]
     Type(String),
+    /// A type that no RRset with signatures of its own can have.
+    #[error(
+        "{0} is not a type whose records can be judged; expected one like MX, A, AAAA, TLSA, TXT"
+    )]
+    NoData(RecordType),
 }
 
 pub(super) fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
-    let record_type = record_type
+    let record_type: RecordType = record_type
         .to_ascii_uppercase()
         .parse()
         .map_err(|_| NoQuestion::Type(record_type.to_owned()))?;
+    if !is_data(record_type) {
+        return Err(NoQuestion::NoData(record_type));
+    }
+    // hickory reads three digits as octal.
+    let mut escaped = name.split('\\').skip(1);
+    if escaped.any(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
+        return Err(NoQuestion::Escape(name.to_owned()));
+    }
     let mut name = Name::from_ascii(name).map_err(|_| NoQuestion::Name(name.to_owned()))?;
     name.set_fqdn(true);
     Ok((name, record_type))
+}
+
+/// Signatures are not signed themselves, and OPT and the types from 128 to 255 are questions for a server, not data
+/// (RFC 6895 §3.1).
+fn is_data(record_type: RecordType) -> bool {
+    let is_meta = (128..=255).contains(&u16::from(record_type));
+    let is_signature = matches!(record_type, RecordType::RRSIG | RecordType::SIG);
+    !is_meta && !is_signature && record_type != RecordType::OPT
 }
 
 impl Lookup for Resolver {
@@ -653,5 +681,15 @@ mod tests {
         assert_eq!(no_type, Err(NoQuestion::Type("NONSENSE".to_owned())));
         let no_name = resolver.inspect("a..b", "A").await;
         assert_eq!(no_name, Err(NoQuestion::Name("a..b".to_owned())));
+        for record_type in [RecordType::ANY, RecordType::AXFR, RecordType::RRSIG] {
+            let no_data = resolver.inspect("safe", record_type.into()).await;
+            assert_eq!(no_data, Err(NoQuestion::NoData(record_type)));
+        }
+        for escaped in ["m\\120.safe", "a\\..\\000"] {
+            let two_names = resolver.inspect(escaped, "A").await;
+            assert_eq!(two_names, Err(NoQuestion::Escape(escaped.to_owned())));
+        }
+        let dot = resolver.inspect("a\\.b.safe", "A").await.unwrap();
+        assert!(matches!(dot, Answer::Absent(_)), "{dot:?}");
     }
 }

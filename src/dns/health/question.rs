@@ -1,7 +1,6 @@
 //! What a probe asks, and how its answer is read.
 //!
-//! [`Finding::of`] is the only place that looks into the text of a failure: whether nothing but the time is wrong with
-//! the root's own signatures. The root is signed anew every day for about two weeks, so when its signatures look out of
+//! [`Finding::of`] is told whether nothing but the time is wrong with the root's own signatures. The root is signed anew every day for about two weeks, so when its signatures look out of
 //! date, the clock that says so is far more likely to be wrong than the root. Of any other zone that cannot be said.
 
 use std::fmt;
@@ -10,6 +9,7 @@ use std::str::FromStr;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::state::{Finding, Skew};
+use crate::dns::resolver::question;
 use crate::dns::{Answer, Denial, Failure};
 
 /// A name and a type.
@@ -44,15 +44,8 @@ impl FromStr for Question {
     fn from_str(text: &str) -> Result<Self, NotAQuestion> {
         let read = || {
             let (name, record_type) = text.split_once(' ')?;
-            let mut name = Name::from_ascii(name).ok()?;
-            name.set_fqdn(true);
-            let record_type: RecordType = record_type.parse().ok()?;
-            // The rest are questions for a server, not for data.
-            let is_data = !matches!(
-                record_type,
-                RecordType::ANY | RecordType::AXFR | RecordType::IXFR | RecordType::OPT
-            );
-            is_data.then_some(Self { name, record_type })
+            let (name, record_type) = question(name, record_type).ok()?;
+            Some(Self { name, record_type })
         };
         read().ok_or_else(|| NotAQuestion(text.to_owned()))
     }
@@ -104,6 +97,8 @@ mod tests {
             ("example.org", None),
             ("example.org NONSENSE", None),
             ("example.org ANY", None),
+            ("example.org RRSIG", None),
+            ("m\\120.example.org A", None),
             ("example.org  A", None),
             ("a..b A", None),
         ] {

@@ -210,11 +210,12 @@ const MOST_ZONES: usize = 3;
 mod tests {
     use std::collections::BTreeSet;
 
+    use hickory_resolver::proto::rr::rdata::SOA;
     use proptest::prelude::*;
 
     use super::*;
     use crate::dns::purse::Purses;
-    use crate::dns::sample::{Proofs, Zone, name, tlsa};
+    use crate::dns::sample::{Proofs, T0, Zone, ZoneKey, name, tlsa};
 
     const HASHED: Proofs = Proofs::Nsec3 {
         opt_out: false,
@@ -336,6 +337,48 @@ mod tests {
         let expected = ["c.a.z", "a.z", "z"].map(name);
         assert_eq!(zones(&authorities, &name("x.c.a.z")), expected);
         assert_eq!(zones(&authorities, &name("x")), [name(".")]);
+    }
+
+    #[test]
+    fn dnssec_18_a_denial_beside_an_soa_record_that_is_not_the_zones_own_word_proves_nothing() {
+        let zone = Zone::signed("z", Proofs::Nsec);
+        let now = Timestamp::from_unix(T0);
+        let keys = zone.key().keys(&zone.origin, now);
+        let soa = SOA::new(name("m"), name("r"), 1, 1, 1, 1, 60);
+        let soa = Record::from_rdata(zone.origin.clone(), 60, RData::SOA(soa));
+        let signed_by = |key: &ZoneKey| key.sign(&zone.origin, std::slice::from_ref(&soa));
+        for (says, beside, expected) in [
+            ("there is none", vec![], Ok(NO_DATA)),
+            (
+                "it is signed",
+                vec![soa.clone(), signed_by(zone.key())],
+                Ok(NO_DATA),
+            ),
+            (
+                "it is not signed",
+                vec![soa.clone()],
+                Err(Flaw::SoaUnsigned),
+            ),
+            (
+                "somebody else has signed it",
+                vec![soa.clone(), signed_by(&ZoneKey::generate())],
+                Err(Flaw::SoaUnsigned),
+            ),
+        ] {
+            let authorities: Vec<Record> =
+                zone.proof(&zone.origin).into_iter().chain(beside).collect();
+            let purses = Purses::new(None);
+            let terms = Terms {
+                now,
+                purses: &purses,
+            };
+            let evidence = Evidence::gather(&authorities, &keys, terms);
+            assert_eq!(
+                evidence.deny(&zone.origin, RecordType::TLSA),
+                expected,
+                "{says}"
+            );
+        }
     }
 
     #[test]

@@ -302,6 +302,7 @@ mod tests {
     fn dnssec_7_the_key_that_the_ds_names_must_sign_the_set() {
         let (named, other) = (ZoneKey::generate(), ZoneKey::generate());
         let revoked = named.clone_with_flags(0b1_1000_0001);
+        let no_zone_key = named.clone_with_flags(0b0_0000_0001);
         let ds = |key: &ZoneKey| vec![key.ds(&name("z"), DigestType::SHA256)];
         let both = || vec![named.dnskey(), other.dnskey()];
         for (says, set, ds, expected) in [
@@ -333,6 +334,12 @@ mod tests {
                 "it is revoked",
                 set(vec![revoked.dnskey()], &revoked),
                 ds(&revoked),
+                Err(Flaw::DsUnmatched),
+            ),
+            (
+                "it is no zone key",
+                set(vec![no_zone_key.dnskey()], &no_zone_key),
+                ds(&no_zone_key),
                 Err(Flaw::DsUnmatched),
             ),
             (

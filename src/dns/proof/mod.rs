@@ -82,8 +82,8 @@ pub(in crate::dns) enum Flaw {
     /// No DNSKEY matches the DS RRset.
     #[error("no DNSKEY of the zone matches its DS records")]
     DsUnmatched,
-    /// The zone has DS records but no DNSKEY RRset.
-    #[error("the zone has DS records but no DNSKEY RRset")]
+    /// The zone has DS records, or is the root, but no DNSKEY RRset.
+    #[error("the answer holds no DNSKEY RRset, though the zone is known to be signed")]
     KeysMissing,
     /// No NSEC or NSEC3 of the zone matches or covers the name.
     #[error("nothing signed denies it")]

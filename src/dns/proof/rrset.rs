@@ -146,4 +146,15 @@ mod tests {
             assert_eq!(set.signers(), expected);
         }
     }
+
+    #[test]
+    fn records_of_another_class_are_as_if_they_were_not_there() {
+        let mut chaos = Record::from_rdata(name("a.z"), 60, address());
+        chaos.dns_class = DNSClass::CH;
+        let mut records = vec![chaos];
+        assert!(RrSet::select(&records, &name("a.z"), RecordType::A).is_none());
+        records.push(Record::from_rdata(name("a.z"), 60, address()));
+        let set = RrSet::select(&records, &name("a.z"), RecordType::A).unwrap();
+        assert_eq!(set.records(), &records[1..]);
+    }
 }

@@ -183,6 +183,13 @@ async fn dane_11_dane_12_only_the_family_of_the_destination_is_asked_for_and_cou
             "mx.example.org: none",
         ),
         (
+            "a proof that there are no A records is as good as A records",
+            [v4(NONE), v6(Said::Secure(&["2001:db8::25"]))],
+            "192.0.2.25:25",
+            "A mx.example.org",
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        (
             "bogus AAAA records do not matter to IPv4",
             [v4(HERE), v6(Said::Bogus)],
             "192.0.2.25:25",
