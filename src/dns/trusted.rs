@@ -12,6 +12,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use super::errand::Errand;
 use super::judge::{Content, Judged};
 use super::proof::alias::{self, Reading};
+use super::proof::rrset::RrSet;
 use super::proof::{Trust, lifetime};
 use super::trouble::Trouble;
 use super::upstream::{Reply, Upstream};
@@ -54,7 +55,13 @@ impl<H: DnsHandle> Trusted<H> {
                 trust(&reply),
             ),
             Reading::Alias { set, target } => {
-                let trust = self.trust_in_alias(name, &target, &reply, errand).await?;
+                let trust = if reply.authentic {
+                    Trust::Secure
+                } else if set.record_type() == RecordType::DNAME {
+                    self.trust_in_dname(&set, errand).await?
+                } else {
+                    self.trust_in_cname(name, &target, errand).await?
+                };
                 let expires = lifetime::of_unsigned(&set, now);
                 (Content::Alias(target), expires, trust)
             }
@@ -71,16 +78,24 @@ impl<H: DnsHandle> Trusted<H> {
         })
     }
 
-    async fn trust_in_alias(
+    /// Asked for at its own name: unbound fails at the CNAME that it makes.
+    async fn trust_in_dname(&self, set: &RrSet, errand: &Errand) -> Result<Trust, Trouble> {
+        let owner = set.owner();
+        let alone = self.reply(owner, RecordType::DNAME, errand).await?;
+        match alias::read(&alone.answers, owner, RecordType::DNAME) {
+            Reading::Records(found) if found.data().eq(set.data()) => Ok(trust(&alone)),
+            Reading::Records(_) | Reading::Alias { .. } | Reading::Dangling | Reading::Nothing => {
+                Err(Trouble::DanglingAlias(owner.clone()))
+            }
+        }
+    }
+
+    async fn trust_in_cname(
         &self,
         name: &Name,
         target: &Name,
-        reply: &Reply,
         errand: &Errand,
     ) -> Result<Trust, Trouble> {
-        if reply.authentic {
-            return Ok(Trust::Secure);
-        }
         let alone = self.reply(name, RecordType::CNAME, errand).await?;
         let leads_there = matches!(
             alias::read(&alone.answers, name, RecordType::CNAME),

@@ -104,6 +104,30 @@ const VERDICTS: &[Row] = &[
         comes_out: "no answer",
     },
     Row {
+        says: "a DNAME, and SERVFAIL for the CNAME that it makes",
+        ask: ("mx.dn.lab.test", A),
+        lie: |world, query, message| {
+            validating(world, query, message);
+            message.metadata.authentic_data &= query.name() != &name("mx.dn.lab.test");
+            if query.query_type() == RecordType::CNAME {
+                refuse(message, ResponseCode::ServFail);
+            }
+        },
+        comes_out: "secure records",
+    },
+    Row {
+        says: "the DNAME by itself leads somewhere else",
+        ask: ("mx.dn.lab.test", A),
+        lie: |world, query, message| {
+            validating(world, query, message);
+            message.metadata.authentic_data &= query.name() != &name("mx.dn.lab.test");
+            if query.query_type() == RecordType::DNAME {
+                message.answers[0].data = dname("elsewhere.test");
+            }
+        },
+        comes_out: "no answer",
+    },
+    Row {
         says: "SERVFAIL, with AD",
         ask: (TLSA_NAME, TLSA),
         lie: |_, _, message| {
