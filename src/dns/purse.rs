@@ -37,6 +37,11 @@ impl Purse {
         Self::of(MOST_MESSAGES_OF_A_DOMAIN, MOST_PROOFS_OF_A_DOMAIN)
     }
 
+    #[cfg(test)]
+    pub(crate) fn empty(&self) {
+        self.messages.store(0, Ordering::Relaxed);
+    }
+
     const fn of(messages: u32, proofs: u32) -> Self {
         Self {
             messages: AtomicU32::new(messages),
@@ -51,7 +56,9 @@ impl Purse {
         (left(&self.messages), left(&self.proofs))
     }
 
-    fn is_spent(&self) -> bool {
+    /// Nothing more will be paid from it.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
         self.messages.load(Ordering::Relaxed) == 0 || self.proofs.load(Ordering::Relaxed) == 0
     }
 }

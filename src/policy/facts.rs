@@ -11,9 +11,10 @@ use futures_util::future::join;
 use futures_util::stream;
 
 use super::cache::StsCache;
+use super::spending::Spending;
+use crate::clock::Clock;
 use crate::dane::Tlsa;
 use crate::dane::tlsa::usable;
-use crate::dns::purse::Purse;
 use crate::dns::route::{Route, route};
 use crate::dns::{Answer, Denial, Failure, Family, Lookup, Resolved};
 use crate::mtasts::Policy;
@@ -123,13 +124,18 @@ pub enum StsState {
 pub struct Gatherer {
     lookup: Arc<dyn Lookup>,
     sts: Arc<StsCache>,
+    spending: Arc<Spending>,
 }
 
 impl Gatherer {
     /// Over a resolver and a policy cache.
     #[must_use]
-    pub const fn new(lookup: Arc<dyn Lookup>, sts: Arc<StsCache>) -> Self {
-        Self { lookup, sts }
+    pub fn new(lookup: Arc<dyn Lookup>, sts: Arc<StsCache>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            lookup,
+            sts,
+            spending: Arc::new(Spending::new(clock)),
+        }
     }
 
     /// Gathers for a connection to `destination`; bounded in time by the lookups' own deadlines.
@@ -146,7 +152,7 @@ impl Gatherer {
 
     async fn exchangers(&self, domain: &Domain, destination: SocketAddr) -> MxFacts {
         // A hostile domain must not be able to ask for more than an honest one needs (attacks DNS-14, DNS-15).
-        let budgeted = self.lookup.within(Arc::new(Purse::for_domain()));
+        let budgeted = self.lookup.within(self.spending.purse(domain));
         let lookup = budgeted.as_deref().unwrap_or_else(|| self.lookup.as_ref());
         let route = match route(lookup, domain).await {
             Route::Hosts(route) => route,

@@ -4,6 +4,7 @@
 pub mod cache;
 pub mod demand;
 pub mod facts;
+mod spending;
 
 pub use demand::{
     Candidate, Combine, DaneDemand, Demand, InsecureMx, Level, Located, Requirement, Settings,

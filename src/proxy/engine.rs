@@ -109,7 +109,7 @@ impl Engine {
         let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
         let sts = Arc::new(sts);
         Ok(Self {
-            gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
+            gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
             monitor,
             tally,

@@ -44,7 +44,7 @@ async fn gather(dns: Literal, host: PolicyHost, domain: &str, destination: &str)
     let lookup = || Arc::clone(&dns) as Arc<dyn Lookup>;
     let store = Arc::new(MemoryStore::default());
     let sts = StsCache::open(lookup(), Arc::new(host), store, Arc::new(SystemClock)).unwrap();
-    let gatherer = Gatherer::new(lookup(), Arc::new(sts));
+    let gatherer = Gatherer::new(lookup(), Arc::new(sts), Arc::new(SystemClock));
     let domain = domain.parse().unwrap();
     let facts = gatherer.gather(&domain, destination.parse().unwrap()).await;
     let is_txt = |asked: &String| asked.starts_with("TXT");

@@ -179,7 +179,7 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
     let sts = Arc::new(sts);
     Engine {
-        gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
+        gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
         lookup,
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),
