@@ -9,7 +9,9 @@ use std::time::Instant;
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::data::EndOfData;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
+};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -117,6 +119,9 @@ fn drain(session: &mut Session, now: Instant) {
         match action {
             Action::Dial => session.handle_upstream(Dialled::Connected, now),
             Action::StartTls { .. } => session.handle_upstream(Dialled::Secured, now),
+            Action::SecureClient { .. } => {
+                session.handle_client_tls(ClientHandshake::Failed, now);
+            }
             Action::Judge(_) => session.handle_verdict(pin(), now),
             Action::ToClient(octets) | Action::ToServer(octets) => drop(black_box(octets)),
             Action::CloseServer | Action::CloseClient => {}
@@ -141,5 +146,6 @@ fn settings() -> Settings {
         hint: None,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        client_tls: ClientTls::Hidden,
     }
 }

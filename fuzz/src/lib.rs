@@ -11,7 +11,9 @@ use danelaw::smtp::data::{EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
+};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -32,6 +34,7 @@ pub fn command(data: &[u8]) {
         | Command::Noop
         | Command::Quit
         | Command::Vrfy
+        | Command::StartTls
         | Command::Unserved => Ok(None),
     });
     match outcome {
@@ -143,6 +146,7 @@ impl Driver {
             hint: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            client_tls: ClientTls::Offered,
         };
         Self {
             session: Session::new(settings, now),
@@ -195,6 +199,13 @@ impl Driver {
                         _ => Dialled::Secured,
                     };
                     self.session.handle_upstream(answer, self.now);
+                }
+                Action::SecureClient { .. } => {
+                    let answer = match std::mem::take(&mut self.next) {
+                        b'F' => ClientHandshake::Failed,
+                        _ => ClientHandshake::Secured { sni: None },
+                    };
+                    self.session.handle_client_tls(answer, self.now);
                 }
                 Action::Judge(_) => self.judge(),
                 Action::ToClient(octets) => assert!(octets.ends_with(b"\r\n")),

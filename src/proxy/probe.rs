@@ -17,7 +17,9 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
-use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
+use crate::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, Limits, Session, Settings, Timeouts,
+};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
 
@@ -65,6 +67,7 @@ impl Prober {
                 .sni(destination.ip(), self.engine.clock.instant()),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            client_tls: ClientTls::Hidden,
         };
         let mut run = Run {
             prober: self,
@@ -157,6 +160,11 @@ impl Run<'_> {
                 self.tell(told);
             }
             Action::StartTls { sni } => self.start_tls(sni).await,
+            Action::SecureClient { .. } => {
+                let now = self.prober.engine.clock.instant();
+                let failed = ClientHandshake::Failed;
+                self.session.handle_client_tls(failed, now);
+            }
             Action::Judge(question) => {
                 self.clerk
                     .take(question, self.prober.engine.clock.instant());

@@ -27,7 +27,9 @@ use super::wire::Wire;
 use super::{FAREWELL, Shell, Stage, refusal};
 use crate::intercept::Intercepted;
 use crate::report::Open;
-use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
+use crate::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, End, Reply, Session, Settings, Waiting,
+};
 use crate::tls::Handshake;
 
 /// How long a client may take to close after its last reply.
@@ -99,6 +101,7 @@ impl Driver {
                 .or_else(|| engine.learned.sni(from.destination.ip(), now)),
             timeouts: shell.timeouts,
             limits: shell.limits,
+            client_tls: ClientTls::Hidden,
         };
         Self {
             session: Session::new(settings, now),
@@ -162,6 +165,11 @@ impl Driver {
                 Action::StartTls { sni } => {
                     self.clerk.ask_for(sni.clone());
                     self.server.start_tls(&self.shell, sni);
+                }
+                Action::SecureClient { .. } => {
+                    let now = self.now();
+                    let failed = ClientHandshake::Failed;
+                    self.session.handle_client_tls(failed, now);
                 }
                 Action::Judge(question) => {
                     self.note_stay();

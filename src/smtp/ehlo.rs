@@ -95,8 +95,8 @@ impl Extensions {
 
     /// What a client may be told when the MX says this.
     ///
-    /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is hidden, as the
-    /// client's leg does not leave the host. SIZE is told without the number: a limit from a peer that nobody has
+    /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is not the
+    /// MX's to offer: the client's leg ends here, and the session adds it where it serves it. SIZE is told without the number: a limit from a peer that nobody has
     /// authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without a number).
     #[must_use]
     pub fn offered(self) -> Self {

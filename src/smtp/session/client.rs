@@ -16,6 +16,7 @@ impl Session {
         match self.state {
             State::Message { .. } | State::Swallowing { .. } => self.on_data(octets),
             State::Over => {}
+            State::Securing => self.on_clear_octets(),
             State::Greeting
             | State::Command(_)
             | State::Hello(_)
@@ -96,6 +97,7 @@ impl Session {
             Command::Quit => self.on_quit(),
             Command::Noop => self.say_idle(&replies::ok()),
             Command::Vrfy => self.say_idle(&replies::cannot_verify()),
+            Command::StartTls => self.on_start_tls(),
             Command::Unserved => self.say_idle(&replies::unserved()),
             Command::Bdat => {
                 // Its chunk would be read as commands (attack DN-13).
@@ -123,6 +125,7 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let told = self.link.extensions().unwrap_or_default().offered();
+                let told = self.with_start_tls(told);
                 self.out.tell_client(answer(banner, told));
                 self.told = Some(told);
             }

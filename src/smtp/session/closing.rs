@@ -27,6 +27,7 @@ impl Session {
         }
         match self.leave() {
             State::Greeting
+            | State::Securing
             | State::Command(_)
             | State::Hello(_)
             | State::Connecting(_)
@@ -56,6 +57,7 @@ impl Session {
             State::Command(_) | State::Message { .. } | State::Swallowing { .. } => {
                 Some(Waiting::Client)
             }
+            State::Securing => Some(Waiting::ClientTls),
             State::Verdict(_) => Some(Waiting::Verdict),
             State::MailReply { .. }
             | State::RcptReply { .. }
@@ -84,7 +86,7 @@ impl Session {
                 decide_by.min(self.since + timeouts.reply)
             }
             State::Verdict(pending) => pending.received + timeouts.decision,
-            State::Command(_) => self.since + timeouts.command,
+            State::Command(_) | State::Securing => self.since + timeouts.command,
             State::Message { .. } | State::Swallowing { .. } => self.since + timeouts.data,
             State::Outcome => self.since + timeouts.end_of_data,
             State::Over => return None,
@@ -102,6 +104,11 @@ impl Session {
             state @ (State::Command(_) | State::Message { .. } | State::Swallowing { .. }) => {
                 self.state = state;
                 self.hang_up(Some(replies::closing_idle()), End::Timeout);
+            }
+            // Between clear and protected there is no word that could be said.
+            state @ State::Securing => {
+                self.state = state;
+                self.hang_up(None, End::Timeout);
             }
             state @ (State::Greeting
             | State::Hello(_)
@@ -127,7 +134,9 @@ impl Session {
         let is_idle = match &self.state {
             State::Greeting | State::Hello(_) => true,
             State::Connecting(_) | State::Verdict(_) => !self.is_relaying(),
+            // A client that shakes hands hears it inside TLS.
             State::Command(_)
+            | State::Securing
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)

@@ -36,7 +36,11 @@ impl Session {
             | State::DataReply(_)
             | State::Message { .. }
             | State::Outcome => true,
-            State::Command(_) | State::Verdict(_) | State::Swallowing { .. } | State::Over => false,
+            State::Command(_)
+            | State::Securing
+            | State::Verdict(_)
+            | State::Swallowing { .. }
+            | State::Over => false,
         }
     }
 
@@ -62,6 +66,7 @@ impl Session {
                 self.on_early_reply(&reply);
             }
             other @ (State::Command(_)
+            | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::Over) => {
@@ -148,6 +153,7 @@ impl Session {
                 self.hang_up(Some(replies::closing_lost(&error)), end);
             }
             other @ (State::Command(_)
+            | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::Over) => self.state = other,

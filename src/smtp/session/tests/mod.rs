@@ -5,10 +5,11 @@ mod endings;
 mod message;
 mod model;
 mod script;
+mod secure;
 mod starttls;
 mod verdicts;
 
-use super::super::{Limits, Settings, Timeouts};
+use super::super::{ClientTls, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
@@ -19,6 +20,7 @@ fn settings() -> Settings {
         hint: None,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        client_tls: ClientTls::Hidden,
     }
 }
 

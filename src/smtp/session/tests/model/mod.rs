@@ -7,6 +7,7 @@
 //! * 354, and 2yz to RCPT and to a message, are the MX's own, for that very recipient and message,
 //! * replies are one to one and in order,
 //! * what the MX gets is what the client sent, octet for octet,
+//! * nothing that the client said in the clear counts inside TLS,
 //! * what is held is bounded,
 //! * every wait has a deadline.
 
@@ -22,7 +23,7 @@ use proptest::test_runner::Config;
 use self::client::Client;
 use self::mx::Mx;
 use self::transcript::Transcript;
-use super::super::super::{Action, Dialled, Target};
+use super::super::super::{Action, ClientHandshake, ClientTls, Dialled, Target};
 use super::super::{INPUT_LIMIT, Session};
 use super::script::start;
 use super::{pin, refuse, settings};
@@ -92,6 +93,7 @@ struct World {
 enum Owed {
     Dial,
     Handshake,
+    ClientHandshake,
 }
 
 impl World {
@@ -101,6 +103,7 @@ impl World {
         settings.limits.idle_commands = 30;
         settings.limits.recipients = 6;
         settings.limits.domains = 4;
+        settings.client_tls = ClientTls::Offered;
         Self {
             tape,
             session: Session::new(settings, now),
@@ -190,6 +193,12 @@ impl World {
         let bad = self.tape.rarely(12);
         let answer = match self.owed.take() {
             None => return,
+            Some(Owed::ClientHandshake) if bad => {
+                return self.secure_client(ClientHandshake::Failed);
+            }
+            Some(Owed::ClientHandshake) => {
+                return self.secure_client(ClientHandshake::Secured { sni: None });
+            }
             Some(Owed::Dial) if bad => Dialled::Failed("refused".into()),
             Some(Owed::Dial) => {
                 self.mx.connect(&mut self.tape);
@@ -203,6 +212,11 @@ impl World {
             Some(Owed::Handshake) => Dialled::Secured,
         };
         self.session.handle_upstream(answer, self.now);
+    }
+
+    fn secure_client(&mut self, handshake: ClientHandshake) {
+        self.client.progress = 0;
+        self.session.handle_client_tls(handshake, self.now);
     }
 
     fn judge(&mut self) {
@@ -271,13 +285,19 @@ impl World {
                     self.owed = Some(Owed::Dial);
                 }
                 Action::StartTls { .. } => self.owed = Some(Owed::Handshake),
+                Action::SecureClient { .. } => {
+                    self.transcript.secure();
+                    self.owed = Some(Owed::ClientHandshake);
+                }
                 Action::Judge(question) => {
                     self.pinned = None;
                     self.verdict = Some(question.target);
                 }
                 Action::CloseServer => {
                     self.has_pin = false;
-                    self.owed = None;
+                    self.owed = self
+                        .owed
+                        .filter(|owed| matches!(owed, Owed::ClientHandshake));
                     self.mx.disconnect();
                 }
                 Action::CloseClient => self.transcript.is_closed = true,

@@ -16,6 +16,10 @@ pub(super) struct Transcript {
     pub(super) mail: Option<Vec<u8>>,
     pub(super) recipients: Vec<Vec<u8>>,
     pub(super) must_close: bool,
+    /// The client has been told to go ahead with TLS.
+    is_secured: bool,
+    /// It has said hello since.
+    is_greeted: bool,
     pub(super) is_closed: bool,
 }
 
@@ -48,6 +52,8 @@ impl Transcript {
         self.heard.extend_from_slice(octets);
         while let Some(end) = find(&self.heard, b"\r\n") {
             let line: Vec<u8> = self.heard.drain(..end + 2).collect();
+            let is_offer = line.ends_with(b"STARTTLS\r\n");
+            assert!(!(is_offer && self.is_secured), "STARTTLS inside TLS");
             if line[3] == b' ' {
                 self.reply(&String::from_utf8(line).unwrap(), mx);
             }
@@ -101,13 +107,20 @@ impl Transcript {
             "DATA" => &[354, 450, 451, 503, 550],
             "QUIT" => &[221],
             "BDAT" => &[503],
-            "STARTTLS" => &[502],
+            "STARTTLS" => &[220, 503],
             _ => &[500],
         };
         assert!(codes.contains(&code), "{text} got {reply}");
         match verb {
-            "EHLO" | "HELO" | "RSET" => self.forget(),
-            "MAIL" if is_good => self.mail = Some(line.to_vec()),
+            "EHLO" | "HELO" => {
+                self.forget();
+                self.is_greeted = true;
+            }
+            "RSET" => self.forget(),
+            "MAIL" if is_good => {
+                assert!(self.is_greeted, "MAIL without a hello that counts");
+                self.mail = Some(line.to_vec());
+            }
             "RCPT" if is_good => {
                 word.assert_is(&Said::Rcpt(line.to_vec()), reply);
                 self.recipients.push(line.to_vec());
@@ -148,6 +161,15 @@ impl Transcript {
         }
         self.forget();
         self.awaits = Awaits::Command;
+    }
+
+    /// The client is to shake hands: nothing that it has said waits for its turn, and nothing of it counts.
+    pub(super) fn secure(&mut self) {
+        assert!(!self.is_secured, "TLS inside TLS");
+        assert_eq!(self.sent.len(), self.understood, "octets behind STARTTLS");
+        assert_eq!(self.mail, None, "a transaction is open");
+        self.is_secured = true;
+        self.is_greeted = false;
     }
 
     pub(super) fn forget(&mut self) {
