@@ -1,6 +1,7 @@
 //! The command line: one file per command, exit codes in one place.
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
+mod ca;
 mod check;
 mod config;
 #[cfg(feature = "lab")]
@@ -64,6 +65,9 @@ enum Command {
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
+    /// Makes or shows the local CA for TLS between mail servers and danelaw.
+    #[command(subcommand, after_help = ca::EXAMPLES)]
+    Ca(ca::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
         Command::Config(command) => config::run(command),
+        Command::Ca(command) => ca::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

@@ -7,7 +7,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
 
 /// Where `danelaw` looks for its configuration when no file is named.
 pub const PATH: &str = "/etc/danelaw.toml";
@@ -49,6 +49,7 @@ impl Default for Config {
                 connect_timeout: CONNECT_TIMEOUT,
             },
             ca_file: None,
+            client_ca: None,
             mta_sts: StsConfig {
                 port: STS_PORT,
                 allow_private: false,
@@ -82,5 +83,6 @@ const fn loopback(address: IpAddr) -> ListenerConfig {
         kind: Via::Redirect,
         address: SocketAddr::new(address, REDIRECT_PORT),
         allow_remote: false,
+        client_tls: ClientTls::Auto,
     }
 }

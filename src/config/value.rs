@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
+use super::ClientTls;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
@@ -225,6 +226,15 @@ impl Words for Via {
     const WORDS: &'static [(&'static str, Self)] = &[
         (Self::Redirect.label(), Self::Redirect),
         (Self::Socks5.label(), Self::Socks5),
+    ];
+}
+
+impl Words for ClientTls {
+    const EXPECTED: &'static str = "\"auto\", \"never\" or \"offer\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("never", Self::Never),
+        ("offer", Self::Offer),
     ];
 }
 

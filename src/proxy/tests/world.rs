@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
     TlsaRdata,
@@ -142,6 +142,7 @@ impl World {
             kind,
             address: "127.0.0.1:0".parse().unwrap(),
             allow_remote: false,
+            client_tls: ClientTls::Never,
         };
         let mut config = Config {
             listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],
