@@ -212,6 +212,12 @@ impl Authority {
         Ok(params.signed_by(key, &self.issuer)?.der().clone())
     }
 
+    /// When the CA ends.
+    #[must_use]
+    pub const fn not_after(&self) -> Timestamp {
+        self.certificate.not_after
+    }
+
     /// What is presented behind a leaf.
     #[must_use]
     pub fn chain(&self) -> &[CertificateDer<'static>] {
