@@ -20,9 +20,24 @@ impl<'a> Client<'a> {
     /// from a sender that shares a host with others. Mail to `all.…` may use more than the two sessions that Postfix
     /// grants a delivery by default. All other mail takes what comes.
     pub(crate) fn start(mta: &'a Namespace) -> Self {
-        let settings = "myhostname = client.test\nmyorigin = client.test\nmydestination =\n\
-            inet_interfaces = loopback-only\nsmtp_tls_security_level = may\nsmtp_tls_loglevel = 1\n\
-            transport_maps = regexp:/run/lab/client/transport\nalias_maps =\n";
+        Self::start_as(mta, "smtp_tls_security_level = may\n")
+    }
+
+    /// The same, but it sends nothing without TLS, and trusts only this CA to name the MX host.
+    pub(crate) fn start_insisting(mta: &'a Namespace, ca: &str) -> Self {
+        let settings = format!(
+            "smtp_tls_security_level = secure\nsmtp_tls_CAfile = {ca}\n\
+            smtp_tls_secure_cert_match = hostname\nsmtp_tls_servername = hostname\n"
+        );
+        Self::start_as(mta, &settings)
+    }
+
+    fn start_as(mta: &'a Namespace, tls: &str) -> Self {
+        let settings = format!(
+            "myhostname = client.test\nmyorigin = client.test\nmydestination =\n\
+            inet_interfaces = loopback-only\nsmtp_tls_loglevel = 1\n\
+            transport_maps = regexp:/run/lab/client/transport\nalias_maps =\n{tls}"
+        );
         write(
             "client/transport",
             "/^v4\\./ smtp4:\n/^v6\\./ smtp6:\n/^all\\./ smtpall:\n",
@@ -32,7 +47,7 @@ smtp4 unix - - n - - smtp -o inet_protocols=ipv4 -o smtp_bind_address=10.9.1.3
 smtp6 unix - - n - - smtp -o inet_protocols=ipv6 -o smtp_bind_address6=fd09:1::3
 smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
 ";
-        start_postfix(mta, "client", settings, services);
+        start_postfix(mta, "client", &settings, services);
         Self { mta }
     }
 
