@@ -55,7 +55,7 @@ struct Place {
     /// The directory with ca.pem and ca-key.pem.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     dir: Option<PathBuf>,
-    /// The configuration that names the files under [client_tls]; /etc/danelaw.toml where neither is given.
+    /// The configuration that names the CA in its table client_tls; /etc/danelaw.toml where neither is given.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Prints one JSON object.

@@ -179,6 +179,23 @@ async fn tls_9_a_connection_that_is_cut_inside_tls_is_a_lost_client() {
 }
 
 #[tokio::test]
+async fn dn_11_a_client_that_closes_its_side_inside_tls_still_hears_what_became_of_its_message() {
+    let trust = Trust::new(ClientTls::Offer).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = trust.client(&sink).await;
+    client.expect(&[("STARTTLS", "220")]).await;
+    let secured = client.secure(&trust.connector(), "mx.signed.example").await;
+    let mut client = secured.unwrap();
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    client.send(b"a message\r\n.\r\n").await;
+    client.stream.get_mut().shutdown().await.unwrap();
+    assert!(client.hear().await.starts_with("250 "));
+    assert_eq!(client.hear().await, "");
+    assert_eq!(trust.record().await.messages, 1);
+}
+
+#[tokio::test]
 async fn dn_01_commands_behind_starttls_are_refused_with_the_connection() {
     let trust = Trust::new(ClientTls::Offer).await;
     let sink = Sink::new(Offers::Nothing).await;
