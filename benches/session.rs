@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
-use danelaw::smtp::data::EndOfData;
+use danelaw::smtp::data::{BareLineEnds, EndOfData};
+use danelaw::smtp::ehlo::Extensions;
 use danelaw::smtp::{
     Action, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
 };
@@ -124,7 +125,7 @@ fn drain(session: &mut Session, now: Instant) {
             }
             Action::Judge(_) => session.handle_verdict(pin(), now),
             Action::ToClient(octets) | Action::ToServer(octets) => drop(black_box(octets)),
-            Action::CloseServer | Action::CloseClient => {}
+            Action::GaveUp { .. } | Action::CloseServer | Action::CloseClient => {}
         }
     }
 }
@@ -144,6 +145,8 @@ fn settings() -> Settings {
     Settings {
         trace: "BENCH".into(),
         hint: None,
+        lacking: Extensions::NONE,
+        bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         client_tls: ClientTls::Hidden,

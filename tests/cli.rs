@@ -128,6 +128,10 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["ca", "--help"],
         &["ca", "init", "--help"],
         &["ca", "show", "--help"],
+        &["dane", "--help"],
+        &["dane", "verify", "--help"],
+        &["dane", "record", "--help"],
+        &["dane", "rollover", "--help"],
         #[cfg(feature = "lab")]
         &["demo", "--help"],
     ] {
@@ -214,6 +218,13 @@ fn a_reader_that_goes_away_is_an_error_and_no_panic() {
         &["config", "check", "--config"][..],
         &["config", "show", "--config"],
         &["check", "--resolver=127.0.0.1:9", "a..b", "--config"],
+        &[
+            "dns",
+            "--resolver=127.0.0.1:9",
+            "localhost",
+            "A",
+            "--config",
+        ],
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

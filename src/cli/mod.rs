@@ -2,12 +2,16 @@
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
 mod ca;
+mod calendar;
 mod check;
 mod config;
+mod dane;
 #[cfg(feature = "lab")]
 mod demo;
 mod dns;
+mod exchangers;
 mod run;
+mod sources;
 
 use std::process::ExitCode;
 
@@ -21,8 +25,10 @@ pub(super) enum Exit {
     Ok = 0,
     /// Done; the answer is no: the configuration is wrong, the destination would be refused.
     Negative = 1,
-    /// It could not be found out or not be started.
+    /// It could not be found out or not be started, or the input is bad.
     Unknown = 2,
+    /// Done; the TLSA records that were given authenticate nobody, right or wrong.
+    Unusable = 3,
     /// The command line is wrong.
     Usage = 64,
 }
@@ -38,12 +44,14 @@ Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
+  danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw run --config /etc/danelaw.toml
 
 Exit codes:
   0   done, the answer is yes
   1   done, the answer is no (a wrong configuration, a destination that would be refused)
-  2   it could not be found out, or the proxy could not be started
+  2   it could not be found out, the input is bad, or the proxy could not be started
+  3   `dane verify`: none of the records can be used
   64  the command line is wrong";
 
 /// A transparent egress proxy for SMTP: enforces DANE and MTA-STS on behalf of any mail server.
@@ -65,6 +73,9 @@ enum Command {
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
+    /// Makes TLSA records, checks them offline, and says whether a domain is ready for its next key.
+    #[command(subcommand, after_help = dane::EXAMPLES)]
+    Dane(dane::Command),
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
@@ -86,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Dns(args) => dns::run(args),
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
+        Command::Dane(command) => dane::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

@@ -1,10 +1,11 @@
 //! TLSA records: what is well-formed, what is usable for SMTP, and which digests count (RFC 7671 §9).
 //!
-//! [`usable`] makes the only [`Tlsa`] values there are from RDATA. It knows usages 2 and 3 (RFC 7672 §3.1.3), both
-//! selectors and three matching types; a record with anything else, with a digest of the wrong length or with a
-//! certificate or key that is none, is left out, as if it did not exist (RFC 6698 §4.1). No record left is an answer,
-//! not an error.
+//! [`sift`] makes the only [`Tlsa`] values there are from RDATA and says of each record what becomes of it; [`usable`] is
+//! what a delivery keeps of them. They know usages 2 and 3 (RFC 7672 §3.1.3), both selectors and three matching types; a
+//! record with anything else, with a digest of the wrong length or with a certificate or key that is none, is left out,
+//! as if it did not exist (RFC 6698 §4.1). No record left is an answer, not an error.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ring::digest;
@@ -54,100 +55,227 @@ pub enum Matching {
     Sha512,
 }
 
+/// What becomes of one record of an RRset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It counts.
+    Usable(Tlsa),
+    /// A stronger digest of the same usage and selector counts in its place.
+    Outdone(Tlsa),
+    /// The same record stands before it.
+    Repeated(Tlsa),
+    /// It is as if it did not exist.
+    Unusable(Unusable),
+}
+
+/// Why a record cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// RDATA without any data (RFC 6698 §2.1).
+    #[error(
+        "its RDATA has {0} octets; usage, selector, matching type and at least one octet of data are needed"
+    )]
+    Short(usize),
+    /// RFC 7672 §3.1.3 leaves the usages of PKIX undefined for SMTP.
+    #[error("usage {0} is none that SMTP supports; those are 2 (DANE-TA) and 3 (DANE-EE)")]
+    Usage(u8),
+    /// RFC 6698 §2.1.2.
+    #[error("selector {0} is not known; those are 0 (certificate) and 1 (public key)")]
+    Selector(u8),
+    /// RFC 6698 §2.1.3.
+    #[error("matching type {0} is not known; those are 0 (in full), 1 (SHA-256) and 2 (SHA-512)")]
+    MatchingType(u8),
+    /// A digest is always as long as its function makes it.
+    #[error("its digest has {seen} octets, not {expected}")]
+    DigestLength {
+        /// By its matching type.
+        expected: usize,
+        /// In the record.
+        seen: usize,
+    },
+    /// `x 0 0`.
+    #[error("its data is not one certificate")]
+    NotACertificate,
+    /// `x 1 0`.
+    #[error("its data is not one public key")]
+    NotAKey,
+}
+
 /// The usable records of an RRset, strongest digests only; empty when none is usable (then TLS is mandatory all the
 /// same, RFC 7672 §2.2).
 #[must_use]
 pub fn usable(rrset: &[TlsaRdata]) -> Vec<Tlsa> {
+    sift(rrset)
+        .into_iter()
+        .filter_map(|fate| match fate {
+            Fate::Usable(record) => Some(record),
+            Fate::Outdone(_) | Fate::Repeated(_) | Fate::Unusable(_) => None,
+        })
+        .collect()
+}
+
+/// What becomes of each record of an RRset, in its order.
+#[must_use]
+pub fn sift(rrset: &[TlsaRdata]) -> Vec<Fate> {
     // What is malformed goes first, so that it cannot drive out a weaker digest that is not.
-    let records: Vec<Tlsa> = rrset.iter().filter_map(|rdata| parse(rdata)).collect();
-    let mut kept: Vec<Tlsa> = Vec::with_capacity(records.len());
-    for record in &records {
-        if !outdone(record, &records) && !kept.contains(record) {
-            kept.push(record.clone());
-        }
+    let parsed: Vec<Result<Tlsa, Unusable>> = rrset.iter().map(|rdata| parse(rdata)).collect();
+    let mut fates: Vec<Fate> = Vec::with_capacity(parsed.len());
+    for record in &parsed {
+        let fate = match record {
+            Err(why) => Fate::Unusable(*why),
+            Ok(record) if outdone(record, &parsed) => Fate::Outdone(record.clone()),
+            Ok(record) => {
+                let usable = Fate::Usable(record.clone());
+                if fates.contains(&usable) {
+                    Fate::Repeated(record.clone())
+                } else {
+                    usable
+                }
+            }
+        };
+        fates.push(fate);
     }
-    kept
+    fates
 }
 
 /// RFC 7671 §9: a digest does not count beside a stronger one of the same usage and selector; whole data always does.
-fn outdone(record: &Tlsa, records: &[Tlsa]) -> bool {
+fn outdone(record: &Tlsa, parsed: &[Result<Tlsa, Unusable>]) -> bool {
     record.matching != Matching::Full
-        && records.iter().any(|other| {
+        && parsed.iter().flatten().any(|other| {
             (other.usage, other.selector) == (record.usage, record.selector)
                 && other.matching > record.matching
         })
 }
 
-fn parse(rdata: &[u8]) -> Option<Tlsa> {
+/// The RDATA that publishes what a selector selects: a certificate or a SubjectPublicKeyInfo.
+#[must_use]
+pub fn rdata(usage: Usage, selector: Selector, matching: Matching, selected: &[u8]) -> TlsaRdata {
+    let head = [usage.number(), selector.number(), matching.number()];
+    [&head[..], &matching.of(selected)].concat()
+}
+
+fn parse(rdata: &[u8]) -> Result<Tlsa, Unusable> {
     let [usage, selector, matching, data @ ..] = rdata else {
-        return None;
+        return Err(Unusable::Short(rdata.len()));
     };
+    if data.is_empty() {
+        return Err(Unusable::Short(rdata.len()));
+    }
     let record = Tlsa {
         usage: match usage {
             2 => Usage::DaneTa,
             3 => Usage::DaneEe,
-            _ => return None,
+            other => return Err(Unusable::Usage(*other)),
         },
         selector: match selector {
             0 => Selector::Cert,
             1 => Selector::Spki,
-            _ => return None,
+            other => return Err(Unusable::Selector(*other)),
         },
         matching: match matching {
             0 => Matching::Full,
             1 => Matching::Sha256,
             2 => Matching::Sha512,
-            _ => return None,
+            other => return Err(Unusable::MatchingType(*other)),
         },
         data: data.to_vec(),
     };
-    record.is_well_formed().then_some(record)
+    record.check().map(|()| record)
 }
 
 impl Tlsa {
-    fn is_well_formed(&self) -> bool {
+    fn check(&self) -> Result<(), Unusable> {
+        let digest_of = |expected| {
+            let seen = self.data.len();
+            if seen == expected {
+                Ok(())
+            } else {
+                Err(Unusable::DigestLength { expected, seen })
+            }
+        };
         match (self.matching, self.selector) {
-            (Matching::Full, Selector::Cert) => Outline::parse(&self.data).is_ok(),
-            (Matching::Full, Selector::Spki) => split_spki(&self.data).is_ok(),
-            (Matching::Sha256, _) => self.data.len() == digest::SHA256_OUTPUT_LEN,
-            (Matching::Sha512, _) => self.data.len() == digest::SHA512_OUTPUT_LEN,
+            (Matching::Full, Selector::Cert) => Outline::parse(&self.data)
+                .map(drop)
+                .map_err(|_| Unusable::NotACertificate),
+            (Matching::Full, Selector::Spki) => split_spki(&self.data)
+                .map(drop)
+                .map_err(|_| Unusable::NotAKey),
+            (Matching::Sha256, _) => digest_of(digest::SHA256_OUTPUT_LEN),
+            (Matching::Sha512, _) => digest_of(digest::SHA512_OUTPUT_LEN),
         }
     }
 
     /// Whether the record is about this certificate; its usage is left aside.
     #[must_use]
     pub fn matches(&self, certificate: &[u8]) -> bool {
-        let selected = match self.selector {
-            Selector::Cert => certificate,
-            Selector::Spki => match Outline::parse(certificate) {
-                Ok(outline) => outline.spki,
-                Err(_) => return false,
-            },
-        };
-        match self.matching {
-            Matching::Full => selected == self.data,
-            Matching::Sha256 => digest::digest(&digest::SHA256, selected).as_ref() == self.data,
-            Matching::Sha512 => digest::digest(&digest::SHA512, selected).as_ref() == self.data,
+        match self.selector {
+            Selector::Cert => self.matching.of(certificate) == self.data,
+            Selector::Spki => {
+                Outline::parse(certificate).is_ok_and(|outline| self.matches_key(outline.spki))
+            }
         }
+    }
+
+    /// Whether the record is about this SubjectPublicKeyInfo, whatever certificate carries it.
+    #[must_use]
+    pub fn matches_key(&self, spki: &[u8]) -> bool {
+        self.selector == Selector::Spki && self.matching.of(spki) == self.data
+    }
+}
+
+impl Usage {
+    /// As in the record.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::DaneTa => 2,
+            Self::DaneEe => 3,
+        }
+    }
+}
+
+impl Selector {
+    /// As in the record.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Cert => 0,
+            Self::Spki => 1,
+        }
+    }
+}
+
+impl Matching {
+    /// As in the record.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Full => 0,
+            Self::Sha256 => 1,
+            Self::Sha512 => 2,
+        }
+    }
+
+    /// What a record has as data for what its selector selects.
+    #[must_use]
+    pub fn of(self, selected: &[u8]) -> Cow<'_, [u8]> {
+        let algorithm = match self {
+            Self::Full => return Cow::Borrowed(selected),
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha512 => &digest::SHA512,
+        };
+        Cow::Owned(digest::digest(algorithm, selected).as_ref().to_vec())
     }
 }
 
 impl fmt::Display for Tlsa {
     /// `3 1 1 ab12…`, as in a zone file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usage = match self.usage {
-            Usage::DaneTa => 2,
-            Usage::DaneEe => 3,
-        };
-        let selector = match self.selector {
-            Selector::Cert => 0,
-            Selector::Spki => 1,
-        };
-        let matching = match self.matching {
-            Matching::Full => 0,
-            Matching::Sha256 => 1,
-            Matching::Sha512 => 2,
-        };
+        let [usage, selector, matching] = [
+            self.usage.number(),
+            self.selector.number(),
+            self.matching.number(),
+        ];
         write!(f, "{usage} {selector} {matching} ")?;
         self.data
             .iter()
@@ -163,7 +291,7 @@ mod tests {
     use crate::x509::sample::{Sample, server};
 
     /// RDATA with a digest of this many octets.
-    fn rdata(usage: u8, selector: u8, matching: u8, length: usize) -> TlsaRdata {
+    fn digest_of(usage: u8, selector: u8, matching: u8, length: usize) -> TlsaRdata {
         let mut rdata = vec![usage, selector, matching];
         rdata.resize(3 + length, 0xab);
         rdata
@@ -177,15 +305,23 @@ mod tests {
     }
 
     #[test]
+    fn tlsa_7_dns_16_what_fills_64_kib_and_is_not_what_it_should_be_is_unusable() {
+        for kind in [[3, 1, 1], [3, 0, 0], [2, 1, 0]] {
+            let rdata = digest_of(kind[0], kind[1], kind[2], 65_532);
+            assert!(usable(&[rdata]).is_empty(), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn tlsa_1_tlsa_6_tlsa_7_tlsa_10_dane_03_what_is_usable() {
         let sample = Sample::self_signed(server(&[]));
         let cert = [&[3, 0, 0], &sample.der[..]].concat();
         let spki = [&[2, 1, 0], sample.spki()].concat();
         for (sentence, rdata, is_usable) in [
-            ("3 1 1", rdata(3, 1, 1, 32), true),
-            ("3 0 2", rdata(3, 0, 2, 64), true),
-            ("2 1 2", rdata(2, 1, 2, 64), true),
-            ("2 0 1", rdata(2, 0, 1, 32), true),
+            ("3 1 1", digest_of(3, 1, 1, 32), true),
+            ("3 0 2", digest_of(3, 0, 2, 64), true),
+            ("2 1 2", digest_of(2, 1, 2, 64), true),
+            ("2 0 1", digest_of(2, 0, 1, 32), true),
             ("a whole certificate", cert.clone(), true),
             ("a whole key", spki.clone(), true),
             ("nothing at all", vec![], false),
@@ -193,18 +329,22 @@ mod tests {
             ("two octets", vec![3, 1], false),
             ("no data", vec![3, 1, 1], false),
             ("no data to be matched in full", vec![3, 1, 0], false),
-            ("a short SHA-256", rdata(3, 1, 1, 31), false),
-            ("a long SHA-256", rdata(3, 1, 1, 33), false),
-            ("a short SHA-512", rdata(3, 1, 2, 63), false),
-            ("a SHA-512 where SHA-256 is said", rdata(3, 1, 1, 64), false),
-            ("usage 0", rdata(0, 0, 1, 32), false),
-            ("usage 1", rdata(1, 1, 1, 32), false),
-            ("usage 4", rdata(4, 1, 1, 32), false),
-            ("usage 255", rdata(255, 1, 1, 32), false),
-            ("selector 2", rdata(3, 2, 1, 32), false),
-            ("selector 255", rdata(3, 255, 1, 32), false),
-            ("matching type 3", rdata(3, 1, 3, 32), false),
-            ("matching type 255", rdata(3, 1, 255, 32), false),
+            ("a short SHA-256", digest_of(3, 1, 1, 31), false),
+            ("a long SHA-256", digest_of(3, 1, 1, 33), false),
+            ("a short SHA-512", digest_of(3, 1, 2, 63), false),
+            (
+                "a SHA-512 where SHA-256 is said",
+                digest_of(3, 1, 1, 64),
+                false,
+            ),
+            ("usage 0", digest_of(0, 0, 1, 32), false),
+            ("usage 1", digest_of(1, 1, 1, 32), false),
+            ("usage 4", digest_of(4, 1, 1, 32), false),
+            ("usage 255", digest_of(255, 1, 1, 32), false),
+            ("selector 2", digest_of(3, 2, 1, 32), false),
+            ("selector 255", digest_of(3, 255, 1, 32), false),
+            ("matching type 3", digest_of(3, 1, 3, 32), false),
+            ("matching type 255", digest_of(3, 1, 255, 32), false),
             (
                 "no certificate where one is said",
                 [&[3, 0, 0], sample.spki()].concat(),
@@ -238,51 +378,126 @@ mod tests {
         for (sentence, rrset, kept) in [
             (
                 "SHA-512 drives SHA-256 out, wherever it stands",
-                vec![rdata(3, 1, 1, 32), rdata(3, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec![
+                    digest_of(3, 1, 1, 32),
+                    digest_of(3, 1, 2, 64),
+                    digest_of(3, 1, 1, 32),
+                ],
                 vec!["3 1 2 aba"],
             ),
             (
                 "a malformed SHA-512 drives nothing out",
-                vec![rdata(3, 1, 1, 32), rdata(3, 1, 2, 63)],
+                vec![digest_of(3, 1, 1, 32), digest_of(3, 1, 2, 63)],
                 vec!["3 1 1 aba"],
             ),
             (
                 "an unknown matching type drives nothing out",
-                vec![rdata(3, 1, 1, 32), rdata(3, 1, 9, 64)],
+                vec![digest_of(3, 1, 1, 32), digest_of(3, 1, 9, 64)],
                 vec!["3 1 1 aba"],
             ),
             (
                 "a key in full stays beside a digest",
-                vec![full(3), rdata(3, 1, 1, 32), rdata(3, 1, 2, 64)],
+                vec![full(3), digest_of(3, 1, 1, 32), digest_of(3, 1, 2, 64)],
                 vec!["3 1 0 305", "3 1 2 aba"],
             ),
             (
                 "a key in full drives nothing out",
-                vec![rdata(3, 1, 1, 32), full(3)],
+                vec![digest_of(3, 1, 1, 32), full(3)],
                 vec!["3 1 1 aba", "3 1 0 305"],
             ),
             (
                 "selectors are apart",
-                vec![rdata(3, 0, 2, 64), rdata(3, 1, 1, 32)],
+                vec![digest_of(3, 0, 2, 64), digest_of(3, 1, 1, 32)],
                 vec!["3 0 2 aba", "3 1 1 aba"],
             ),
             (
                 "usages are apart",
-                vec![rdata(2, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec![digest_of(2, 1, 2, 64), digest_of(3, 1, 1, 32)],
                 vec!["2 1 2 aba", "3 1 1 aba"],
             ),
             (
                 "an unusable usage drives nothing out",
-                vec![rdata(1, 1, 2, 64), rdata(3, 1, 1, 32)],
+                vec![digest_of(1, 1, 2, 64), digest_of(3, 1, 1, 32)],
                 vec!["3 1 1 aba"],
             ),
             (
                 "the same record twice is one",
-                vec![rdata(3, 1, 1, 32), rdata(3, 1, 1, 32)],
+                vec![digest_of(3, 1, 1, 32), digest_of(3, 1, 1, 32)],
                 vec!["3 1 1 aba"],
             ),
         ] {
             assert_eq!(shown(&rrset), kept, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn tlsa_6_tlsa_7_tlsa_11_each_record_is_told_what_becomes_of_it() {
+        let fates = sift(&[
+            vec![3, 1],
+            vec![3, 1, 1],
+            digest_of(1, 1, 1, 32),
+            digest_of(3, 7, 1, 32),
+            digest_of(3, 1, 9, 32),
+            digest_of(3, 1, 1, 31),
+            digest_of(3, 1, 2, 65),
+            digest_of(3, 0, 0, 9),
+            digest_of(2, 1, 0, 9),
+            digest_of(3, 1, 1, 32),
+            digest_of(3, 1, 2, 64),
+            digest_of(3, 1, 2, 64),
+        ]);
+        let told: Vec<Result<&str, Unusable>> = fates
+            .iter()
+            .map(|fate| match fate {
+                Fate::Usable(_) => Ok("usable"),
+                Fate::Outdone(_) => Ok("outdone"),
+                Fate::Repeated(_) => Ok("repeated"),
+                Fate::Unusable(why) => Err(*why),
+            })
+            .collect();
+        let length = |expected, seen| Err(Unusable::DigestLength { expected, seen });
+        assert_eq!(
+            told,
+            [
+                Err(Unusable::Short(2)),
+                Err(Unusable::Short(3)),
+                Err(Unusable::Usage(1)),
+                Err(Unusable::Selector(7)),
+                Err(Unusable::MatchingType(9)),
+                length(32, 31),
+                length(64, 65),
+                Err(Unusable::NotACertificate),
+                Err(Unusable::NotAKey),
+                Ok("outdone"),
+                Ok("usable"),
+                Ok("repeated"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_published_for_a_certificate_matches_it() {
+        let sample = Sample::self_signed(server(&[]));
+        for usage in [Usage::DaneTa, Usage::DaneEe] {
+            for (selector, selected) in [
+                (Selector::Cert, &sample.der[..]),
+                (Selector::Spki, sample.spki()),
+            ] {
+                for matching in [Matching::Full, Matching::Sha256, Matching::Sha512] {
+                    let records = usable(&[rdata(usage, selector, matching, selected)]);
+                    let record = &records[0];
+                    assert_eq!(
+                        (record.usage, record.selector, record.matching),
+                        (usage, selector, matching)
+                    );
+                    assert!(record.matches(&sample.der), "{record}");
+                    assert_eq!(
+                        record.matches_key(sample.spki()),
+                        selector == Selector::Spki,
+                        "a key alone says nothing of a certificate: {record}"
+                    );
+                }
+            }
         }
     }
 
@@ -312,7 +527,7 @@ mod tests {
 
     #[test]
     fn a_record_is_shown_as_in_a_zone_file() {
-        let record = &usable(&[rdata(3, 1, 1, 32)])[0];
+        let record = &usable(&[digest_of(3, 1, 1, 32)])[0];
         assert_eq!(record.to_string(), format!("3 1 1 {}", "ab".repeat(32)));
     }
 
@@ -334,7 +549,7 @@ mod tests {
             let rrset: Vec<_> = kinds
                 .iter()
                 .map(|&(usage, selector, matching)| {
-                    rdata(usage, selector, matching, 32 * usize::from(matching))
+                    digest_of(usage, selector, matching, 32 * usize::from(matching))
                 })
                 .collect();
             let kept = shown(&rrset);

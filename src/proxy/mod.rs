@@ -20,6 +20,7 @@ pub mod probe;
 mod refusal;
 mod server;
 mod session;
+mod status;
 mod wire;
 
 use std::io;
@@ -44,9 +45,12 @@ use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::report::{ClientLeg, Open, Record, Records};
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{self, Limits, Reply, Timeouts};
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
+
+pub use status::Status;
 
 /// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
 /// is usually far less, and supervisors lose patience after 90 s.
@@ -117,6 +121,7 @@ struct Shell {
     acceptor: Option<Acceptor>,
     guard: Guard,
     records: Arc<dyn Records>,
+    bare_line_ends: BareLineEnds,
     timeouts: Timeouts,
     limits: Limits,
     slots: Arc<Semaphore>,
@@ -164,6 +169,7 @@ impl Proxy {
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
             records,
+            bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),
@@ -181,6 +187,7 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -197,7 +204,13 @@ impl Proxy {
     /// Sessions that are open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        (self.shell.capacity as usize).saturating_sub(self.shell.slots.available_permits())
+        self.shell.sessions()
+    }
+
+    /// How it fares, to be asked at any time.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::new(Arc::clone(&self.shell), self.stage.subscribe())
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`DRAIN`], then ends them.
@@ -241,6 +254,14 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
         _ = stage.changed() => {}
+    }
+}
+
+/// Also while sessions finish: they may still have questions.
+async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        never = shell.engine.monitor.watch() => match never {},
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }
 
@@ -364,6 +385,10 @@ impl Door {
 }
 
 impl Shell {
+    fn sessions(&self) -> usize {
+        (self.capacity as usize).saturating_sub(self.slots.available_permits())
+    }
+
     async fn negotiate(
         &self,
         stream: &mut TcpStream,

@@ -17,6 +17,8 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
+use crate::smtp::data::BareLineEnds;
+use crate::smtp::ehlo::Extensions;
 use crate::smtp::{
     Action, ClientHandshake, ClientTls, Dialled, Limits, Session, Settings, Timeouts,
 };
@@ -65,6 +67,8 @@ impl Prober {
                 .engine
                 .learned
                 .sni(destination.ip(), self.engine.clock.instant()),
+            lacking: Extensions::NONE,
+            bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             client_tls: ClientTls::Hidden,
@@ -166,8 +170,7 @@ impl Run<'_> {
                 self.session.handle_client_tls(failed, now);
             }
             Action::Judge(question) => {
-                self.clerk
-                    .take(question, self.prober.engine.clock.instant());
+                self.clerk.take(question);
                 let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;
                 match decision.verdict {
                     Verdict::Redial(redial) => {
@@ -177,6 +180,7 @@ impl Run<'_> {
                     verdict @ (Verdict::Pin(_) | Verdict::Refuse(_)) => return Some(verdict),
                 }
             }
+            Action::GaveUp { .. } => {} // the reply says it
             Action::CloseServer => {
                 self.clerk.forget();
                 self.close().await;

@@ -101,6 +101,8 @@ impl Driver {
                 .hint
                 .clone()
                 .or_else(|| engine.learned.sni(from.destination.ip(), now)),
+            lacking: engine.learned.lacking(from.destination.ip(), now),
+            bare_line_ends: shell.bare_line_ends,
             timeouts: shell.timeouts,
             limits: shell.limits,
             client_tls: shell.client_tls(client_tls, from.client.ip()),
@@ -175,8 +177,12 @@ impl Driver {
                 }
                 Action::Judge(question) => {
                     self.note_stay();
-                    let now = self.now();
-                    self.clerk.take(question, now);
+                    self.clerk.take(question);
+                }
+                Action::GaveUp { target, why } => {
+                    if let Some(judgement) = self.clerk.gave_up(&target, why) {
+                        self.open.judged(judgement);
+                    }
                 }
                 Action::CloseServer => {
                     self.clerk.forget();
@@ -207,11 +213,6 @@ impl Driver {
 
     fn tell(&mut self, dialled: Dialled) {
         let now = self.now();
-        if let Dialled::Failed(what) = &dialled
-            && let Some(judgement) = self.clerk.unreachable(what)
-        {
-            self.open.judged(judgement);
-        }
         self.session.handle_upstream(dialled, now);
     }
 
@@ -405,14 +406,12 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        if let Some(judgement) = self.clerk.overdue(waiting, now) {
-            self.open.judged(judgement);
-        }
         self.session.handle_timeout(now);
     }
 
     /// Says the last words to both sides.
     async fn close(mut self) {
+        self.remember_lacking();
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
@@ -424,6 +423,15 @@ impl Driver {
         if matches!(written, Ok(Ok(()))) && self.reading == Reading::Open {
             // At most a courtesy: the octets are on their way.
             let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+        }
+    }
+
+    fn remember_lacking(&self) {
+        let (lacking, now) = (self.session.lacking(), self.now());
+        let learned = &self.shell.engine.learned;
+        let address = self.from.destination.ip();
+        if lacking != learned.lacking(address, now) {
+            learned.learn_lacking(address, lacking, now);
         }
     }
 

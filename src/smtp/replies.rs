@@ -94,10 +94,11 @@ pub(super) fn shortfall(missing: Extension) -> Reply {
         Extension::Dsn
         | Extension::Pipelining
         | Extension::EnhancedStatusCodes
-        | Extension::StartTls => (451, "4.3.3"),
+        | Extension::StartTls
+        | Extension::Chunking => (451, "4.3.3"),
     };
     let text = format!(
-        "shortfall: the destination does not offer {} any more",
+        "shortfall: the destination does not offer {}",
         missing.keyword()
     );
     reply(code, enhanced, &text)

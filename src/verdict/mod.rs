@@ -12,7 +12,7 @@ pub use explanation::Explanation;
 pub use reason::{Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
-use crate::dane::{self, Mismatch, Presented, Usage};
+use crate::dane::{self, Presented, Usage};
 use crate::name::{DnsName, MxHost};
 use crate::policy::{Candidate, DaneDemand, Demand, Level, Located, StsDemand};
 use crate::smtp::NoTls;
@@ -340,17 +340,9 @@ impl Bench<'_> {
             chain: handshake.chain(),
             reference_ids: &demand.reference_ids,
         };
-        let base = || demand.base.clone();
-        match dane::verify(&demand.records, presented, self.now) {
-            Ok(matched) => Ok(matched.record.usage),
-            Err(Mismatch::NoMatch) => Err(Reason::DaneMismatch { base: base() }),
-            Err(Mismatch::Name { presented }) => Err(Reason::DaneName {
-                base: base(),
-                presented,
-            }),
-            Err(Mismatch::Dates(what)) => Err(Reason::DaneDates { base: base(), what }),
-            Err(Mismatch::Path(what)) => Err(Reason::DanePath { base: base(), what }),
-        }
+        dane::verify(&demand.records, presented, self.now)
+            .map(|matched| matched.record.usage)
+            .map_err(|mismatch| Reason::of_mismatch(demand.base.clone(), mismatch))
     }
 
     /// RFC 8461 §4.2. The precedence of not-trusted over expired over mismatch keeps reports comparable.

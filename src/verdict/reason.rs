@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use crate::dane::Mismatch;
 use crate::dns::Failure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
 use crate::smtp::Reply;
@@ -165,6 +166,17 @@ pub enum ResultType {
 }
 
 impl Reason {
+    /// The refusal for a mismatch with the TLSA records of `base`.
+    #[must_use]
+    pub fn of_mismatch(base: TlsaBase, mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::NoMatch => Self::DaneMismatch { base },
+            Mismatch::Name { presented } => Self::DaneName { base, presented },
+            Mismatch::Dates(what) => Self::DaneDates { base, what },
+            Mismatch::Path(what) => Self::DanePath { base, what },
+        }
+    }
+
     /// The reply to RCPT; 4xx but for a null MX, since whatever else we see may be an attacker's doing.
     #[must_use]
     pub fn reply(&self) -> Reply {
@@ -491,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_its_reply_label_and_result_type() {
+    fn r6_every_reason_has_its_reply_label_and_result_type() {
         for (reason, expected) in golden() {
             let reply = reason.reply();
             let row = format!(
@@ -520,6 +532,19 @@ mod tests {
                 matches!(reason, Reason::NullMx { .. }),
                 "{reason:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_mismatch_and_the_refusal_for_it_have_one_label() {
+        for mismatch in [
+            Mismatch::NoMatch,
+            Mismatch::Path("a gap".into()),
+            Mismatch::Dates("expired".into()),
+            Mismatch::Name { presented: vec![] },
+        ] {
+            let label = mismatch.label();
+            assert_eq!(Reason::of_mismatch(base(), mismatch).label(), label);
         }
     }
 

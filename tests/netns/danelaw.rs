@@ -78,7 +78,8 @@ fn configuration(client_tls: &str) -> String {
         })
         .collect();
     format!(
-        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n[tls]\nca_file = \"{}\"\n\
+        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n\
+        probe_bogus = [\"bogus.test MX\"]\n[tls]\nca_file = \"{}\"\n\
         [mta_sts]\nallow_private = true\n[store]\npath = \"{HOME}/danelaw/state/danelaw.db\"\n\
         [log]\nfilter = \"info,danelaw=debug\"\n",
         dns::RESOLVER,

@@ -12,7 +12,7 @@ use crate::verdict::{Pin, Reason, Refusal};
 /// The outcome of a check; a refusal outweighs what could not be found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Outcome {
+pub(in crate::cli) enum Outcome {
     /// It would be delivered.
     Good,
     /// It could not be found out.
@@ -63,19 +63,19 @@ pub(super) struct Destination {
 
 /// A refusal, explained.
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(in crate::cli) struct Problem {
     /// How it counts.
-    pub(super) outcome: Outcome,
+    pub(in crate::cli) outcome: Outcome,
     /// The label of the reason.
-    pub(super) reason: &'static str,
+    pub(in crate::cli) reason: &'static str,
     /// What the mail server would hear.
-    pub(super) reply: String,
+    pub(in crate::cli) reply: String,
     /// What should have been.
-    pub(super) expected: String,
+    pub(in crate::cli) expected: String,
     /// What was.
-    pub(super) seen: String,
+    pub(in crate::cli) seen: String,
     /// What to do.
-    pub(super) advice: String,
+    pub(in crate::cli) advice: String,
 }
 
 impl DomainFindings {
@@ -159,7 +159,7 @@ impl Destination {
 
 impl Problem {
     /// The explanation of a reason.
-    pub(super) fn of(reason: &Reason) -> Self {
+    pub(in crate::cli) fn of(reason: &Reason) -> Self {
         let explanation = reason.explain();
         let reply = reason.reply();
         Self {

@@ -4,18 +4,17 @@ mod findings;
 mod inquiry;
 mod render;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use self::findings::{DomainFindings, Outcome};
+use self::findings::DomainFindings;
+pub(super) use self::findings::{Outcome, Problem};
+pub(super) use self::render::problem_text;
 use super::Exit;
+use super::sources::{Connecting, Sources, watched};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dns::recursor::ServerAddress;
 use crate::name::{DnsName, Domain};
-use crate::proxy::dial::Dialer;
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::Prober;
 
@@ -33,10 +32,6 @@ Exit codes:
   1   mail to some destination would be refused
   2   it could not be found out: DNS or an MX host did not answer, or the check could not start
   64  the command line is wrong")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub(super) struct Args {
     /// Domains, as on the right of an address.
     #[arg(required = true, value_name = "DOMAIN")]
@@ -44,106 +39,49 @@ pub(super) struct Args {
     /// Prints one JSON object per domain.
     #[arg(long)]
     json: bool,
-    /// Says what is demanded and connects to no MX host.
-    #[arg(long)]
-    no_connect: bool,
-    /// Takes DNS, policy and TLS settings from the proxy's configuration file.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A recursive resolver instead of the system's; may be repeated.
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    resolver: Vec<ServerAddress>,
-    /// DNSKEY or DS records to trust instead of the IANA root keys.
-    #[arg(long, value_name = "FILE")]
-    trust_anchor: Option<PathBuf>,
-    /// A PEM bundle of CAs instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// The SMTP port of the MX hosts.
-    #[arg(long, value_name = "PORT", default_value_t = 25)]
-    port: u16,
-    /// The HTTPS port of policy hosts, for labs.
-    #[arg(long, value_name = "PORT")]
-    policy_port: Option<u16>,
-    /// Allows policy hosts on addresses that are not public, for labs.
-    #[arg(long)]
-    allow_private: bool,
-    /// The name to greet MX hosts with.
-    #[arg(long, value_name = "NAME", default_value = "localhost.localdomain")]
-    helo: DnsName,
-    /// How long one MX host may take, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(1..))]
-    timeout: u64,
+    #[command(flatten)]
+    sources: Sources,
+    #[command(flatten)]
+    connecting: Connecting,
 }
 
 /// Checks each domain, prints what was found, and ends with the worst exit code.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = args.config()?;
+    let config = args.sources.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
-        let prober = args.prober(&engine, &config)?;
-        let mut worst = Outcome::Good;
-        for domain in &args.domains {
-            let findings = args.check(&engine, domain, prober.as_ref()).await;
-            worst = worst.max(findings.outcome());
-            let mut out = std::io::stdout().lock();
-            if args.json {
-                render::json(&mut out, &findings)?;
-            } else {
-                render::text(&mut out, &findings)?;
-            }
-        }
+        let worst = watched(&engine, args.check_all(&engine, &config)).await?;
         Ok(Exit::from(worst).into())
     })
 }
 
 impl Args {
+    async fn check_all(&self, engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Outcome> {
+        let prober = self.connecting.prober(engine, config)?;
+        let mut worst = Outcome::Good;
+        for domain in &self.domains {
+            let findings = self.check(engine, domain, prober.as_ref()).await;
+            worst = worst.max(findings.outcome());
+            let mut out = std::io::stdout().lock();
+            if self.json {
+                render::json(&mut out, &findings)?;
+            } else {
+                render::text(&mut out, &findings)?;
+            }
+        }
+        Ok(worst)
+    }
+
     async fn check(&self, engine: &Engine, text: &str, prober: Option<&Prober>) -> DomainFindings {
         match DnsName::parse_unicode(text) {
-            Ok(name) => inquiry::inquire(engine, &Domain::new(name), self.port, prober).await,
+            Ok(name) => {
+                inquiry::inquire(engine, &Domain::new(name), self.connecting.port, prober).await
+            }
             Err(why) => DomainFindings::not_a_domain(text, why),
         }
-    }
-
-    fn prober(&self, engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Option<Prober>> {
-        if self.no_connect {
-            return Ok(None);
-        }
-        let dialer = Dialer::new(config.upstream)?;
-        let patience = Duration::from_secs(self.timeout);
-        Ok(Some(Prober::new(
-            Arc::clone(engine),
-            dialer,
-            self.helo.clone(),
-            patience,
-        )))
-    }
-
-    fn config(&self) -> anyhow::Result<Config> {
-        let mut config = match &self.config {
-            Some(file) => Config::load(file)?.config,
-            None => Config::default(),
-        };
-        // A check leaves no traces in the proxy's store.
-        config.store = None;
-        if !self.resolver.is_empty() {
-            config.dns.resolvers.clone_from(&self.resolver);
-        }
-        if let Some(file) = &self.trust_anchor {
-            config.dns.trust_anchor = Some(file.clone());
-        }
-        if let Some(file) = &self.ca_file {
-            config.ca_file = Some(file.clone());
-        }
-        if let Some(port) = self.policy_port {
-            config.mta_sts.port = port;
-        }
-        config.mta_sts.allow_private |= self.allow_private;
-        Ok(config)
     }
 }
 

@@ -78,7 +78,8 @@ fn demanded(found: &Destination) -> &str {
     }
 }
 
-fn problem_text(out: &mut impl Write, problem: &Problem) -> io::Result<()> {
+/// What should have been, what was, and what to do.
+pub(in crate::cli) fn problem_text(out: &mut impl Write, problem: &Problem) -> io::Result<()> {
     // The sentence behind the keyword is what was seen.
     if let Some((keyword, _)) = problem.reply.split_once(':') {
         writeln!(out, "          reply     {keyword}")?;

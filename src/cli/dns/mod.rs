@@ -2,13 +2,12 @@
 
 mod render;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::Exit;
+use super::sources::DnsSources;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{Explained, NoQuestion, Resolver};
 use crate::dns::{Answer, Denial};
@@ -38,18 +37,8 @@ pub(super) struct Args {
     /// Prints one JSON object.
     #[arg(long)]
     json: bool,
-    /// Takes DNS settings from the proxy's configuration file.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A recursive resolver instead of the system's, by TLS as tls://ADDRESS#NAME; may be repeated.
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    resolver: Vec<ServerAddress>,
-    /// DNSKEY or DS records to trust instead of the IANA root keys.
-    #[arg(long, value_name = "FILE")]
-    trust_anchor: Option<PathBuf>,
-    /// A PEM bundle of CAs for resolvers reached by TLS, instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    sources: DnsSources,
 }
 
 /// Asks, prints, and ends with the status.
@@ -93,19 +82,7 @@ fn status(explained: &Explained) -> Exit {
 
 impl Args {
     fn resolver(&self) -> anyhow::Result<Resolver> {
-        let mut config = match &self.config {
-            Some(file) => Config::load(file)?.config,
-            None => Config::default(),
-        };
-        if !self.resolver.is_empty() {
-            config.dns.resolvers.clone_from(&self.resolver);
-        }
-        if let Some(file) = &self.trust_anchor {
-            config.dns.trust_anchor = Some(file.clone());
-        }
-        if let Some(file) = &self.ca_file {
-            config.ca_file = Some(file.clone());
-        }
+        let config = self.sources.config()?;
         // Without TLS no CA is needed, and a machine without any can ask all the same.
         let by_tls = |server: &ServerAddress| server.tls_name.is_some();
         let roots = if config.dns.resolvers.iter().any(by_tls) {

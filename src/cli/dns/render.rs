@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Args;
+use crate::cli::calendar;
 use crate::clock::Timestamp;
 use crate::dns::diary::Step;
 use crate::dns::resolver::Explained;
@@ -24,6 +23,7 @@ pub(super) fn json(
         expires,
         steps,
         messages,
+        skew: _,
     } = explained;
     let summary = Summary::of(&resolved.answer);
     let links: Vec<Json> = resolved.aliases.iter().map(link).collect();
@@ -36,7 +36,7 @@ pub(super) fn json(
         "records": summary.records,
         "links": links,
         "reason": summary.reason,
-        "expires": expires.map(calendar),
+        "expires": expires.map(calendar::written),
         "ttl": expires.map(|expires| expires.since(now).as_secs()),
         "messages": messages,
         "steps": steps,
@@ -69,7 +69,7 @@ pub(super) fn text(
         writeln!(
             out,
             "  may be used for {left} s, until {}",
-            calendar(expires)
+            calendar::written(expires)
         )?;
     }
     if !explained.resolved.aliases.is_empty() {
@@ -153,7 +153,7 @@ fn step_json(step: &Step) -> Json {
             expires,
         } => json!({
             "step": "zone", "zone": zone, "vouched_by": vouched_by, "key_tags": key_tags,
-            "expires": calendar(*expires),
+            "expires": calendar::written(*expires),
         }),
         Step::Inside { name } => json!({ "step": "no-zone-cut", "name": name }),
         Step::Nothing { name } => json!({ "step": "nothing-below", "name": name }),
@@ -174,7 +174,7 @@ fn step_json(step: &Step) -> Json {
             wildcard,
         } => json!({
             "step": "verified", "name": name, "type": record_type, "signer": signer, "key_tag": key_tag,
-            "algorithm": algorithm, "signature_expires": calendar(*signature_expires), "wildcard": wildcard,
+            "algorithm": algorithm, "signature_expires": calendar::written(*signature_expires), "wildcard": wildcard,
         }),
         Step::Denied {
             name,
@@ -206,7 +206,7 @@ fn step_in_words(step: &Step) -> String {
             format!(
                 "{zone} is a signed zone: keys {}, vouched for by {vouched_by}, until {}",
                 tags.join(", "),
-                calendar(*expires)
+                calendar::written(*expires)
             )
         }
         Step::Inside { name } => format!("{name} is no zone of its own"),
@@ -230,7 +230,7 @@ fn step_in_words(step: &Step) -> String {
                 .map_or(String::new(), |wildcard| format!(", made from {wildcard}"));
             format!(
                 "{name} {record_type} is signed by {signer} key {key_tag} ({algorithm}), signature valid until {}{made}",
-                calendar(*signature_expires)
+                calendar::written(*signature_expires)
             )
         }
         Step::Denied {
@@ -255,13 +255,4 @@ fn printable(text: &str) -> String {
             escaped
         })
         .collect()
-}
-
-/// `2026-01-02T03:04:05Z`; the end of time stands for no end.
-fn calendar(at: Timestamp) -> String {
-    i64::try_from(at.unix())
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
 }

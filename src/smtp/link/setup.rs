@@ -61,7 +61,9 @@ impl Link {
         }
         let said = Extensions::parse(&reply);
         match (security, &self.mode) {
-            (Security::Protected, _) => self.settle(Channel::Protected, said, &reply),
+            (Security::Fresh | Security::Protected, _) => {
+                self.settle(Channel::Protected, said, &reply)
+            }
             (Security::Clear, Mode::Clear(why)) => {
                 let channel = Channel::Clear(NoTls::HandshakeFailed(why.clone()));
                 self.settle(channel, said, &reply)
@@ -84,7 +86,7 @@ impl Link {
             return self.give_up(LinkError::Helo { code, text }, out);
         }
         let channel = match (security, &self.mode) {
-            (Security::Protected, _) => Channel::Protected,
+            (Security::Fresh | Security::Protected, _) => Channel::Protected,
             (Security::Clear, Mode::Tls) => Channel::Clear(NoTls::NotOffered),
             (Security::Clear, Mode::Clear(why)) => {
                 Channel::Clear(NoTls::HandshakeFailed(why.clone()))

@@ -2,8 +2,10 @@
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
 //! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
-//! [`message`] is DATA, [`secure`] the client's STARTTLS, [`server`] is what the MX says, [`closing`] how it all ends.
+//! [`message`] is DATA, [`chunks`] is BDAT, [`secure`] the client's STARTTLS, [`server`] is what the MX says,
+//! [`closing`] how it all ends.
 
+mod chunks;
 mod client;
 mod closing;
 mod message;
@@ -19,6 +21,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::recipient::{Pending, RcptSent};
+use super::chunk::Chunk;
 use super::command::Greeter;
 use super::data::EndOfData;
 use super::ehlo::{Extension, Extensions};
@@ -28,7 +31,7 @@ use super::outbox::Outbox;
 use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
-use super::transaction::{Relaying, Transaction};
+use super::transaction::{Chunked, Relaying, Transaction};
 use super::{Action, ClientHandshake, Dialled, End, Reply, Settings, Tally, Target, Waiting};
 use crate::verdict::{Cleared, Verdict};
 
@@ -36,7 +39,8 @@ use crate::verdict::{Cleared, Verdict};
 ///
 /// It holds at most one read of the driver plus 256 KiB of the client's pipelined commands, one reply of
 /// the MX (`limits.reply_line` × `limits.reply_lines`), and of a transaction the MAIL line, one RCPT line and one refusal
-/// for each of `limits.domains` domains. Message data is not held at all.
+/// for each of `limits.domains` domains, or the reply to the chunk that its message failed with. Message data is not held
+/// at all.
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
@@ -50,6 +54,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// Commands without progress.
     idle: usize,
+    /// What a cleared MX did not offer although it was used.
+    lacking: Extensions,
     /// Whose policies were asked for.
     targets: HashSet<Target>,
     client: ClientSide,
@@ -87,7 +93,7 @@ enum State {
     /// The reply to RCPT, which no longer matters since this was the one to MAIL.
     RefusedMail(ServerReply),
     /// The reply to RSET.
-    ResetReply,
+    ResetReply(Asker),
     /// The reply to DATA.
     DataReply(Relaying),
     /// Message data.
@@ -95,10 +101,16 @@ enum State {
         relaying: Relaying,
         scanner: EndOfData,
     },
+    /// The octets of a chunk.
+    Chunk { chunk: Chunk, chunked: Chunked },
+    /// The reply to a chunk that is not the last.
+    ChunkReply(Chunked),
     /// The reply to the message.
-    Outcome,
+    Outcome(Carrier),
     /// The end of message data that nobody gets, to be answered with this.
     Swallowing { scanner: EndOfData, answer: Bytes },
+    /// The end of a chunk that nobody gets, to be answered with this.
+    SwallowingChunk { chunk: Chunk, answer: Bytes },
     /// Nothing: the session is over.
     Over,
 }
@@ -109,6 +121,22 @@ enum Trust {
     Full,
     /// DATA was refused: a client that did not wait for the reply sends a message now.
     AfterRefusedData,
+}
+
+/// Who wants the MX to forget its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// The client, which is to hear of it.
+    Client,
+    /// The session itself.
+    Session,
+}
+
+/// What a message has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Data,
+    Chunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +169,7 @@ impl Session {
         let mut link = Link::new(settings.hint.clone(), &settings.limits);
         link.dial(&mut out);
         Self {
+            lacking: settings.lacking,
             settings,
             state: State::Greeting,
             link,
@@ -245,7 +274,11 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         let is_wanted = match &self.state {
-            State::Command(_) | State::Message { .. } | State::Swallowing { .. } => true,
+            State::Command(_)
+            | State::Message { .. }
+            | State::Chunk { .. }
+            | State::Swallowing { .. }
+            | State::SwallowingChunk { .. } => true,
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
@@ -256,8 +289,9 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
-            | State::Outcome
+            | State::ResetReply(_)
+            | State::ChunkReply(_)
+            | State::Outcome(_)
             | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open
@@ -278,6 +312,13 @@ impl Session {
         self.tally
     }
 
+    /// What the MX is known not to offer now, though clients are told that it does as long as nobody knows: to be
+    /// remembered for the next session to this address.
+    #[must_use]
+    pub const fn lacking(&self) -> Extensions {
+        self.lacking
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.since = self.now;
@@ -296,6 +337,11 @@ impl Session {
     fn refuse(&mut self, reply: Reply) {
         let reply = reply.traced(&self.settings.trace);
         self.say(&reply);
+    }
+
+    /// A refusal that is said later, or more than once.
+    fn traced(&self, reply: Reply) -> Bytes {
+        reply.traced(&self.settings.trace).encode()
     }
 
     /// The MX's reply, in its own words.

@@ -28,8 +28,9 @@ fn tls_9_nothing_said_in_the_clear_counts_inside_tls_and_the_mx_is_asked_again()
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS …
         C: STARTTLS
         c: 503 5.5.1 TLS is up already
         @mail
@@ -218,6 +219,95 @@ fn tls_9_an_mx_that_is_lost_meanwhile_is_dialled_again_with_the_name_that_the_cl
     );
 }
 
+/// TLS up at the MX, which takes chunks, and offered to the client.
+const CHUNKING: &str = "
+    @handshake
+    > secured
+    s: EHLO mta.example
+    S: 250-mx.example
+    S: 250 CHUNKING
+    c: 250-mx.example
+    c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
+    c: 250-ENHANCEDSTATUSCODES
+    c: 250-STARTTLS
+    c: 250-CHUNKING
+    c: 250 LIMITS …
+";
+
+#[test]
+fn tls_9_dn_13_starttls_in_a_chunk_is_a_part_of_it_and_between_chunks_out_of_order() {
+    let begun = "
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: MAIL FROM:<a@b.example>
+        S: 250 ok
+        s: RCPT TO:<u@good.example>
+        S: 250 ok
+        c: 250 2.0.0 ok
+        C~ BDAT 10\\r\\nSTARTTLS\\r\\n
+        s: BDAT 10
+        s: STARTTLS
+        S: 250 ok
+        c: 250 2.0.0 ok
+        C: STARTTLS
+        c: 503 5.5.1 a transaction is open
+    ";
+    // A chunk for nobody leaves no transaction behind, but what follows it is still read in its turn.
+    let for_nobody = "
+        C~ BDAT 10 LAST\\r\\nSTARTTLS\\r\\nNOOP\\r\\n
+        c: 503 5.5.1 no recipient was accepted
+        c: 250 2.0.0 ok
+        C~ BDAT 10 LAST\\r\\nSTARTTLS\\r\\nSTARTTLS\\r\\n
+        c: 503 5.5.1 no recipient was accepted
+        c: 220 2.0.0 …
+        ! secure-client mx.example
+    ";
+    for script in [begun, for_nobody] {
+        let session = run_with(offering(), &format!("{CHUNKING}{script}"));
+        assert_eq!(session.end(), None);
+    }
+}
+
+#[test]
+fn tls_9_chunking_that_was_promised_in_the_clear_is_no_promise_inside_tls() {
+    let script = "
+        C: STARTTLS
+        c: 220 2.0.0 …
+        ! secure-client mx.example
+        > client -
+        C: BDAT 6 LAST
+        c: 503 5.5.1 …
+        s: QUIT
+        ! close-server
+        ! close-client
+    ";
+    let session = run_with(offering(), &format!("{CHUNKING}{script}"));
+    assert_eq!(session.end(), Some(End::Refused));
+}
+
+#[test]
+fn tls_9_an_mx_that_was_let_go_before_starttls_is_dialled_for_the_hello_inside() {
+    run_with(
+        offering(),
+        "
+        @offer
+        > time client
+        s: QUIT
+        ! close-server
+        C: STARTTLS
+        c: 220 2.0.0 …
+        ! secure-client mx.example
+        > client -
+        C: EHLO mta.example
+        ! dial
+    ",
+    );
+}
+
 #[test]
 fn a_name_that_lookups_gave_is_worth_more_than_the_clients() {
     let mut settings = offering();
@@ -231,9 +321,11 @@ fn a_name_that_lookups_gave_is_worth_more_than_the_clients() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
         c: 250-STARTTLS
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS …
         C: STARTTLS
         c: 220 …
         ! secure-client hint.example
