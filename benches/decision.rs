@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use danelaw::clock::SystemClock;
-use danelaw::config::ListenerConfig;
+use danelaw::config::{ClientTls, ListenerConfig};
 use danelaw::intercept::Via;
 use danelaw::lab::world::World;
 use danelaw::name::Domain;
@@ -44,6 +44,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         kind: Via::Socks5,
         address: "127.0.0.1:0".parse().unwrap(),
         allow_remote: false,
+        client_tls: ClientTls::Never,
     };
     let config = world.config(listener);
     let _inside = runtime.enter();

@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use danelaw::clock::SystemClock;
-use danelaw::config::{Config, ListenerConfig};
+use danelaw::config::{ClientTls, Config, ListenerConfig};
 use danelaw::dns::Answer;
 use danelaw::dns::recursor::ServerAddress;
 use danelaw::dns::resolver::{Resolver, ResolverOptions, TrustAnchor, Validate};
@@ -249,6 +249,7 @@ fn engine(world: &World, server: SocketAddr) -> Engine {
         kind: Via::Socks5,
         address: "127.0.0.1:0".parse().unwrap(),
         allow_remote: false,
+        client_tls: ClientTls::Never,
     };
     let mut config: Config = world.config(listener);
     config.dns.resolvers = vec![ServerAddress::plain(server)];

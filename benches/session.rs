@@ -10,7 +10,9 @@ use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::data::{BareLineEnds, EndOfData};
 use danelaw::smtp::ehlo::Extensions;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
+};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -118,6 +120,9 @@ fn drain(session: &mut Session, now: Instant) {
         match action {
             Action::Dial => session.handle_upstream(Dialled::Connected, now),
             Action::StartTls { .. } => session.handle_upstream(Dialled::Secured, now),
+            Action::SecureClient { .. } => {
+                session.handle_client_tls(ClientHandshake::Failed, now);
+            }
             Action::Judge(_) => session.handle_verdict(pin(), now),
             Action::ToClient(octets) | Action::ToServer(octets) => drop(black_box(octets)),
             Action::GaveUp { .. } | Action::CloseServer | Action::CloseClient => {}
@@ -144,5 +149,6 @@ fn settings() -> Settings {
         bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        client_tls: ClientTls::Hidden,
     }
 }

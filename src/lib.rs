@@ -36,8 +36,8 @@
 //! [`policy::demand`] turns facts into what is demanded; [`verdict`] judges evidence against it.
 //!
 //! **Adapters, IO.** [`dns`] resolves and validates; [`mtasts::fetch`] gets policies; [`policy::facts`] gathers;
-//! [`policy::cache`] and [`store`] remember; [`tls`] shakes hands and writes down what was seen; [`intercept`] takes
-//! connections over.
+//! [`policy::cache`] and [`store`] remember; [`tls`] shakes hands, with MX hosts and with clients, and writes down what
+//! was seen; [`intercept`] takes connections over.
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them, [`config`] reads the file, [`cli`] is
 //! the command line. [`lab`] is an embedded world for `danelaw demo` and the tests.

@@ -125,6 +125,9 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["config", "--help"],
         &["config", "check", "--help"],
         &["config", "show", "--help"],
+        &["ca", "--help"],
+        &["ca", "init", "--help"],
+        &["ca", "show", "--help"],
         &["dane", "--help"],
         &["dane", "verify", "--help"],
         &["dane", "record", "--help"],
@@ -152,6 +155,10 @@ fn a_wrong_command_line_is_exit_code_64() {
         &["run", "--confg", "x"],
         &["config"],
         &["config", "check", "--config"],
+        &["ca"],
+        &["ca", "init", "--days", "0"],
+        &["ca", "init", "--name", ""],
+        &["ca", "show", "--dir", ".", "--config", "x"],
     ] {
         let output = danelaw(arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");

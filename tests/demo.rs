@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use danelaw::config::ListenerConfig;
+use danelaw::config::{ClientTls, ListenerConfig};
 use danelaw::intercept::Via;
 use danelaw::lab::catalogue::{self, Expected, Scenario};
 use danelaw::lab::trial::{self, Collector, Outcome};
@@ -272,6 +272,7 @@ async fn put_to_the_test(scenario: Scenario) -> Outcome {
         kind: Via::Socks5,
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         allow_remote: false,
+        client_tls: ClientTls::Never,
     });
     let proxy = Proxy::start(&config, Arc::clone(&records) as _)
         .await

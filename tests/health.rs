@@ -17,7 +17,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
-use danelaw::config::ListenerConfig;
+use danelaw::config::{ClientTls, ListenerConfig};
 use danelaw::intercept::Via;
 use danelaw::lab::catalogue;
 use danelaw::lab::sender::{self, Letter};
@@ -218,6 +218,7 @@ async fn dns_22_a_clock_that_is_two_years_wrong_is_named_and_no_mail_leaves() {
             kind: Via::Socks5,
             address: "127.0.0.1:0".parse().unwrap(),
             allow_remote: false,
+            client_tls: ClientTls::Never,
         });
         let engine = Arc::new(Engine::new(&config, Arc::new(Wrong(off_by))).unwrap());
         let records = Arc::new(Collector::default());
@@ -245,6 +246,7 @@ async fn a_proxy_that_drains_is_not_ready() {
         kind: Via::Socks5,
         address: "127.0.0.1:0".parse().unwrap(),
         allow_remote: false,
+        client_tls: ClientTls::Never,
     });
     let records = Arc::new(Collector::default());
     let proxy = Proxy::start(&config, records).await.unwrap();

@@ -16,7 +16,10 @@ use danelaw::smtp::data::{BareLineEnds, EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
-use danelaw::smtp::{Action, Channel, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{
+    Action, Channel, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings,
+    Timeouts,
+};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
 use danelaw::x509::outline::{Outline, split_spki};
@@ -40,6 +43,7 @@ pub fn command(data: &[u8]) {
         | Command::Noop
         | Command::Quit
         | Command::Vrfy
+        | Command::StartTls
         | Command::Unserved => Ok(None),
     });
     match outcome {
@@ -364,6 +368,7 @@ impl Driver {
             bare_line_ends,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            client_tls: ClientTls::Offered,
         };
         Self {
             session: Session::new(settings, now),
@@ -416,6 +421,13 @@ impl Driver {
                         _ => Dialled::Secured,
                     };
                     self.session.handle_upstream(answer, self.now);
+                }
+                Action::SecureClient { .. } => {
+                    let answer = match std::mem::take(&mut self.next) {
+                        b'F' => ClientHandshake::Failed,
+                        _ => ClientHandshake::Secured { sni: None },
+                    };
+                    self.session.handle_client_tls(answer, self.now);
                 }
                 Action::Judge(_) => self.judge(),
                 Action::ToClient(octets) => assert_is_reply(&octets),

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Exit;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Loaded, Problem, defaults};
 
 /// For the help of both commands together.
@@ -54,7 +55,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 
 fn check(file: &File) -> anyhow::Result<ExitCode> {
     let problems = match load(file)? {
-        Ok(loaded) => loaded.unusable_files(&file.config),
+        Ok(loaded) => loaded.unusable_files(&file.config, SystemClock.wall()),
         Err(problems) => problems,
     };
     if problems.is_empty() && !file.json {

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ListenerConfig;
+use crate::config::{ClientTls, ListenerConfig};
 use crate::intercept::Via;
 use crate::lab::catalogue::{self, Scenario};
 use crate::lab::trial::{self, Collector, Outcome};
@@ -80,6 +80,7 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         kind: Via::Socks5,
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         allow_remote: false,
+        client_tls: ClientTls::Never,
     });
     let proxy = Proxy::start(&config, Arc::clone(&records) as _)
         .await

@@ -1,6 +1,7 @@
 //! The command line: one file per command, exit codes in one place.
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
+mod ca;
 mod calendar;
 mod check;
 mod config;
@@ -75,6 +76,9 @@ enum Command {
     /// Makes TLSA records, checks them offline, and says whether a domain is ready for its next key.
     #[command(subcommand, after_help = dane::EXAMPLES)]
     Dane(dane::Command),
+    /// Makes or shows the local CA for TLS between mail servers and danelaw.
+    #[command(subcommand, after_help = ca::EXAMPLES)]
+    Ca(ca::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
         Command::Config(command) => config::run(command),
+        Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),

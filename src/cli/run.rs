@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, Problems, defaults};
 use crate::proxy::Proxy;
 use crate::report::admin::{Admin, Serving};
@@ -37,7 +38,7 @@ pub(super) struct Args {
 /// Runs the proxy.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = Config::load(&args.config)?;
-    let unusable = loaded.unusable_files(&args.config);
+    let unusable = loaded.unusable_files(&args.config, SystemClock.wall());
     if !unusable.is_empty() {
         anyhow::bail!(Problems(unusable));
     }

@@ -10,7 +10,7 @@ use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
 use super::{
-    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
     UpstreamConfig,
 };
 
@@ -69,6 +69,7 @@ impl Default for Config {
                 connect_timeout: CONNECT_TIMEOUT,
             },
             ca_file: None,
+            client_ca: None,
             mta_sts: StsConfig {
                 port: STS_PORT,
                 allow_private: false,
@@ -116,5 +117,6 @@ const fn loopback(address: IpAddr) -> ListenerConfig {
         kind: Via::Redirect,
         address: SocketAddr::new(address, REDIRECT_PORT),
         allow_remote: false,
+        client_tls: ClientTls::Auto,
     }
 }

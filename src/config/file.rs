@@ -17,15 +17,17 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
 use super::{
-    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
     UpstreamConfig,
 };
+use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
 use crate::smtp::{Limits, Timeouts};
+use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
 /// A configuration with the origin of each value.
@@ -101,10 +103,11 @@ impl Config {
 impl Loaded {
     /// Files that the configuration names and that cannot be used by this process.
     #[must_use]
-    pub fn unusable_files(&self, file: &Path) -> Vec<Problem> {
+    pub fn unusable_files(&self, file: &Path, now: Timestamp) -> Vec<Problem> {
         let Config {
             dns,
             ca_file,
+            client_ca,
             store,
             ..
         } = &self.config;
@@ -123,11 +126,24 @@ impl Loaded {
             let expected = "a file of CA certificates";
             Some(self.problem(file, ("[tls]", "ca_file"), expected, describe(path, &error)))
         });
+        let authority = client_ca.as_ref().and_then(|files| {
+            let error = Authority::load(files, now).err()?;
+            let key = if error.path() == files.key {
+                ("[client_tls]", "ca_key")
+            } else {
+                ("[client_tls]", "ca_cert")
+            };
+            let expected = "a CA as `danelaw ca init` makes it";
+            Some(self.problem(file, key, expected, error.to_string()))
+        });
         let store = store.as_deref().and_then(|path| {
             let (expected, got) = unusable_store(path)?;
             Some(self.problem(file, ("[store]", "path"), expected, got))
         });
-        [anchor, roots, store].into_iter().flatten().collect()
+        [anchor, roots, authority, store]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn problem(
@@ -185,6 +201,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         dns,
         upstream,
         ca_file: _,
+        client_ca: _,
         mta_sts,
         policy,
         store: _,
@@ -207,6 +224,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         dns: read_dns(reader.section(top, "dns"), dns),
         upstream: read_upstream(reader.section(top, "upstream"), upstream),
         ca_file: read_path(reader.section(top, "tls"), "ca_file"),
+        client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_path(reader.section(top, "store"), "path"),
@@ -218,9 +236,20 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
     }
 }
 
-const TABLES: [&str; 12] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "admin", "smtp",
-    "timeouts", "limits",
+const TABLES: [&str; 13] = [
+    "listener",
+    "dns",
+    "upstream",
+    "tls",
+    "client_tls",
+    "mta_sts",
+    "policy",
+    "store",
+    "log",
+    "admin",
+    "smtp",
+    "timeouts",
+    "limits",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -228,8 +257,8 @@ fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Listene
     match given {
         Some(tables) => {
             let mut listeners: Vec<ListenerConfig> = Vec::new();
-            for (index, table) in tables.into_iter().enumerate() {
-                let listener = read_listener(reader, table, &listeners, index);
+            for table in tables {
+                let listener = read_listener(reader, table, &listeners, top);
                 listeners.push(listener);
             }
             listeners
@@ -267,13 +296,21 @@ fn read_listener<'t>(
     reader: &mut Reader<'t>,
     table: &DeTable<'t>,
     before: &[ListenerConfig],
-    index: usize,
+    top: &DeTable<'t>,
 ) -> ListenerConfig {
-    let mut section = Section::new(reader, Some(table), Place::array("listener", index));
+    let place = Place::array("listener", before.len());
+    let mut section = Section::new(reader, Some(table), place);
     let [default, _] = super::defaults::listeners();
     let kind = section.required("kind", default.kind);
     let address: SocketAddr = section.required("address", default.address);
     let allow_remote = section.read("allow_remote", false);
+    let client_tls = section.read("client_tls", default.client_tls);
+    if client_tls == ClientTls::Offer && !names_ca(top) {
+        section.contradiction(
+            "client_tls",
+            "\"auto\" or \"never\", or a CA under [client_tls]",
+        );
+    }
     let open = kind == Via::Socks5 && !address.ip().to_canonical().is_loopback();
     if open && !allow_remote {
         section.contradiction("address", "a loopback address, or allow_remote = true");
@@ -286,7 +323,14 @@ fn read_listener<'t>(
         kind,
         address,
         allow_remote,
+        client_tls,
     }
+}
+
+fn names_ca(top: &DeTable<'_>) -> bool {
+    let table = top.get("client_tls");
+    let table = table.and_then(|value| value.get_ref().as_table());
+    table.is_some_and(|table| table.contains_key("ca_cert"))
 }
 
 fn listener(mut section: Section<'_, '_>, default: ListenerConfig) -> ListenerConfig {
@@ -294,6 +338,7 @@ fn listener(mut section: Section<'_, '_>, default: ListenerConfig) -> ListenerCo
         kind: section.read("kind", default.kind),
         address: section.read("address", default.address),
         allow_remote: section.read("allow_remote", default.allow_remote),
+        client_tls: section.read("client_tls", default.client_tls),
     };
     section.finish();
     listener
@@ -341,6 +386,21 @@ fn read_path(mut section: Section<'_, '_>, key: &'static str) -> Option<PathBuf>
     let path = section.path(key);
     section.finish();
     path
+}
+
+/// A certificate without its key is as good as none, and the other way round.
+fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
+    let (certificate, key) = (section.path("ca_cert"), section.path("ca_key"));
+    match (&certificate, &key) {
+        (Some(_), None) => section.contradiction("ca_key", "a path, beside ca_cert"),
+        (None, Some(_)) => section.contradiction("ca_cert", "a path, beside ca_key"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    section.finish();
+    Some(Files {
+        certificate: certificate?,
+        key: key?,
+    })
 }
 
 fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {

@@ -21,6 +21,7 @@ use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
 pub use read::{Origin, Problem, Setting};
@@ -36,6 +37,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// The CAs for MTA-STS: a PEM bundle instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The local CA, for TLS towards clients.
+    pub client_ca: Option<Files>,
     /// Policy hosts.
     pub mta_sts: StsConfig,
     /// Operator choices.
@@ -65,6 +68,19 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// SOCKS5 on another address than loopback must be asked for.
     pub allow_remote: bool,
+    /// Whether its clients are offered STARTTLS.
+    pub client_tls: ClientTls,
+}
+
+/// STARTTLS towards clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientTls {
+    /// For clients on other hosts, when there is a CA.
+    Auto,
+    /// For nobody.
+    Never,
+    /// For all.
+    Offer,
 }
 
 /// DNS.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Config, Loaded, Origin, defaults};
 use crate::intercept::Via;
+use crate::x509::sample::T0;
 
 const EXAMPLE: &str = include_str!("../../docs/example.toml");
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
@@ -46,7 +47,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, got an unknown key",
     ),
     (
         "an address without a port",
@@ -152,6 +153,21 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a limit below what RFC 5321 asks for",
         "[limits]\nrecipients = 99",
         "/etc/d.toml:2 limits.recipients: expected at least 100, got 99",
+    ),
+    (
+        "a CA without its key",
+        "[client_tls]\nca_cert = \"ca.pem\"",
+        "/etc/d.toml:2 client_tls.ca_key: expected a path, beside ca_cert, got nothing",
+    ),
+    (
+        "a key without its CA",
+        "[client_tls]\nca_key = \"ca-key.pem\"",
+        "/etc/d.toml:2 client_tls.ca_cert: expected a path, beside ca_key, got nothing",
+    ),
+    (
+        "TLS for clients without a CA",
+        "[client_tls]\n[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\nclient_tls = \"offer\"",
+        "/etc/d.toml:5 listener[0].client_tls: expected \"auto\" or \"never\", or a CA under [client_tls], got \"offer\"",
     ),
     (
         "a word that says what nobody does",
@@ -268,8 +284,10 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 
 #[test]
 fn files_that_cannot_be_used_are_named() {
-    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[store]\npath = \"/nowhere/d.db\"\n";
-    let problems = parse(missing).unwrap().unusable_files(Path::new("d.toml"));
+    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[client_tls]\nca_cert = \"/nowhere/c.pem\"\nca_key = \"/nowhere/k.pem\"\n[store]\npath = \"/nowhere/d.db\"\n";
+    let problems = parse(missing)
+        .unwrap()
+        .unusable_files(Path::new("d.toml"), T0);
     let places: Vec<_> = problems
         .iter()
         .map(|problem| (problem.line, problem.key.as_str()))
@@ -279,7 +297,8 @@ fn files_that_cannot_be_used_are_named() {
         [
             (2, "dns.trust_anchor"),
             (4, "tls.ca_file"),
-            (6, "store.path")
+            (6, "client_tls.ca_cert"),
+            (9, "store.path")
         ]
     );
 }
@@ -303,6 +322,7 @@ fn the_example_holds_every_key_and_the_defaults() {
 #[test]
 fn every_configuration_in_the_manual_is_one() {
     let manual = [
+        include_str!("../../docs/client-tls.md"),
         include_str!("../../docs/quick-start-gateway.md"),
         include_str!("../../docs/quick-start-lab.md"),
         include_str!("../../docs/quick-start-mta.md"),

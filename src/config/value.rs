@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::ClientTls;
 use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
@@ -270,6 +271,15 @@ impl Words for Via {
     const WORDS: &'static [(&'static str, Self)] = &[
         (Self::Redirect.label(), Self::Redirect),
         (Self::Socks5.label(), Self::Socks5),
+    ];
+}
+
+impl Words for ClientTls {
+    const EXPECTED: &'static str = "\"auto\", \"never\" or \"offer\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("never", Self::Never),
+        ("offer", Self::Offer),
     ];
 }
 

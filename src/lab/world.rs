@@ -355,6 +355,7 @@ mod tests {
             kind: Via::Socks5,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_remote: false,
+            client_tls: crate::config::ClientTls::Never,
         });
         let (anchor, ca) = (config.dns.trust_anchor.unwrap(), config.ca_file.unwrap());
         assert!(anchor.is_file() && ca.is_file());

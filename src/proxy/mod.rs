@@ -10,6 +10,7 @@
     reason = "IO: accepts connections, starts sessions"
 )]
 
+mod client;
 mod decide;
 pub mod dial;
 pub mod engine;
@@ -23,7 +24,7 @@ mod status;
 mod wire;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,15 +38,17 @@ use tracing::{debug, warn};
 use dial::{Dialer, MarkError};
 use engine::Engine;
 
-use crate::config::{Config, ListenerConfig};
+use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::intercept::guard::Guard;
 use crate::intercept::redirect::{self, canonical};
 use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
-use crate::report::{Open, Record, Records};
+use crate::report::{ClientLeg, Open, Record, Records};
 use crate::smtp::data::BareLineEnds;
-use crate::smtp::{Limits, Reply, Timeouts};
+use crate::smtp::{self, Limits, Reply, Timeouts};
+use crate::tls::authority::{Authority, AuthorityError};
+use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use status::Status;
 
@@ -65,6 +68,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Second looks at MTA-STS policies that may be under way at once.
 const RECHECKS: usize = 16;
 
+/// How long before its end the operator hears of a CA that needs a successor.
+const LAST_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// A running proxy.
 pub struct Proxy {
     addresses: Vec<SocketAddr>,
@@ -81,6 +87,12 @@ pub enum StartError {
     /// The mark cannot be set.
     #[error(transparent)]
     Mark(#[from] MarkError),
+    /// The local CA.
+    #[error("client_tls: {0}")]
+    Authority(#[from] AuthorityError),
+    /// The TLS server towards clients.
+    #[error(transparent)]
+    Acceptor(#[from] AcceptorError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}; {}", listen::advice(source))]
     Listen {
@@ -105,6 +117,8 @@ enum Stage {
 struct Shell {
     engine: Arc<Engine>,
     dialer: Dialer,
+    /// None without a local CA.
+    acceptor: Option<Acceptor>,
     guard: Guard,
     records: Arc<dyn Records>,
     bare_line_ends: BareLineEnds,
@@ -138,6 +152,7 @@ impl Proxy {
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let dialer = Dialer::new(config.upstream)?;
+        let acceptor = acceptor(config, &engine)?;
         let wanted: Vec<_> = config.listeners.iter().map(|one| one.address).collect();
         let bound = listen::bind_all(&wanted);
         let listeners =
@@ -151,6 +166,7 @@ impl Proxy {
         let shell = Arc::new(Shell {
             engine,
             dialer,
+            acceptor,
             guard: Guard::new(addresses.iter().copied()),
             records,
             bare_line_ends: config.smtp.bare_line_ends,
@@ -213,6 +229,24 @@ impl Proxy {
         let all = self.shell.slots.acquire_many(self.shell.capacity).await;
         drop(all);
     }
+}
+
+/// With the local CA, where there is one.
+fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartError> {
+    let Some(files) = &config.client_ca else {
+        return Ok(None);
+    };
+    let now = engine.clock.wall();
+    let authority = Authority::load(files, now)?;
+    let left = authority.not_after().since(now);
+    if left < LAST_DAYS {
+        let days = left.as_secs() / (24 * 3600);
+        warn!(
+            days,
+            "the local CA ends soon: make another with `danelaw ca init` and let the mail servers trust it"
+        );
+    }
+    Ok(Some(Acceptor::new(authority, Arc::clone(&engine.clock))?))
 }
 
 /// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
@@ -301,8 +335,9 @@ impl Door {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
+        let client_tls = self.config.client_tls;
         tokio::spawn(async move {
-            session::drive(shell, from, stream, stage).await;
+            session::drive(shell, from, stream, client_tls, stage).await;
             drop(slot);
         });
     }
@@ -313,10 +348,11 @@ impl Door {
             return;
         }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
+        let client_tls = self.config.client_tls;
         tokio::spawn(async move {
             let negotiated = shell.negotiate(&mut stream, client);
             match tokio::time::timeout(NEGOTIATION, negotiated).await {
-                Ok(Ok(from)) => session::drive(shell, from, stream, stage).await,
+                Ok(Ok(from)) => session::drive(shell, from, stream, client_tls, stage).await,
                 Ok(Err(socks5::Refused::Io(error))) => {
                     debug!(%client, %error, "a SOCKS5 negotiation broke off");
                 }
@@ -381,6 +417,17 @@ impl Shell {
         })
     }
 
+    /// What a client is offered by a listener: TLS protects what leaves the host.
+    fn client_tls(&self, wanted: ClientTls, client: IpAddr) -> smtp::ClientTls {
+        let is_local = || client.is_loopback() || listen::is_ours(client);
+        match (wanted, &self.acceptor) {
+            (ClientTls::Never, _) => smtp::ClientTls::Hidden,
+            (ClientTls::Auto | ClientTls::Offer, None) => smtp::ClientTls::Unavailable,
+            (ClientTls::Auto, Some(_)) if is_local() => smtp::ClientTls::Hidden,
+            (ClientTls::Auto | ClientTls::Offer, Some(_)) => smtp::ClientTls::Offered,
+        }
+    }
+
     /// Opens the record of a session.
     fn open(&self, from: &Intercepted) -> Open {
         let record = Record {
@@ -388,6 +435,7 @@ impl Shell {
             via: from.via,
             client: from.client,
             destination: from.destination,
+            client_leg: ClientLeg::Clear,
             judgements: Vec::new(),
             tls_version: None,
             tls_suite: None,

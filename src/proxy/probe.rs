@@ -19,7 +19,9 @@ use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::ehlo::Extensions;
-use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
+use crate::smtp::{
+    Action, ClientHandshake, ClientTls, Dialled, Limits, Session, Settings, Timeouts,
+};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
 
@@ -69,6 +71,7 @@ impl Prober {
             bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            client_tls: ClientTls::Hidden,
         };
         let mut run = Run {
             prober: self,
@@ -161,6 +164,11 @@ impl Run<'_> {
                 self.tell(told);
             }
             Action::StartTls { sni } => self.start_tls(sni).await,
+            Action::SecureClient { .. } => {
+                let now = self.prober.engine.clock.instant();
+                let failed = ClientHandshake::Failed;
+                self.session.handle_client_tls(failed, now);
+            }
             Action::Judge(question) => {
                 self.clerk.take(question);
                 let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;

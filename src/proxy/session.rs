@@ -21,14 +21,17 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 use tracing::debug;
 
+use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
-use super::wire::Wire;
 use super::{FAREWELL, Shell, Stage, refusal};
+use crate::config::ClientTls;
 use crate::intercept::Intercepted;
-use crate::report::Open;
-use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
+use crate::report::{ClientLeg, Open};
+use crate::smtp::{Action, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
+use crate::tls::authority::LeafName;
+use crate::tls::server::Accepted;
 
 /// How long a client may take to close after its last reply.
 const LINGER: Duration = Duration::from_secs(2);
@@ -38,9 +41,10 @@ pub(super) async fn drive(
     shell: Arc<Shell>,
     from: Intercepted,
     client: TcpStream,
+    client_tls: ClientTls,
     stage: watch::Receiver<Stage>,
 ) {
-    let driver = Driver::new(shell, from, client);
+    let driver = Driver::new(shell, from, client, client_tls);
     driver.run(stage).await;
 }
 
@@ -48,7 +52,7 @@ struct Driver {
     shell: Arc<Shell>,
     from: Intercepted,
     session: Session,
-    client: Wire<TcpStream>,
+    client: Client,
     reading: Reading,
     server: Server,
     clerk: Clerk,
@@ -87,7 +91,7 @@ enum Turn {
 }
 
 impl Driver {
-    fn new(shell: Arc<Shell>, from: Intercepted, client: TcpStream) -> Self {
+    fn new(shell: Arc<Shell>, from: Intercepted, client: TcpStream, client_tls: ClientTls) -> Self {
         let engine = Arc::clone(&shell.engine);
         let now = engine.clock.instant();
         let open = shell.open(&from);
@@ -101,10 +105,11 @@ impl Driver {
             bare_line_ends: shell.bare_line_ends,
             timeouts: shell.timeouts,
             limits: shell.limits,
+            client_tls: shell.client_tls(client_tls, from.client.ip()),
         };
         Self {
             session: Session::new(settings, now),
-            client: Wire::new(client),
+            client: Client::new(client),
             reading: Reading::Open,
             server: Server::default(),
             clerk: Clerk::new(engine, from.destination, shell.timeouts.decision),
@@ -164,6 +169,11 @@ impl Driver {
                 Action::StartTls { sni } => {
                     self.clerk.ask_for(sni.clone());
                     self.server.start_tls(&self.shell, sni);
+                }
+                Action::SecureClient { name } => {
+                    let destination = self.from.destination.ip();
+                    let otherwise = name.map_or(LeafName::Address(destination), LeafName::Host);
+                    self.client.secure(&self.shell, otherwise);
                 }
                 Action::Judge(question) => {
                     self.note_stay();
@@ -225,7 +235,7 @@ impl Driver {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.server.write(cx);
-        if let Poll::Ready(Err(error)) = self.client.poll_flush(cx) {
+        if let Poll::Ready(Err(error)) = self.client.poll_write(cx) {
             debug!(%error, "the client takes no more");
             self.lose_client();
             return Poll::Ready(());
@@ -251,28 +261,43 @@ impl Driver {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deaf = self.server.is_full() || self.client.is_full() || !self.session.wants_client();
-        if deaf || self.reading != Reading::Open {
+        let is_read = !deaf && self.reading == Reading::Open;
+        if !is_read && !self.client.is_securing() {
             return Poll::Pending;
         }
         let session = &mut self.session;
         let clock = &self.shell.engine.clock;
-        let read = self.client.poll_read(cx, |bytes| {
-            if !bytes.is_empty() {
-                session.handle_client(bytes, clock.instant());
-            }
-            bytes.len()
+        let event = self.client.poll(cx, |bytes| {
+            session.handle_client(bytes, clock.instant());
         });
-        match read {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => {
+        match ready!(event) {
+            client::Event::Octets => {}
+            client::Event::End => {
                 self.reading = Reading::Ended;
                 let now = self.now();
                 self.session.handle_client_end(now);
             }
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(_)) => self.lose_client(),
+            client::Event::Lost => self.lose_client(),
+            client::Event::Secured(accepted) => self.client_secured(accepted),
+            client::Event::Unsecured(what) => {
+                self.reading = Reading::Lost;
+                self.open.record.client_leg = ClientLeg::Failed(what);
+                let now = self.now();
+                let failed = ClientHandshake::Failed;
+                self.session.handle_client_tls(failed, now);
+            }
         }
         Poll::Ready(())
+    }
+
+    fn client_secured(&mut self, Accepted { sni, version }: Accepted) {
+        self.open.record.client_leg = ClientLeg::Protected {
+            version,
+            sni: sni.clone(),
+        };
+        let now = self.now();
+        let secured = ClientHandshake::Secured { sni };
+        self.session.handle_client_tls(secured, now);
     }
 
     fn lose_client(&mut self) {

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{client, server};
 
 /// Octets that may wait for one peer before the other is not read any more.
 const FULL: usize = 256 * 1024;
@@ -36,11 +36,17 @@ thread_local! {
     static CHUNKS: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into());
 }
 
-/// The connection to the MX, before and after STARTTLS.
-pub(super) enum Upstream {
+/// A connection before and after STARTTLS.
+pub(super) enum Leg<T> {
     Clear(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<T>),
 }
+
+/// The connection to the MX.
+pub(super) type Upstream = Leg<client::TlsStream<TcpStream>>;
+
+/// The connection to the client.
+pub(super) type Downstream = Leg<server::TlsStream<TcpStream>>;
 
 /// A stream with its output queue.
 pub(super) struct Wire<S> {
@@ -158,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl AsyncRead for Upstream {
+impl<T: AsyncRead + Unpin> AsyncRead for Leg<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -171,7 +177,7 @@ impl AsyncRead for Upstream {
     }
 }
 
-impl AsyncWrite for Upstream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Leg<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

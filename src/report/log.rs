@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::{Judgement, Record, Records};
+use super::{ClientLeg, Judgement, Record, Records};
 
 /// Writes records to the log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,8 @@ impl Records for Log {
             via = record.via.label(),
             client = %record.client,
             destination = %record.destination,
+            client_tls = line.client_tls,
+            client_sni = line.client_sni,
             domain = line.domain,
             host = line.host,
             level = line.level,
@@ -50,6 +52,8 @@ impl Records for Log {
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     trace: String,
+    client_tls: &'static str,
+    client_sni: Option<String>,
     domain: Option<String>,
     host: Option<String>,
     level: Option<String>,
@@ -63,14 +67,22 @@ struct Line {
 impl Line {
     fn of(record: &Record) -> Self {
         let all = &record.judgements;
+        let (client_tls, client_sni, failure) = match &record.client_leg {
+            ClientLeg::Clear => ("clear", None, None),
+            ClientLeg::Protected { version, sni } => (*version, sni.as_ref(), None),
+            ClientLeg::Failed(why) => ("failed", None, Some(why.as_str())),
+        };
+        let aside = failure.or(record.sent_away.as_deref());
         Self {
             trace: printable(&record.trace),
+            client_tls,
+            client_sni: client_sni.map(|name| printable(name.as_str())),
             domain: list(all, |one| Some(&one.domain)),
             host: list(all, |one| one.host.as_deref()),
             level: list(all, |one| one.level),
             verdict: list(all, |one| Some(one.verdict)),
             reason: list(all, |one| Some(one.reason)),
-            detail: details(all).or_else(|| record.sent_away.as_deref().map(printable)),
+            detail: details(all).or_else(|| aside.map(printable)),
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
         }
@@ -189,6 +201,35 @@ mod tests {
             ("observed", line.observed, None),
         ] {
             assert_eq!(seen.as_deref(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn both_legs_are_told() {
+        for (leg, client_tls, client_sni, detail) in [
+            (ClientLeg::Clear, "clear", None, None),
+            (
+                ClientLeg::Protected {
+                    version: "TLSv1.2",
+                    sni: Some("mx.example".parse().unwrap()),
+                },
+                "TLSv1.2",
+                Some("mx.example"),
+                None,
+            ),
+            (
+                ClientLeg::Failed("it is not TLS".into()),
+                "failed",
+                None,
+                Some("it is not TLS"),
+            ),
+        ] {
+            let mut record = record();
+            record.client_leg = leg;
+            let line = Line::of(&record);
+            assert_eq!(line.client_tls, client_tls);
+            assert_eq!(line.client_sni.as_deref(), client_sni);
+            assert_eq!(line.detail.as_deref(), detail);
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::intercept::Via;
+use crate::name::DnsName;
 
 /// What became of one session. Never a local part, never message data.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Record {
     pub client: SocketAddr,
     /// Where it wanted to go.
     pub destination: SocketAddr,
+    /// What protected the client's own leg.
+    pub client_leg: ClientLeg,
     /// One entry per judged recipient domain, in order.
     pub judgements: Vec<Judgement>,
     /// `TLSv1.3` and the like, of the last connection.
@@ -46,6 +49,22 @@ pub struct Record {
     pub decision: Option<Duration>,
     /// From accept to close.
     pub duration: Duration,
+}
+
+/// The leg between the client and this proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientLeg {
+    /// No TLS.
+    Clear,
+    /// TLS.
+    Protected {
+        /// `TLSv1.3` and the like.
+        version: &'static str,
+        /// The name that the client asked for.
+        sni: Option<DnsName>,
+    },
+    /// The client asked for TLS and the handshake failed: why.
+    Failed(String),
 }
 
 /// One verdict of a session.
@@ -140,6 +159,7 @@ pub(in crate::report) mod tests {
             via: Via::Redirect,
             client: "127.0.0.1:4711".parse().unwrap(),
             destination: "192.0.2.1:25".parse().unwrap(),
+            client_leg: ClientLeg::Clear,
             judgements: vec![],
             tls_version: None,
             tls_suite: None,

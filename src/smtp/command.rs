@@ -31,6 +31,8 @@ pub enum Command<'a> {
     Quit,
     /// VRFY
     Vrfy,
+    /// STARTTLS
+    StartTls,
     /// A command that exists and is not served here.
     Unserved,
 }
@@ -92,12 +94,13 @@ impl<'a> Command<'a> {
             b"HELO" => host(argument).map(|name| Self::Hello(Greeter::Helo, name)),
             b"DATA" => plain(Self::Data),
             b"RSET" => plain(Self::Rset),
+            b"STARTTLS" => plain(Self::StartTls), // RFC 3207 §4: it has no parameters
             b"QUIT" => plain(Self::Quit),
             b"NOOP" => Ok(Self::Noop),
             b"VRFY" => Ok(Self::Vrfy),
             b"BDAT" => Ok(Self::Bdat(argument)),
-            b"EXPN" | b"HELP" | b"STARTTLS" | b"AUTH" | b"ETRN" | b"ATRN" | b"TURN"
-            | b"XCLIENT" | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
+            b"EXPN" | b"HELP" | b"AUTH" | b"ETRN" | b"ATRN" | b"TURN" | b"XCLIENT"
+            | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
             b"MAIL" | b"RCPT" => Err(CommandError::Arguments),
             _ => Err(CommandError::Unknown),
         }
@@ -228,6 +231,7 @@ mod tests {
             | Command::Noop
             | Command::Quit
             | Command::Vrfy
+            | Command::StartTls
             | Command::Unserved => Ok(()),
         });
         outcome.map_or_else(|error| error.reply().code, |()| 250)
@@ -236,7 +240,7 @@ mod tests {
     #[test]
     fn smtp_10_dn_19_dn_20_lines_are_commands_or_errors() {
         let long = format!("EHLO {}", "x".repeat(600));
-        let rows: [(&str, Result<Command<'_>, CommandError>); 19] = [
+        let rows: [(&str, Result<Command<'_>, CommandError>); 20] = [
             ("EHLO mta", Ok(Command::Hello(Greeter::Ehlo, b"mta"))),
             (
                 "ehlo [192.0.2.1] ",
@@ -255,7 +259,8 @@ mod tests {
             ("NOOP whatever", Ok(Command::Noop)),
             ("VRFY u", Ok(Command::Vrfy)),
             ("BDAT 5 LAST", Ok(Command::Bdat(b"5 LAST"))),
-            ("STARTTLS", Ok(Command::Unserved)),
+            ("StartTLS", Ok(Command::StartTls)),
+            ("STARTTLS now", Err(CommandError::Arguments)),
             ("XCLIENT NAME=x", Ok(Command::Unserved)),
             ("MAIL <a@b>", Err(CommandError::Arguments)),
             ("rcpt to:<a@b>", Ok(Command::Rcpt(b"<a@b>"))),

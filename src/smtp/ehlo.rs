@@ -113,10 +113,11 @@ impl Extensions {
 
     /// What a client may be told when the MX says this on that channel; `lacking` is what it is known not to offer.
     ///
-    /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is hidden, as the
-    /// client's leg does not leave the host. SIZE is told without the number: a limit from a peer that nobody has
-    /// authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without a number). CHUNKING is a mere
-    /// convenience, so it is not taken from a list that anybody on the way can have written.
+    /// Pipelining and enhanced status codes are kept by this side, whatever the MX can. STARTTLS is not the MX's to
+    /// offer: the client's leg ends here, and the session adds it where it serves it. SIZE is told without the number:
+    /// a limit from a peer that nobody has authenticated yet would let it bounce mail (RFC 1870 §3 knows SIZE without
+    /// a number). CHUNKING is a mere convenience, so it is not taken from a list that anybody on the way can have
+    /// written.
     #[must_use]
     pub fn offered(self, channel: &Channel, lacking: Self) -> Self {
         let mut passed = vec![Extension::Size, Extension::Dsn];

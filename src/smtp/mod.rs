@@ -59,6 +59,19 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How much each side may send.
     pub limits: Limits,
+    /// Whether the client may have TLS.
+    pub client_tls: ClientTls,
+}
+
+/// STARTTLS on the client's side of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientTls {
+    /// It is not served, and not spoken of.
+    Hidden,
+    /// It would be offered, but there is no certificate to serve it with.
+    Unavailable,
+    /// It is offered.
+    Offered,
 }
 
 /// RFC 5321 §4.5.3.2, as minima.
@@ -108,6 +121,11 @@ pub enum Action {
     StartTls {
         /// The name to ask for.
         sni: Option<DnsName>,
+    },
+    /// Write what waits for the client, then shake hands with it; answer with [`Session::handle_client_tls`].
+    SecureClient {
+        /// What the destination is called, for a client that asks for no name.
+        name: Option<DnsName>,
     },
     /// Find out what the recipient demands and judge; answer with [`Session::handle_verdict`].
     Judge(Question),
@@ -192,6 +210,18 @@ pub enum Dialled {
     HandshakeFailed(String),
 }
 
+/// What became of [`Action::SecureClient`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientHandshake {
+    /// TLS is up.
+    Secured {
+        /// The name that the client asked for.
+        sni: Option<DnsName>,
+    },
+    /// It failed, and the client is gone.
+    Failed,
+}
+
 /// A reply of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -212,6 +242,8 @@ pub enum Waiting {
     Server,
     /// A connection or handshake.
     Dial,
+    /// The client's handshake.
+    ClientTls,
     /// A verdict.
     Verdict,
 }

@@ -58,6 +58,10 @@ impl Outbox {
         self.0.push_back(Action::StartTls { sni });
     }
 
+    pub(super) fn secure_client(&mut self, name: Option<DnsName>) {
+        self.0.push_back(Action::SecureClient { name });
+    }
+
     pub(super) fn judge(&mut self, question: Question) {
         self.0.push_back(Action::Judge(question));
     }

@@ -33,6 +33,16 @@ pub(super) fn unserved() -> Reply {
     reply(502, "5.5.1", "command not served")
 }
 
+/// RFC 3207 §4
+pub(super) fn tls_ready() -> Reply {
+    reply(220, "2.0.0", "go ahead with TLS")
+}
+
+/// RFC 3207 §4
+pub(super) fn tls_unavailable() -> Reply {
+    reply(454, "4.7.0", "no-client-ca: TLS is not available here")
+}
+
 pub(super) fn malformed() -> Reply {
     reply(500, "5.5.2", "bare CR, bare LF or NUL in a command line")
 }
@@ -133,6 +143,15 @@ pub(super) fn closing_data_behind() -> Reply {
         421,
         "4.5.0",
         "pipelining: octets follow DATA, which was not accepted",
+    )
+}
+
+/// Whoever put them there, they are not protected (RFC 3207 §6).
+pub(super) fn closing_tls_behind() -> Reply {
+    reply(
+        421,
+        "4.7.0",
+        "pipelining: octets follow STARTTLS in the clear",
     )
 }
 

@@ -120,7 +120,7 @@ fn seen(connection: &ClientConnection, sni: Option<&DnsName>) -> Result<Handshak
     })
 }
 
-fn version(version: Option<ProtocolVersion>) -> Option<&'static str> {
+pub(super) fn version(version: Option<ProtocolVersion>) -> Option<&'static str> {
     if version == Some(ProtocolVersion::TLSv1_3) {
         Some("TLSv1.3")
     } else if version == Some(ProtocolVersion::TLSv1_2) {

@@ -87,7 +87,7 @@ fn of_certificate(error: &CertificateError) -> String {
 }
 
 /// `handshake_failure` and the like; a number for what has no name.
-fn alert_name(alert: AlertDescription) -> String {
+pub(super) fn alert_name(alert: AlertDescription) -> String {
     if let AlertDescription::Unknown(number) = alert {
         return number.to_string();
     }

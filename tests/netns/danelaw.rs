@@ -8,9 +8,27 @@ use super::{dns, pki};
 /// Where it listens, in the notation of `ss`.
 pub(crate) const LISTENERS: [&str; 2] = ["127.0.0.1:10225", "[::1]:10225"];
 
+/// The certificate of the CA that [`start_with_ca`] makes.
+pub(crate) const CA: &str = "/run/lab/danelaw/ca.pem";
+
 /// Starts it and waits until it listens on both families.
 pub(crate) fn start(mta: &Namespace) -> Daemon {
-    let configuration = write("danelaw/danelaw.toml", configuration());
+    start_as(mta, configuration("never"))
+}
+
+/// The same with a local CA, and STARTTLS offered to the client.
+pub(crate) fn start_with_ca(mta: &Namespace) -> Daemon {
+    sh(&format!(
+        "install -d {HOME}/danelaw; {} ca init --dir {HOME}/danelaw
+        chown danelaw {HOME}/danelaw/ca-key.pem",
+        env!("CARGO_BIN_EXE_danelaw")
+    ));
+    let ca = "[client_tls]\nca_cert = \"ca.pem\"\nca_key = \"ca-key.pem\"\n";
+    start_as(mta, configuration("offer") + ca)
+}
+
+fn start_as(mta: &Namespace, configuration: String) -> Daemon {
+    let configuration = write("danelaw/danelaw.toml", configuration);
     let program = format!("{HOME}/danelaw/danelaw");
     // The build directory may lie where another user cannot go.
     sh(&format!(
@@ -50,10 +68,14 @@ pub(crate) fn descriptors(daemon: &Daemon) -> usize {
         .count()
 }
 
-fn configuration() -> String {
+fn configuration(client_tls: &str) -> String {
     let listeners: String = LISTENERS
         .iter()
-        .map(|address| format!("[[listener]]\nkind = \"redirect\"\naddress = \"{address}\"\n"))
+        .map(|address| {
+            format!(
+                "[[listener]]\nkind = \"redirect\"\naddress = \"{address}\"\nclient_tls = \"{client_tls}\"\n"
+            )
+        })
         .collect();
     format!(
         "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n\

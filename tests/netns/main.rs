@@ -154,12 +154,7 @@ fn postfix_through_danelaw_gets_what_each_domain_demands() {
         rules::load(mta, Exempt::Danelaw);
         let client = Client::start(mta);
         let messages = send_all(&client);
-        for ((case, _, expected), message) in DELIVERIES.iter().zip(&messages) {
-            match expected {
-                Delivered(traces) => arrives(&client, case, message, traces),
-                Deferred(words) => stays(&client, case, message, words),
-            }
-        }
+        all_fare_as_expected(&client, &messages);
         let leaked = rules::counted(mta, "danelaw_guard", "leaked");
         assert_eq!(leaked, 0, "connections that went past the redirect");
         // Last on the wire: once the capture has it, it has all that came before.
@@ -169,6 +164,28 @@ fn postfix_through_danelaw_gets_what_each_domain_demands() {
             capture.saw(&last.token).then_some(())
         });
         nothing_in_clear_but_what_may(&capture.stop(), &messages);
+    });
+}
+
+/// The client's own leg changes nothing: what is demanded of the MX hosts, and what the client hears, is the same.
+#[test]
+fn tls_9_a_postfix_that_insists_on_tls_gets_the_same_through_the_local_ca() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, .. } = &lab.network;
+        let _danelaw = danelaw::start_with_ca(mta);
+        rules::load(mta, Exempt::Danelaw);
+        let client = Client::start_insisting(mta, danelaw::CA);
+        let messages = send_all(&client);
+        all_fare_as_expected(&client, &messages);
+        let log = sandbox::read(sandbox::log_of("client"));
+        for host in ["mx.dane.test", "mx.clear.test", "mx.mismatch.test"] {
+            let verified = format!("Verified TLS connection established to {host}[");
+            assert!(log.contains(&verified), "{host}");
+        }
+        for distrust in ["Untrusted TLS", "Trusted TLS", "Anonymous TLS"] {
+            assert!(!log.contains(distrust), "{distrust}");
+        }
     });
 }
 
@@ -419,6 +436,15 @@ fn send_all(client: &Client<'_>) -> Vec<Message> {
         .collect();
     messages.iter().for_each(|message| client.send(message));
     messages
+}
+
+fn all_fare_as_expected(client: &Client<'_>, messages: &[Message]) {
+    for ((case, _, expected), message) in DELIVERIES.iter().zip(messages) {
+        match expected {
+            Delivered(traces) => arrives(client, case, message, traces),
+            Deferred(words) => stays(client, case, message, words),
+        }
+    }
 }
 
 fn arrives(client: &Client<'_>, case: &str, message: &Message, traces: &[&str]) {

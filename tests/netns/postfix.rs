@@ -24,6 +24,16 @@ impl<'a> Client<'a> {
         Self::start_with(mta, "")
     }
 
+    /// The same, but it sends nothing without TLS, and trusts only this CA to name the MX host.
+    pub(crate) fn start_insisting(mta: &'a Namespace, ca: &str) -> Self {
+        let more = format!(
+            "smtp_tls_security_level = secure\nsmtp_tls_CAfile = {ca}\n\
+            smtp_tls_secure_cert_match = hostname\nsmtp_tls_servername = hostname\n"
+        );
+        Self::start_with(mta, &more)
+    }
+
+    /// What stands in `more` overrides what stands before it.
     fn start_with(mta: &'a Namespace, more: &str) -> Self {
         let settings = "myhostname = client.test\nmyorigin = client.test\nmydestination =\n\
             inet_interfaces = loopback-only\nsmtp_tls_security_level = may\nsmtp_tls_loglevel = 1\n\

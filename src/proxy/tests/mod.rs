@@ -1,5 +1,6 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
+mod client_tls;
 pub(super) mod world;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use self::world::{Client, Names, Offers, Sink, World, pinned};
 use super::{Proxy, session};
+use crate::config::ClientTls;
 use crate::intercept::{Intercepted, Via};
 
 /// Recipient at the sink itself: an address literal, which demands nothing.
@@ -404,7 +406,13 @@ async fn net_01_a_loop_that_shows_only_after_accept_is_cut_before_anything_is_re
     let Proxy { shell, stage, .. } = &world.proxy;
     assert_eq!(shell.guard.check_client(&from), Ok(()));
     let _own = shell.guard.claim(address, sink.address);
-    let driven = session::drive(Arc::clone(shell), from, accepted, stage.subscribe());
+    let driven = session::drive(
+        Arc::clone(shell),
+        from,
+        accepted,
+        ClientTls::Never,
+        stage.subscribe(),
+    );
     let listening = async move {
         let mut heard = String::new();
         client.read_to_string(&mut heard).await.unwrap();

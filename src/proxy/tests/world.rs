@@ -8,15 +8,16 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ListenerConfig};
+use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::health::Monitor;
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
@@ -143,6 +144,7 @@ impl World {
             kind,
             address: "127.0.0.1:0".parse().unwrap(),
             allow_remote: false,
+            client_tls: ClientTls::Never,
         };
         let mut config = Config {
             listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],
@@ -348,8 +350,8 @@ async fn body<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
 }
 
 /// A mail server's sending side.
-pub(super) struct Client {
-    pub(super) stream: BufReader<TcpStream>,
+pub(super) struct Client<S = TcpStream> {
+    pub(super) stream: BufReader<S>,
 }
 
 impl Client {
@@ -385,6 +387,24 @@ impl Client {
         }
     }
 
+    /// Goes on inside TLS; nothing may have come before the handshake.
+    pub(super) async fn secure(
+        self,
+        connector: &TlsConnector,
+        name: &str,
+    ) -> std::io::Result<Client<TlsStream<TcpStream>>> {
+        assert!(
+            self.stream.buffer().is_empty(),
+            "nothing comes before the handshake"
+        );
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let stream = connector.connect(name, self.stream.into_inner()).await?;
+        let stream = BufReader::new(stream);
+        Ok(Client { stream })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// One reply, all its lines.
     pub(super) async fn hear(&mut self) -> String {
         let mut reply = String::new();

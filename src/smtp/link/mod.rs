@@ -307,6 +307,16 @@ impl Link {
         }
     }
 
+    /// The MX host that the destination is taken for, best guess first.
+    pub(in crate::smtp) fn host(&self) -> Option<&DnsName> {
+        self.sni.as_ref().or(self.greeter.as_ref())
+    }
+
+    /// The name that the client knows the destination by: worth more than a greeting, less than what lookups said.
+    pub(in crate::smtp) fn suggest(&mut self, name: Option<DnsName>) {
+        self.sni = self.sni.take().or(name);
+    }
+
     /// How the MX calls itself, for the reply to the client's hello.
     pub(in crate::smtp) fn banner(&self) -> &[u8] {
         &self.banner

@@ -98,7 +98,7 @@ impl Link {
     /// RFC 3207 §4: 220, and no other code of success, starts TLS.
     fn on_start_tls(&mut self, reply: &ServerReply, clear: Extensions, out: &mut Outbox) -> Step {
         if reply.code() == 220 {
-            out.start_tls(self.sni.clone().or_else(|| self.greeter.clone()));
+            out.start_tls(self.host().cloned());
             self.stage = Stage::Shaking;
             return Step::Waits;
         }

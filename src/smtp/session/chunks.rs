@@ -119,6 +119,7 @@ impl Session {
             }
             State::SwallowingChunk { chunk, .. } => &octets[chunk.take(octets.len())..],
             State::Greeting
+            | State::Securing
             | State::Command(_)
             | State::Hello(_)
             | State::Connecting(_)

@@ -18,6 +18,7 @@ impl Session {
             State::Message { .. } | State::Swallowing { .. } => self.on_data(octets),
             State::Chunk { .. } | State::SwallowingChunk { .. } => self.on_chunk(octets),
             State::Over => {}
+            State::Securing => self.on_clear_octets(),
             State::Greeting
             | State::Command(_)
             | State::Hello(_)
@@ -108,6 +109,7 @@ impl Session {
             Command::Quit => self.on_quit(),
             Command::Noop => self.say_idle(&replies::ok()),
             Command::Vrfy => self.say_idle(&replies::cannot_verify()),
+            Command::StartTls => self.on_start_tls(),
             Command::Unserved => self.say_idle(&replies::unserved()),
             Command::Bdat(argument) => self.on_bdat(argument),
         }
@@ -135,6 +137,7 @@ impl Session {
                 let told = self.link.channel().map_or(Extensions::NONE, |channel| {
                     said.offered(&channel, self.lacking)
                 });
+                let told = self.with_start_tls(told);
                 let limits = &self.settings.limits;
                 self.out.tell_client(answer(banner, told, limits));
                 self.told = Some(told);

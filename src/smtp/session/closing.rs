@@ -27,6 +27,7 @@ impl Session {
         }
         match self.leave() {
             State::Greeting
+            | State::Securing
             | State::Command(_)
             | State::Hello(_)
             | State::Connecting(_)
@@ -61,6 +62,7 @@ impl Session {
             | State::Chunk { .. }
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. } => Some(Waiting::Client),
+            State::Securing => Some(Waiting::ClientTls),
             State::Verdict(_) => Some(Waiting::Verdict),
             State::MailReply { .. }
             | State::RcptReply { .. }
@@ -94,7 +96,7 @@ impl Session {
             State::Command(_) if self.is_server_unused() => {
                 self.since + timeouts.command.min(timeouts.unused)
             }
-            State::Command(_) => self.since + timeouts.command,
+            State::Command(_) | State::Securing => self.since + timeouts.command,
             State::Message { .. }
             | State::Chunk { .. }
             | State::Swallowing { .. }
@@ -129,6 +131,11 @@ impl Session {
                 self.state = state;
                 self.hang_up(Some(replies::closing_idle()), End::Timeout);
             }
+            // Between clear and protected there is no word that could be said.
+            state @ State::Securing => {
+                self.state = state;
+                self.hang_up(None, End::Timeout);
+            }
             state @ (State::Greeting
             | State::Hello(_)
             | State::Connecting(_)
@@ -158,7 +165,9 @@ impl Session {
         let is_idle = match &self.state {
             State::Greeting | State::Hello(_) => true,
             State::Connecting(_) | State::Verdict(_) => !self.is_relaying(),
+            // A client that shakes hands hears it inside TLS.
             State::Command(_)
+            | State::Securing
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)

@@ -99,6 +99,7 @@ impl Session {
                 return end.map_or((), |end| self.finish_swallowing(&octets[end..]));
             }
             State::Greeting
+            | State::Securing
             | State::Command(_)
             | State::Hello(_)
             | State::Connecting(_)

@@ -2,13 +2,15 @@
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
 //! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
-//! [`message`] is DATA, [`chunks`] is BDAT, [`server`] is what the MX says, [`closing`] how it all ends.
+//! [`message`] is DATA, [`chunks`] is BDAT, [`secure`] the client's STARTTLS, [`server`] is what the MX says,
+//! [`closing`] how it all ends.
 
 mod chunks;
 mod client;
 mod closing;
 mod message;
 mod recipient;
+mod secure;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,7 @@ use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
 use super::transaction::{Chunked, Relaying, Transaction};
-use super::{Action, Dialled, End, Reply, Settings, Tally, Target, Waiting};
+use super::{Action, ClientHandshake, Dialled, End, Reply, Settings, Tally, Target, Waiting};
 use crate::verdict::{Cleared, Verdict};
 
 /// A session between one client connection and one destination.
@@ -57,6 +59,7 @@ pub struct Session {
     /// Whose policies were asked for.
     targets: HashSet<Target>,
     client: ClientSide,
+    leg: ClientLeg,
     life: Life,
     tally: Tally,
     now: Instant,
@@ -71,6 +74,8 @@ enum State {
     Greeting,
     /// The client's next command.
     Command(Trust),
+    /// The client's handshake.
+    Securing,
     /// The link, to answer the client's hello with what the MX offers.
     Hello(Greeter),
     /// The link, to have something to judge.
@@ -141,6 +146,13 @@ enum ClientSide {
     HalfClosed,
 }
 
+/// The connection to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientLeg {
+    Clear,
+    Protected,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Running,
@@ -168,6 +180,7 @@ impl Session {
             idle: 0,
             targets: HashSet::new(),
             client: ClientSide::Open,
+            leg: ClientLeg::Clear,
             life: Life::Running,
             tally: Tally::default(),
             now,
@@ -208,6 +221,13 @@ impl Session {
         self.now = now;
         let step = self.link.on_dialled(dialled, &mut self.out);
         self.on_step(step);
+        self.advance();
+    }
+
+    /// What became of [`Action::SecureClient`]. From there on the client's bytes are those that came in TLS.
+    pub fn handle_client_tls(&mut self, handshake: ClientHandshake, now: Instant) {
+        self.now = now;
+        self.on_client_tls(handshake);
         self.advance();
     }
 
@@ -262,6 +282,7 @@ impl Session {
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
+            | State::Securing
             | State::Hello(_)
             | State::Connecting(_)
             | State::Verdict(_)

@@ -39,6 +39,7 @@ impl Session {
             | State::ChunkReply(_)
             | State::Outcome(_) => true,
             State::Command(_)
+            | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }
@@ -73,6 +74,7 @@ impl Session {
                 self.on_early_chunk_reply(&reply);
             }
             other @ (State::Command(_)
+            | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }
@@ -170,6 +172,7 @@ impl Session {
                 self.hang_up(Some(replies::closing_lost(&error)), end);
             }
             other @ (State::Command(_)
+            | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }

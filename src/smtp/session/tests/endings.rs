@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::super::{End, Timeouts, Waiting};
+use super::super::super::{ClientTls, End, Timeouts, Waiting};
 use super::script::{run, run_with, start};
 use super::settings;
 
@@ -45,8 +45,12 @@ fn smtp_t1_each_phase_has_its_own_deadline() {
         ("@data".into(), Waiting::Client, 3),
         ("@data\nC: x\ns: x".into(), Waiting::Client, 3),
         ("@data\nC: .\ns: .".into(), Waiting::Server, 4),
+        ("@securing".into(), Waiting::ClientTls, 1),
     ];
     for (script, waiting, patience) in rows {
+        if script == "@securing" {
+            settings.client_tls = ClientTls::Offered;
+        }
         let before = start();
         let session = run_with(settings.clone(), &script);
         let (deadline, awaited) = session.poll_timeout().unwrap();

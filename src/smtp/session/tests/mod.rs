@@ -7,13 +7,14 @@ mod endings;
 mod message;
 mod model;
 mod script;
+mod secure;
 mod smuggling;
 mod starttls;
 mod verdicts;
 
 use super::super::data::BareLineEnds;
 use super::super::ehlo::Extensions;
-use super::super::{Limits, Settings, Timeouts};
+use super::super::{ClientTls, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
@@ -42,6 +43,7 @@ fn settings() -> Settings {
         bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        client_tls: ClientTls::Hidden,
     }
 }
 

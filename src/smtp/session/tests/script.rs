@@ -11,7 +11,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::super::{Action, Channel, Dialled, GaveUp, NoTls, Settings, Target, Waiting};
+use super::super::super::{
+    Action, Channel, ClientHandshake, Dialled, GaveUp, NoTls, Settings, Target, Waiting,
+};
 use super::super::Session;
 use super::{pin, refuse, settings};
 use crate::verdict::{Redial, Verdict};
@@ -69,6 +71,29 @@ const CLEAR: &str = "
     c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250 LIMITS …
+";
+
+/// TLS up at the MX, and offered to the client.
+const OFFER: &str = "
+    @handshake
+    > secured
+    s: EHLO mta.example
+    S: 250 mx.example
+    c: 250-mx.example
+    c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
+    c: 250-ENHANCEDSTATUSCODES
+    c: 250-STARTTLS
+    c: 250 LIMITS …
+";
+
+/// The client shakes hands.
+const SECURING: &str = "
+    @offer
+    C: STARTTLS
+    c: 220 2.0.0 …
+    ! secure-client mx.example
 ";
 
 /// MAIL, answered provisionally.
@@ -187,6 +212,8 @@ fn expand(script: &str) -> Vec<String> {
             "@handshake" => lines.extend(expand(HANDSHAKE)),
             "@tls" => lines.extend(expand(TLS)),
             "@clear" => lines.extend(expand(CLEAR)),
+            "@offer" => lines.extend(expand(OFFER)),
+            "@securing" => lines.extend(expand(SECURING)),
             "@mail" => lines.extend(expand(MAIL)),
             "@rcpt" => lines.extend(expand(RCPT)),
             "@data" => lines.extend(expand(DATA)),
@@ -233,6 +260,11 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("secured", "") => session.handle_upstream(Dialled::Secured, *now),
         ("failed", why) => session.handle_upstream(Dialled::Failed(why.into()), *now),
         ("broken", why) => session.handle_upstream(Dialled::HandshakeFailed(why.into()), *now),
+        ("client", "failed") => session.handle_client_tls(ClientHandshake::Failed, *now),
+        ("client", sni) => {
+            let sni = sni.parse().ok();
+            session.handle_client_tls(ClientHandshake::Secured { sni }, *now);
+        }
         ("pin", "") => session.handle_verdict(pin(), *now),
         ("refuse", "") => session.handle_verdict(refuse(), *now),
         ("redial", "clear") => session.handle_verdict(Verdict::Redial(Redial::Cleartext), *now),
@@ -257,6 +289,7 @@ const fn name(waiting: Waiting) -> &'static str {
         Waiting::Server => "server",
         Waiting::Dial => "dial",
         Waiting::Verdict => "verdict",
+        Waiting::ClientTls => "client-tls",
     }
 }
 
@@ -292,6 +325,10 @@ fn drain(session: &mut Session) -> Vec<String> {
             Action::StartTls { sni } => {
                 let sni = sni.map_or_else(|| "-".into(), |sni| sni.to_string());
                 lines.push(format!("! starttls {sni}"));
+            }
+            Action::SecureClient { name } => {
+                let name = name.map_or_else(|| "-".into(), |name| name.to_string());
+                lines.push(format!("! secure-client {name}"));
             }
             Action::Judge(question) => {
                 let target = named(&question.target);

@@ -33,6 +33,7 @@ fn drain(session: &mut Session, out: &mut Out) {
             Action::CloseServer => out.left_server = true,
             Action::Dial
             | Action::StartTls { .. }
+            | Action::SecureClient { .. }
             | Action::Judge(_)
             | Action::GaveUp { .. }
             | Action::CloseClient => {

@@ -7,6 +7,7 @@
 //! * 354, and 2yz to RCPT, to a chunk and to a message, are the MX's own, for that very recipient, chunk and message,
 //! * replies are one to one and in order, a chunk's after its last octet, with status codes where they are promised,
 //! * what the MX gets is what the client sent, octet for octet, with no extension that it has not offered,
+//! * nothing that the client said in the clear counts inside TLS,
 //! * what is held is bounded,
 //! * every wait has a deadline.
 
@@ -23,7 +24,7 @@ use self::client::Client;
 use self::mx::Mx;
 use self::transcript::Transcript;
 use super::super::super::data::BareLineEnds;
-use super::super::super::{Action, Dialled, Target};
+use super::super::super::{Action, ClientHandshake, ClientTls, Dialled, Target};
 use super::super::{INPUT_LIMIT, Session};
 use super::script::start;
 use super::{pin, refuse, settings};
@@ -93,6 +94,7 @@ struct World {
 enum Owed {
     Dial,
     Handshake,
+    ClientHandshake,
 }
 
 impl World {
@@ -107,6 +109,7 @@ impl World {
         settings.limits.idle_commands = 30;
         settings.limits.recipients = 6;
         settings.limits.domains = 4;
+        settings.client_tls = ClientTls::Offered;
         Self {
             tape,
             session: Session::new(settings, now),
@@ -196,6 +199,12 @@ impl World {
         let bad = self.tape.rarely(12);
         let answer = match self.owed.take() {
             None => return,
+            Some(Owed::ClientHandshake) if bad => {
+                return self.secure_client(ClientHandshake::Failed);
+            }
+            Some(Owed::ClientHandshake) => {
+                return self.secure_client(ClientHandshake::Secured { sni: None });
+            }
             Some(Owed::Dial) if bad => Dialled::Failed("refused".into()),
             Some(Owed::Dial) => {
                 self.mx.connect(&mut self.tape);
@@ -209,6 +218,11 @@ impl World {
             Some(Owed::Handshake) => Dialled::Secured,
         };
         self.session.handle_upstream(answer, self.now);
+    }
+
+    fn secure_client(&mut self, handshake: ClientHandshake) {
+        self.client.progress = 0;
+        self.session.handle_client_tls(handshake, self.now);
     }
 
     fn judge(&mut self) {
@@ -277,6 +291,10 @@ impl World {
                     self.owed = Some(Owed::Dial);
                 }
                 Action::StartTls { .. } => self.owed = Some(Owed::Handshake),
+                Action::SecureClient { .. } => {
+                    self.transcript.secure();
+                    self.owed = Some(Owed::ClientHandshake);
+                }
                 Action::Judge(question) => {
                     self.pinned = None;
                     self.verdict = Some(question.target);
@@ -284,7 +302,9 @@ impl World {
                 Action::GaveUp { .. } => {}
                 Action::CloseServer => {
                     self.has_pin = false;
-                    self.owed = None;
+                    self.owed = self
+                        .owed
+                        .filter(|owed| matches!(owed, Owed::ClientHandshake));
                     self.mx.disconnect();
                 }
                 Action::CloseClient => self.transcript.is_closed = true,

@@ -28,6 +28,10 @@ pub(super) struct Transcript {
     pub(super) mail: Option<Vec<u8>>,
     pub(super) recipients: Vec<Vec<u8>>,
     pub(super) must_close: bool,
+    /// The client has been told to go ahead with TLS.
+    is_secured: bool,
+    /// It has said hello since.
+    is_greeted: bool,
     pub(super) is_closed: bool,
 }
 
@@ -60,6 +64,8 @@ impl Transcript {
         self.heard.extend_from_slice(octets);
         while let Some(end) = find(&self.heard, b"\r\n") {
             let line: Vec<u8> = self.heard.drain(..end + 2).collect();
+            let is_offer = line.ends_with(b"STARTTLS\r\n");
+            assert!(!(is_offer && self.is_secured), "STARTTLS inside TLS");
             let is_last = line[3] == b' ';
             self.lines.push(String::from_utf8(line).unwrap());
             if is_last {
@@ -138,13 +144,20 @@ impl Transcript {
             "QUIT" => &[221],
             "BDAT" if self.is_chunking => &[501],
             "BDAT" => &[503],
-            "STARTTLS" => &[502],
+            "STARTTLS" => &[220, 503],
             _ => &[500],
         };
         assert!(codes.contains(&code), "{text} got {reply}");
         match verb {
-            "EHLO" | "HELO" | "RSET" => self.forget(),
-            "MAIL" if is_good => self.mail = Some(line.to_vec()),
+            "EHLO" | "HELO" => {
+                self.forget();
+                self.is_greeted = true;
+            }
+            "RSET" => self.forget(),
+            "MAIL" if is_good => {
+                assert!(self.is_greeted, "MAIL without a hello that counts");
+                self.mail = Some(line.to_vec());
+            }
             "RCPT" if is_good => {
                 word.assert_is(&Said::Rcpt(line.to_vec()), reply);
                 self.recipients.push(line.to_vec());
@@ -240,6 +253,17 @@ impl Transcript {
             let is_allowed = is_sound(message) || mx.bare_line_ends == BareLineEnds::Pass;
             assert!(is_allowed, "a tainted message was accepted");
         }
+    }
+
+    /// The client is to shake hands: nothing that it has said waits for its turn, and nothing of it counts.
+    pub(super) fn secure(&mut self) {
+        assert!(!self.is_secured, "TLS inside TLS");
+        assert_eq!(self.sent.len(), self.understood, "octets behind STARTTLS");
+        assert_eq!(self.mail, None, "a transaction is open");
+        self.is_secured = true;
+        self.is_greeted = false;
+        self.has_codes = false;
+        self.is_chunking = false;
     }
 
     pub(super) fn forget(&mut self) {
