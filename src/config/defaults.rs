@@ -63,6 +63,7 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             max_sessions: MAX_SESSIONS,
+            rules: Vec::new(),
         }
     }
 }

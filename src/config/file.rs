@@ -10,10 +10,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
+use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{Bound, LogFormat, Port, Resolvers};
 use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
@@ -188,6 +188,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         timeouts,
         limits,
         max_sessions,
+        rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
     let max_sessions = section.read("max_sessions", Bound(max_sessions)).0;
@@ -207,15 +208,19 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         log: read_log(reader.section(top, "log"), log),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 10] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts", "limits",
+const TABLES: [&str; 12] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts",
+    "limits", "route", "bypass",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
-    let given = top.get("listener").map(|value| listeners_of(reader, value));
+    let given = top
+        .get("listener")
+        .map(|value| reader.tables(value, "listener"));
     match given {
         Some(tables) => {
             let mut listeners: Vec<ListenerConfig> = Vec::new();
@@ -233,24 +238,6 @@ fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Listene
                 listener(Section::new(reader, None, place), default)
             })
             .collect(),
-    }
-}
-
-fn listeners_of<'r, 't>(
-    reader: &mut Reader<'t>,
-    value: &'r Spanned<DeValue<'t>>,
-) -> Vec<&'r DeTable<'t>> {
-    match value.get_ref().as_array() {
-        Some(array) if !array.is_empty() => array
-            .iter()
-            .filter_map(|one| reader.table(one, "listener"))
-            .collect(),
-        Some(_) | None => {
-            let got = reader.source(value);
-            let expected = "[[listener]] tables";
-            reader.note(value.span().start, "listener", expected, got);
-            Vec::new()
-        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! format of the file. The reference for operators is `docs/configuration.md`; a test holds it against this module.
 
 pub mod defaults;
+mod destinations;
 mod file;
 mod read;
 mod show;
@@ -18,6 +19,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
+use crate::policy::identity::Rule;
 use crate::smtp::{Limits, Timeouts};
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -48,6 +50,8 @@ pub struct Config {
     pub limits: Limits,
     /// Sessions at once.
     pub max_sessions: usize,
+    /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
+    pub rules: Vec<Rule>,
 }
 
 /// One listener.

@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
 use crate::name::{DnsName, Domain};
-use crate::policy::demand::demand;
+use crate::policy::demand::{demand, demand_of_route};
+use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
 use crate::smtp::{Channel, Question, Target, Waiting};
@@ -26,6 +27,8 @@ use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 pub(super) struct Clerk {
     engine: Arc<Engine>,
     destination: SocketAddr,
+    /// The host that the destination is by configuration, whoever the recipients are.
+    route: Option<Domain>,
     budget: Duration,
     /// What the present connection has shown inside TLS.
     shown: Option<Evidence>,
@@ -72,14 +75,15 @@ pub(super) struct Decision {
 }
 
 impl Clerk {
-    pub(super) const fn new(
-        engine: Arc<Engine>,
-        destination: SocketAddr,
-        budget: Duration,
-    ) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, destination: SocketAddr, budget: Duration) -> Self {
+        let route = match engine.identities.of(destination) {
+            Identity::Route(host) => Some(host.clone()),
+            Identity::Envelope | Identity::Bypass => None,
+        };
         Self {
             engine,
             destination,
+            route,
             budget,
             shown: None,
             asked: None,
@@ -107,7 +111,11 @@ impl Clerk {
     }
 
     /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
-    pub(super) fn take(&mut self, question: Question, now: Instant) {
+    pub(super) fn take(&mut self, mut question: Question, now: Instant) {
+        if let Some(host) = &self.route {
+            // The next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
+            question.target = Target::Domain(host.clone());
+        }
         let known = match self.case.take() {
             Some(Case {
                 question: before,
@@ -138,8 +146,15 @@ impl Clerk {
             Target::Domain(domain) => {
                 let engine = Arc::clone(&self.engine);
                 let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
+                let is_route = self.route.is_some();
                 let facts = async move {
-                    let gathering = engine.gatherer.gather(&domain, destination);
+                    let gathering = async {
+                        if is_route {
+                            engine.gatherer.gather_route(&domain, destination).await
+                        } else {
+                            engine.gatherer.gather(&domain, destination).await
+                        }
+                    };
                     tokio::time::timeout(budget, gathering).await.ok()
                 };
                 State::Gathering(facts.boxed())
@@ -238,6 +253,9 @@ impl Clerk {
         let demanded = match (&question.target, facts) {
             (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
                 Ok(Demand::of_literal())
+            }
+            (Target::Domain(_), Some(facts)) if self.route.is_some() => {
+                demand_of_route(facts, self.engine.settings)
             }
             (Target::Domain(_), Some(facts)) => {
                 demand(facts, self.destination.ip(), self.engine.settings)

@@ -10,6 +10,7 @@
     reason = "IO: accepts connections, starts sessions"
 )]
 
+mod bypass;
 mod decide;
 pub mod dial;
 pub mod engine;
@@ -42,6 +43,7 @@ use crate::intercept::redirect::{self, canonical};
 use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
+use crate::policy::identity::Identity;
 use crate::report::{Open, Record, Records};
 use crate::smtp::{Limits, Reply, Timeouts};
 
@@ -210,6 +212,21 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     }
 }
 
+/// One connection, whose destination is known.
+async fn serve(
+    shell: Arc<Shell>,
+    from: Intercepted,
+    client: TcpStream,
+    stage: watch::Receiver<Stage>,
+) {
+    match shell.engine.identities.of(from.destination) {
+        Identity::Bypass => bypass::relay(shell, from, client, stage).await,
+        Identity::Envelope | Identity::Route(_) => {
+            session::drive(shell, from, client, stage).await;
+        }
+    }
+}
+
 /// One listener's accept loop.
 struct Door {
     config: ListenerConfig,
@@ -281,7 +298,7 @@ impl Door {
         }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         tokio::spawn(async move {
-            session::drive(shell, from, stream, stage).await;
+            serve(shell, from, stream, stage).await;
             drop(slot);
         });
     }
@@ -295,7 +312,7 @@ impl Door {
         tokio::spawn(async move {
             let negotiated = shell.negotiate(&mut stream, client);
             match tokio::time::timeout(NEGOTIATION, negotiated).await {
-                Ok(Ok(from)) => session::drive(shell, from, stream, stage).await,
+                Ok(Ok(from)) => serve(shell, from, stream, stage).await,
                 Ok(Err(socks5::Refused::Io(error))) => {
                     debug!(%client, %error, "a SOCKS5 negotiation broke off");
                 }
@@ -363,6 +380,7 @@ impl Shell {
             via: from.via,
             client: from.client,
             destination: from.destination,
+            identity: self.engine.identities.of(from.destination).label(),
             judgements: Vec::new(),
             tls_version: None,
             tls_suite: None,

@@ -61,8 +61,7 @@ impl Prober {
             trace: "check".into(),
             hint: self
                 .engine
-                .learned
-                .sni(destination.ip(), self.engine.clock.instant()),
+                .sni(destination, None, self.engine.clock.instant()),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         };

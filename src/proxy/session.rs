@@ -93,10 +93,7 @@ impl Driver {
         let open = shell.open(&from);
         let settings = Settings {
             trace: open.record.trace.clone(),
-            hint: from
-                .hint
-                .clone()
-                .or_else(|| engine.learned.sni(from.destination.ip(), now)),
+            hint: engine.sni(from.destination, from.hint.as_ref(), now),
             timeouts: shell.timeouts,
             limits: shell.limits,
         };

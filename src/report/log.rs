@@ -25,6 +25,7 @@ impl Records for Log {
             via = record.via.label(),
             client = %record.client,
             destination = %record.destination,
+            identity = record.identity,
             domain = line.domain,
             host = line.host,
             level = line.level,

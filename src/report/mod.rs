@@ -21,7 +21,9 @@ pub struct Record {
     pub client: SocketAddr,
     /// Where it wanted to go.
     pub destination: SocketAddr,
-    /// One entry per judged recipient domain, in order.
+    /// Whose name the destination went by: `envelope`, `route`, `bypass`.
+    pub identity: &'static str,
+    /// One entry per judged recipient domain, in order; on a route the domain is the route's host.
     pub judgements: Vec<Judgement>,
     /// `TLSv1.3` and the like, of the last connection.
     pub tls_version: Option<&'static str>,
@@ -130,6 +132,7 @@ mod tests {
             via: Via::Redirect,
             client: "127.0.0.1:4711".parse().unwrap(),
             destination: "192.0.2.1:25".parse().unwrap(),
+            identity: "envelope",
             judgements: vec![],
             tls_version: None,
             tls_suite: None,

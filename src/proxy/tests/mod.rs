@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use self::world::{Client, Names, Offers, Sink, World, pinned};
 use super::{Proxy, session};
 use crate::intercept::{Intercepted, Via};
+use crate::policy::identity::{Identity, Rule};
 
 /// Recipient at the sink itself: an address literal, which demands nothing.
 const LITERAL: [(&str, &str); 3] = [
@@ -211,6 +212,73 @@ async fn tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_
     assert_eq!(record.dials, 2);
 }
 
+fn route(network: &str, host: &str) -> Rule {
+    Rule {
+        network: network.parse().unwrap(),
+        port: None,
+        identity: Identity::Route(host.parse().unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn role_3_on_a_route_every_recipient_is_judged_by_the_route_s_host() {
+    let (sample, tlsa) = pinned("mx.signed.example");
+    let names = Names { tlsa: vec![tlsa] };
+    let rules = vec![route("127.0.0.0/8", "mx.signed.example")];
+    let mut world = World::with(names, |config| config.rules = rules).await;
+    // It breaks off unless it is asked for the host's own name.
+    let sink = Sink::new(Offers::StartTlsAs(&sample, "mx.signed.example")).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@nowhere.example>", "250"),
+            ("RCPT TO:<b@[192.0.2.1]>", "250"),
+            ("RCPT TO:<postmaster>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!((record.identity, record.dials), ("route", 1));
+    assert_eq!(judgement.domain, "mx.signed.example");
+    assert_eq!(judgement.host.as_deref(), Some("mx.signed.example"));
+    assert_eq!(judgement.level, Some("LD"));
+    assert_eq!((judgement.verdict, judgement.reason), ("pin", "dane-ee"));
+}
+
+#[tokio::test]
+async fn role_3_a_route_s_host_that_is_not_there_gets_nothing_whoever_the_recipient_is() {
+    let (sample, _) = pinned("mx.signed.example");
+    let (_, tlsa) = pinned("mx.signed.example");
+    for (host, code, reason) in [
+        ("mx.signed.example", "451 4.7.5 ", "dane-mismatch"),
+        ("slip.example", "451 4.4.4 ", "no-such-domain"),
+    ] {
+        let rules = vec![route("127.0.0.1/32", host)];
+        let tlsa = vec![tlsa.clone()];
+        let mut world = World::with(Names { tlsa }, |config| config.rules = rules).await;
+        let sink = Sink::new(Offers::StartTls(&sample)).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client.expect(&LITERAL[..2]).await;
+        for recipient in ["b@[127.0.0.1]", "b@plain.example", "postmaster"] {
+            let reply = client.say(&format!("RCPT TO:<{recipient}>")).await;
+            assert!(reply.starts_with(code), "{recipient} at {host}: {reply}");
+        }
+        client.expect(&[("QUIT", "221")]).await;
+        let record = world.record().await;
+        assert_eq!(record.judgements.len(), 1, "{record:?}");
+        assert_eq!(record.judgements[0].reason, reason);
+        assert_eq!(record.judgements[0].domain, host);
+    }
+}
+
 #[tokio::test]
 async fn recipients_without_a_policy_domain_are_refused() {
     for recipient in ["b@[192.0.2.1]", "postmaster"] {
@@ -381,4 +449,111 @@ async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_fli
     shutdown.await.unwrap();
     assert_eq!(busy.message().await, b"half a message\r\n.\r\n");
     assert_eq!(records.recv().await.unwrap().messages, 1);
+}
+
+fn bypass() -> Rule {
+    Rule {
+        network: "127.0.0.0/8".parse().unwrap(),
+        port: None,
+        identity: Identity::Bypass,
+    }
+}
+
+#[tokio::test]
+async fn role_3_a_bypassed_connection_is_carried_untouched_and_recorded_as_one() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mut client = Client::new(world.socks5(), destination).await.stream;
+    let (mut server, _) = listener.accept().await.unwrap();
+    // The client may speak first, say what it likes, and close its side before it has its answer.
+    let question = b"no SMTP\0 \xff bare \n \r\n.\r\nMAIL";
+    client.write_all(question).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    server.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, question);
+    server.write_all(b"250-anything\n").await.unwrap();
+    drop(server);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"250-anything\n");
+    let record = world.record().await;
+    assert_eq!((record.identity, record.end), ("bypass", "quit"));
+    assert!(record.judgements.is_empty());
+}
+
+#[tokio::test]
+async fn net_09_a_bypassed_destination_that_refuses_is_a_421() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = unused.local_addr().unwrap();
+    drop(unused);
+    let mut client = Client::new(world.socks5(), destination).await;
+    let heard = client.hear().await;
+    assert!(heard.starts_with("421 4.4.1 "), "{heard}");
+    assert_eq!(client.hear().await, "");
+    let record = world.record().await;
+    assert_eq!((record.identity, record.end), ("bypass", "unreachable"));
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
+}
+
+#[tokio::test]
+async fn net_01_the_loop_guard_holds_for_bypassed_destinations() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    // The proxy's own listener.
+    let mut stream = TcpStream::connect(world.socks5()).await.unwrap();
+    stream
+        .write_all(&[5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1])
+        .await
+        .unwrap();
+    stream
+        .write_all(&world.redirect().port().to_be_bytes())
+        .await
+        .unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [5, 0, 5, 2], "not allowed");
+    // One of its own connections, which shows only after accept.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sink = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (accepted, address) = listener.accept().await.unwrap();
+    let from = Intercepted {
+        client: address,
+        destination: sink.local_addr().unwrap(),
+        via: Via::Redirect,
+        hint: None,
+    };
+    let Proxy { shell, stage, .. } = &world.proxy;
+    let _own = shell.guard.claim(address, from.destination);
+    let served = super::serve(Arc::clone(shell), from, accepted, stage.subscribe());
+    let mut heard = String::new();
+    let ((), read) = tokio::join!(served, client.read_to_string(&mut heard));
+    read.unwrap();
+    assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
+    assert_eq!(world.record().await.end, "refused");
+}
+
+#[tokio::test]
+async fn net_07_a_shutdown_waits_for_a_bypassed_connection() {
+    let world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mut client = Client::new(world.socks5(), destination).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    let World { proxy, mut records } = world;
+    let address = proxy.addresses()[0];
+    let shutdown = tokio::spawn(proxy.shutdown());
+    // Nobody is accepted any more, once that has come through.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    server.write_all(b"220 late\r\n").await.unwrap();
+    assert_eq!(client.hear().await, "220 late\r\n");
+    drop((client, server));
+    shutdown.await.unwrap();
+    assert_eq!(records.recv().await.unwrap().end, "quit");
 }

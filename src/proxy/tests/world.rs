@@ -27,6 +27,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
+use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
@@ -149,8 +150,11 @@ impl World {
         };
         change(&mut config);
         let (sender, records) = unbounded_channel();
-        let engine = Arc::new(engine(names));
-        let proxy = Proxy::serve(&config, engine, Arc::new(Kept(sender))).await;
+        let engine = Engine {
+            identities: Identities::new(config.rules.clone()),
+            ..engine(names)
+        };
+        let proxy = Proxy::serve(&config, Arc::new(engine), Arc::new(Kept(sender))).await;
         Self {
             proxy: proxy.unwrap(),
             records,
@@ -183,6 +187,7 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         connector: Connector::new().unwrap(),
         roots: Arc::new(Roots(vec![])),
         settings: crate::policy::Settings::default(),
+        identities: Identities::default(),
         clock,
         sts,
         learned: Learned::default(),
