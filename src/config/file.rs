@@ -188,16 +188,27 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         timeouts,
         limits,
         max_sessions,
+        max_sessions_per_client,
+        max_sessions_per_destination,
+        drain_timeout,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
-    let max_sessions = section.read("max_sessions", Bound(max_sessions)).0;
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let max_sessions = bound("max_sessions", max_sessions);
+    let max_sessions_per_client = bound("max_sessions_per_client", max_sessions_per_client);
+    let max_sessions_per_destination =
+        bound("max_sessions_per_destination", max_sessions_per_destination);
+    let drain_timeout = section.read("drain_timeout", drain_timeout);
     for table in TABLES {
         section.elsewhere(table);
     }
     section.finish();
     Config {
         max_sessions,
+        max_sessions_per_client,
+        max_sessions_per_destination,
+        drain_timeout,
         listeners: read_listeners(reader, top),
         dns: read_dns(reader.section(top, "dns"), dns),
         upstream: read_upstream(reader.section(top, "upstream"), upstream),

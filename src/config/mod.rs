@@ -50,6 +50,12 @@ pub struct Config {
     pub limits: Limits,
     /// Sessions at once.
     pub max_sessions: usize,
+    /// Of one client.
+    pub max_sessions_per_client: usize,
+    /// To one destination's address.
+    pub max_sessions_per_destination: usize,
+    /// How long sessions may go on after a shutdown was asked for.
+    pub drain_timeout: Duration,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }

@@ -48,7 +48,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, route, bypass, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, route, bypass, got an unknown key",
     ),
     (
         "an address without a port",

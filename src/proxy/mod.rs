@@ -11,6 +11,7 @@
 )]
 
 mod bypass;
+mod crowd;
 mod decide;
 pub mod dial;
 pub mod engine;
@@ -34,6 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, warn};
 
+use crowd::{Crowd, Member, client_network};
 use dial::{Dialer, MarkError};
 use engine::Engine;
 
@@ -46,10 +48,6 @@ use crate::name::Domain;
 use crate::policy::identity::Identity;
 use crate::report::{Open, Record, Records};
 use crate::smtp::{Limits, Reply, Timeouts};
-
-/// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
-/// is usually far less, and supervisors lose patience after 90 s.
-pub const DRAIN: Duration = Duration::from_secs(60);
 
 /// How long the last octets may take on their way to a peer that is being left.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -68,6 +66,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     stage: watch::Sender<Stage>,
     shell: Arc<Shell>,
+    drain_timeout: Duration,
 }
 
 /// Why the proxy does not run.
@@ -109,6 +108,8 @@ struct Shell {
     limits: Limits,
     slots: Arc<Semaphore>,
     capacity: u32,
+    clients: Arc<Crowd>,
+    destinations: Arc<Crowd>,
     saturated: AtomicBool,
     rechecks: Arc<Semaphore>,
 }
@@ -154,6 +155,8 @@ impl Proxy {
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),
             capacity,
+            clients: Crowd::new(config.max_sessions_per_client),
+            destinations: Crowd::new(config.max_sessions_per_destination),
             saturated: AtomicBool::new(false),
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
@@ -171,6 +174,7 @@ impl Proxy {
             addresses,
             stage,
             shell,
+            drain_timeout: config.drain_timeout,
         })
     }
 
@@ -186,14 +190,14 @@ impl Proxy {
         (self.shell.capacity as usize).saturating_sub(self.shell.slots.available_permits())
     }
 
-    /// Stops accepting, lets sessions finish what is in flight for at most [`DRAIN`], then ends them.
+    /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
     pub async fn shutdown(self) {
         self.stage.send_replace(Stage::Draining);
-        if tokio::time::timeout(DRAIN, self.emptied()).await.is_err() {
+        if tokio::time::timeout(self.drain_timeout, self.emptied()).await.is_err() {
             warn!(sessions = self.sessions(), "sessions are cut off");
             self.stage.send_replace(Stage::Over);
             // Each session has its own limit for its last words.
-            let _ = tokio::time::timeout(DRAIN, self.emptied()).await;
+            let _ = tokio::time::timeout(FAREWELL + LINGER, self.emptied()).await;
         }
     }
 
@@ -219,6 +223,10 @@ async fn serve(
     client: TcpStream,
     stage: watch::Receiver<Stage>,
 ) {
+    let Some(_member) = shell.destinations.join(from.destination.ip()) else {
+        debug!(destination = %from.destination, "a destination has as many sessions as it may");
+        return session::send_away(client, &refusal::busy()).await;
+    };
     match shell.engine.identities.of(from.destination) {
         Identity::Bypass => bypass::relay(shell, from, client, stage).await,
         Identity::Envelope | Identity::Route(_) => {
@@ -255,25 +263,18 @@ impl Door {
 
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        let Ok(slot) = Arc::clone(&self.shell.slots).try_acquire_owned() else {
-            if !self.shell.saturated.swap(true, Ordering::Relaxed) {
-                warn!(
-                    max_sessions = self.shell.capacity,
-                    "no more sessions are taken on"
-                );
-            }
+        let Some(place) = self.shell.place(client) else {
             return self.send_away(&stream, &refusal::busy());
         };
-        self.shell.saturated.store(false, Ordering::Relaxed);
         // Small replies must not wait for one another; without it the session is only slower.
         let _ = stream.set_nodelay(true);
         match self.config.kind {
-            Via::Redirect => self.redirected(stream, client, slot),
-            Via::Socks5 => self.socks5(stream, client, slot),
+            Via::Redirect => self.redirected(stream, client, place),
+            Via::Socks5 => self.socks5(stream, client, place),
         }
     }
 
-    fn redirected(&self, stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn redirected(&self, stream: TcpStream, client: SocketAddr, place: Place) {
         // At once: the answer is lost when connection tracking is flushed.
         let local = stream.local_addr().unwrap_or(self.config.address);
         let destination = match redirect::destination(&stream, local) {
@@ -299,11 +300,11 @@ impl Door {
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         tokio::spawn(async move {
             serve(shell, from, stream, stage).await;
-            drop(slot);
+            drop(place);
         });
     }
 
-    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, place: Place) {
         if !self.config.allow_remote && !client.ip().is_loopback() {
             warn!(%client, listener = %self.config.address, "a client that is not on this host");
             return;
@@ -319,7 +320,7 @@ impl Door {
                 Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
                 Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
             }
-            drop(slot);
+            drop(place);
         });
     }
 
@@ -344,7 +345,35 @@ impl Door {
     }
 }
 
+/// A session's claim on what there is only so much of.
+struct Place {
+    _slot: OwnedSemaphorePermit,
+    _client: Member,
+}
+
 impl Shell {
+    /// A place for one more session of `client`.
+    fn place(&self, client: SocketAddr) -> Option<Place> {
+        let Some(member) = self.clients.join(client_network(client.ip())) else {
+            debug!(%client, "a client has as many sessions as it may");
+            return None;
+        };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            if !self.saturated.swap(true, Ordering::Relaxed) {
+                warn!(
+                    max_sessions = self.capacity,
+                    "no more sessions are taken on"
+                );
+            }
+            return None;
+        };
+        self.saturated.store(false, Ordering::Relaxed);
+        Some(Place {
+            _slot: slot,
+            _client: member,
+        })
+    }
+
     async fn negotiate(
         &self,
         stream: &mut TcpStream,
