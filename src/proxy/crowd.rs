@@ -49,7 +49,7 @@ impl Crowd {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let members = &mut self.crowd.members;
+        let members = &self.crowd.members;
         let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = members.get_mut(&self.address) {
             *count -= 1;

@@ -193,11 +193,14 @@ impl Proxy {
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
     pub async fn shutdown(self) {
         self.stage.send_replace(Stage::Draining);
-        if tokio::time::timeout(self.drain_timeout, self.emptied()).await.is_err() {
+        if tokio::time::timeout(self.drain_timeout, self.emptied())
+            .await
+            .is_err()
+        {
             warn!(sessions = self.sessions(), "sessions are cut off");
             self.stage.send_replace(Stage::Over);
             // Each session has its own limit for its last words.
-            let _ = tokio::time::timeout(FAREWELL + LINGER, self.emptied()).await;
+            let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
     }
 
@@ -224,8 +227,7 @@ async fn serve(
     stage: watch::Receiver<Stage>,
 ) {
     let Some(_member) = shell.destinations.join(from.destination.ip()) else {
-        debug!(destination = %from.destination, "a destination has as many sessions as it may");
-        return session::send_away(client, &refusal::busy()).await;
+        return session::send_away(&shell, &from, client, &refusal::crowded()).await;
     };
     match shell.engine.identities.of(from.destination) {
         Identity::Bypass => bypass::relay(shell, from, client, stage).await,

@@ -36,6 +36,14 @@ pub(super) fn busy() -> Reply {
     )
 }
 
+/// When no more can be taken on for this destination.
+pub(super) fn crowded() -> Reply {
+    reply(
+        "4.3.2",
+        "busy: too many sessions with this destination at present, try again later",
+    )
+}
+
 /// For a connection that is not judged, and whose destination cannot be reached.
 pub(super) fn unreachable(what: &str) -> Reply {
     let reply = Reason::Unreachable { what: what.into() }.reply();
@@ -65,6 +73,7 @@ mod tests {
             of_loop(Loop::Nowhere),
             of_loop(Loop::Inward),
             busy(),
+            crowded(),
             unreachable("no route to host"),
         ];
         for reply in every {

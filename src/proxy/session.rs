@@ -31,7 +31,7 @@ use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 
 /// How long a client may take to close after its last reply.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Runs a session from its first dial to its end.
 pub(super) async fn drive(
@@ -42,6 +42,18 @@ pub(super) async fn drive(
 ) {
     let driver = Driver::new(shell, from, client);
     driver.run(stage).await;
+}
+
+/// Says one line in place of a greeting, to a client whose destination is known.
+pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStream, reply: &Reply) {
+    let mut open = shell.open(from);
+    open.record.end = End::Refused.label();
+    open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
+    let mut client = Wire::new(client);
+    client.push(reply.encode());
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
+        let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+    }
 }
 
 struct Driver {

@@ -412,6 +412,87 @@ async fn net_10_beyond_the_cap_a_client_hears_421_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn net_10_dn_10_a_client_with_all_its_sessions_hears_421_and_others_do_not() {
+    let mut world = World::with(Names::default(), |config| {
+        config.max_sessions_per_client = 1
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let mut second = TcpStream::connect(world.redirect()).await.unwrap();
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).await.unwrap();
+    assert!(heard.starts_with("421 4.3.2 busy"), "{heard}");
+    // Another address is another client; that nobody redirected it is a later question.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(world.redirect()).await.unwrap();
+    heard.clear();
+    other.read_to_string(&mut heard).await.unwrap();
+    assert!(
+        heard.starts_with("421 4.3.2 ") && !heard.contains("busy"),
+        "{heard}"
+    );
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
+}
+
+#[tokio::test]
+async fn net_10_dn_10_a_destination_with_all_its_sessions_is_a_421_and_others_are_served() {
+    let mut world = World::with(Names::default(), |config| {
+        config.max_sessions_per_destination = 1;
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let mut second = Client::new(world.socks5(), sink.address).await;
+    let heard = second.hear().await;
+    assert!(heard.starts_with("421 4.3.2 busy"), "{heard}");
+    assert_eq!(second.hear().await, "");
+    drop(second);
+    let record = world.record().await;
+    assert_eq!((record.end, record.dials), ("refused", 0));
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let other = Client::new(world.socks5(), listener.local_addr().unwrap()).await;
+    listener.accept().await.unwrap();
+    drop(other);
+    assert_eq!(world.record().await.end, "unreachable");
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
+    drop(client);
+    // The place is free again, once the connection is closed on both sides.
+    loop {
+        let mut third = Client::new(world.socks5(), sink.address).await;
+        match third.hear().await {
+            heard if heard.starts_with("220 ") => break,
+            heard => assert!(heard.starts_with("421 4.3.2 busy"), "{heard}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn net_07_what_is_not_finished_by_the_deadline_is_cut_off_without_a_word_of_success() {
+    let world = World::with(Names::default(), |config| {
+        config.drain_timeout = std::time::Duration::from_millis(1);
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    client.send(b"half a message\r\n").await;
+    let World { proxy, mut records } = world;
+    proxy.shutdown().await;
+    assert_eq!(client.hear().await, "");
+    let record = records.recv().await.unwrap();
+    assert_eq!((record.end, record.messages), ("shutdown", 0));
+}
+
+#[tokio::test]
 async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_flight() {
     let world = World::new(Names::default()).await;
     let (idle, busy) = (
