@@ -1,4 +1,5 @@
 //! The real binary as a service with a SOCKS5 listener, and its log, line by line.
+#![allow(dead_code, reason = "each test crate uses its part of it")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
