@@ -9,7 +9,7 @@ use std::time::Instant;
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::data::EndOfData;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{Action, Auth, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -141,5 +141,6 @@ fn settings() -> Settings {
         hint: None,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        auth: Auth::default(),
     }
 }

@@ -11,7 +11,7 @@ use danelaw::smtp::data::{EndOfData, Scanned};
 use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
-use danelaw::smtp::{Action, Dialled, Limits, NoTls, Session, Settings, Timeouts};
+use danelaw::smtp::{Action, Auth, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Reason, Redial, Refusal, Verdict, judge};
 use danelaw::x509::path::Roots;
@@ -32,6 +32,7 @@ pub fn command(data: &[u8]) {
         | Command::Noop
         | Command::Quit
         | Command::Vrfy
+        | Command::Auth(_)
         | Command::Unserved => Ok(None),
     });
     match outcome {
@@ -143,6 +144,7 @@ impl Driver {
             hint: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            auth: Auth::default(),
         };
         Self {
             session: Session::new(settings, now),

@@ -17,7 +17,7 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
-use crate::smtp::{Action, Dialled, Limits, Session, Settings, Timeouts};
+use crate::smtp::{Action, Auth, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
 
@@ -64,6 +64,7 @@ impl Prober {
                 .sni(destination, None, self.engine.clock.instant()),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            auth: Auth::Never,
         };
         let mut run = Run {
             prober: self,

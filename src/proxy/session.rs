@@ -24,10 +24,11 @@ use tracing::debug;
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
 use super::wire::Wire;
-use super::{FAREWELL, Shell, Stage, refusal};
+use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::intercept::Intercepted;
+use crate::policy::identity::Identity;
 use crate::report::Open;
-use crate::smtp::{Action, Dialled, End, Reply, Session, Settings, Waiting};
+use crate::smtp::{Action, Auth, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 
 /// How long a client may take to close after its last reply.
@@ -42,6 +43,16 @@ pub(super) async fn drive(
 ) {
     let driver = Driver::new(shell, from, client);
     driver.run(stage).await;
+}
+
+/// Credentials cross the client's leg in clear, so that it must not leave this host.
+fn auth(shell: &Shell, from: &Intercepted) -> Auth {
+    let client = from.client.ip();
+    let is_here = client.is_loopback() || listen::is_ours(client);
+    match shell.engine.identities.of(from.destination) {
+        Identity::Route(_) if is_here => Auth::OnceProven,
+        Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
+    }
 }
 
 /// Says one line in place of a greeting, to a client whose destination is known.
@@ -108,6 +119,7 @@ impl Driver {
             hint: engine.sni(from.destination, from.hint.as_ref(), now),
             timeouts: shell.timeouts,
             limits: shell.limits,
+            auth: auth(&shell, &from),
         };
         Self {
             session: Session::new(settings, now),

@@ -31,6 +31,8 @@ pub enum Command<'a> {
     Quit,
     /// VRFY
     Vrfy,
+    /// AUTH, with what follows.
+    Auth(&'a [u8]),
     /// A command that exists and is not served here.
     Unserved,
 }
@@ -95,9 +97,10 @@ impl<'a> Command<'a> {
             b"QUIT" => plain(Self::Quit),
             b"NOOP" => Ok(Self::Noop),
             b"VRFY" => Ok(Self::Vrfy),
+            b"AUTH" => Ok(Self::Auth(argument)),
             b"BDAT" => Ok(Self::Bdat),
-            b"EXPN" | b"HELP" | b"STARTTLS" | b"AUTH" | b"ETRN" | b"ATRN" | b"TURN"
-            | b"XCLIENT" | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
+            b"EXPN" | b"HELP" | b"STARTTLS" | b"ETRN" | b"ATRN" | b"TURN" | b"XCLIENT"
+            | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
             b"MAIL" | b"RCPT" => Err(CommandError::Arguments),
             _ => Err(CommandError::Unknown),
         }
@@ -228,6 +231,7 @@ mod tests {
             | Command::Noop
             | Command::Quit
             | Command::Vrfy
+            | Command::Auth(_)
             | Command::Unserved => Ok(()),
         });
         outcome.map_or_else(|error| error.reply().code, |()| 250)

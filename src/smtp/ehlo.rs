@@ -1,7 +1,8 @@
 //! What EHLO offers (RFC 5321 §4.1.1.1): what the MX says, and what of it the client is told.
 //!
 //! The client hears of an extension only when both legs can keep the promise. What is not listed in [`Extension`] is
-//! never passed on: AUTH, CHUNKING, BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next.
+//! never passed on: CHUNKING, BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next. AUTH goes by
+//! rules of its own.
 
 use std::fmt;
 
@@ -28,10 +29,12 @@ pub enum Extension {
     Dsn,
     /// RFC 3207
     StartTls,
+    /// RFC 4954
+    Auth,
 }
 
 impl Extension {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Pipelining,
         Self::Size,
         Self::EightBitMime,
@@ -39,6 +42,7 @@ impl Extension {
         Self::EnhancedStatusCodes,
         Self::Dsn,
         Self::StartTls,
+        Self::Auth,
     ];
 
     /// The EHLO keyword.
@@ -52,17 +56,18 @@ impl Extension {
             Self::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
             Self::Dsn => "DSN",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
 
 /// A set of extensions.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions(u8);
+pub struct Extensions(u16);
 
 impl Extensions {
     /// No extension.
@@ -146,17 +151,19 @@ impl fmt::Debug for Extensions {
     }
 }
 
-/// The reply to the client's EHLO: `greeting` is the MX's own first line.
-pub(super) fn answer(greeting: &[u8], told: Extensions) -> Bytes {
+/// The reply to the client's EHLO: `greeting` is the MX's own first line, `auth` what is said of logins.
+pub(super) fn answer(greeting: &[u8], auth: Option<&str>, told: Extensions) -> Bytes {
     let mut reply = BytesMut::new();
     reply.put(&b"250-"[..]);
     reply.put(printable(greeting, Charset::Ascii).as_bytes());
     reply.put(&b"\r\n"[..]);
-    for extension in told.iter() {
+    let mut put = |keyword: &str| {
         reply.put(&b"250-"[..]);
-        reply.put(extension.keyword().as_bytes());
+        reply.put(keyword.as_bytes());
         reply.put(&b"\r\n"[..]);
-    }
+    };
+    told.iter().map(Extension::keyword).for_each(&mut put);
+    auth.into_iter().for_each(put);
     // One recipient domain, so that one verdict serves all recipients (RFC 9422 §4.3).
     reply.put(&b"250 LIMITS RCPTDOMAINMAX=1\r\n"[..]);
     reply.freeze()
@@ -192,7 +199,7 @@ mod tests {
             "250-mx.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250-XCLIENT NAME\r\n250-REQUIRETLS\r\n\
              250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",
         );
-        let told = answer(b"mx.example", Extensions::parse(&said).offered());
+        let told = answer(b"mx.example", None, Extensions::parse(&said).offered());
         assert_eq!(
             told,
             "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n\

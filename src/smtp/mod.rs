@@ -15,6 +15,7 @@
 //! Small readers, each of one thing: [`command`], [`path`], [`ehlo`], [`reply`], and [`data`] for where a message ends.
 //! [`Session`] is the machine.
 
+mod auth;
 pub mod command;
 pub mod data;
 pub mod ehlo;
@@ -53,6 +54,18 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How much each side may send.
     pub limits: Limits,
+    /// Whether clients may log in at the destination.
+    pub auth: Auth,
+}
+
+/// Whether AUTH may pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// It may not.
+    #[default]
+    Never,
+    /// The destination is one host for all recipients: it may once that host is proven.
+    OnceProven,
 }
 
 /// RFC 5321 §4.5.3.2, as minima.

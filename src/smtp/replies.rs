@@ -33,6 +33,14 @@ pub(super) fn unserved() -> Reply {
     reply(502, "5.5.1", "command not served")
 }
 
+pub(super) fn malformed_auth() -> Reply {
+    reply(501, "5.5.4", "AUTH takes a mechanism and base64")
+}
+
+pub(super) fn no_such_mechanism() -> Reply {
+    reply(504, "5.5.4", "this mechanism is not offered")
+}
+
 pub(super) fn malformed() -> Reply {
     reply(500, "5.5.2", "bare CR, bare LF or NUL in a command line")
 }
@@ -84,7 +92,8 @@ pub(super) fn shortfall(missing: Extension) -> Reply {
         Extension::Dsn
         | Extension::Pipelining
         | Extension::EnhancedStatusCodes
-        | Extension::StartTls => (451, "4.3.3"),
+        | Extension::StartTls
+        | Extension::Auth => (451, "4.3.3"),
     };
     let text = format!(
         "shortfall: the destination does not offer {} any more",

@@ -253,6 +253,35 @@ async fn role_3_on_a_route_every_recipient_is_judged_by_the_route_s_host() {
 }
 
 #[tokio::test]
+async fn role_6_a_login_is_offered_at_a_proven_route_s_host_and_nowhere_else() {
+    let (sample, tlsa) = pinned("mx.signed.example");
+    let (_, other) = pinned("mx.signed.example");
+    let here = || vec![route("127.0.0.1/32", "mx.signed.example")];
+    for (what, records, rules, is_offered) in [
+        ("proven", vec![tlsa.clone()], here(), true),
+        ("with another key", vec![other], here(), false),
+        ("with nothing to prove", vec![], here(), false),
+        ("an MX host like any other", vec![tlsa], vec![], false),
+    ] {
+        let names = Names { tlsa: records };
+        let mut world = World::with(names, |config| config.rules = rules).await;
+        let sink = Sink::new(Offers::StartTls(&sample)).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        let offer = client.say("EHLO client.example").await;
+        assert_eq!(
+            offer.contains("250-AUTH PLAIN\r\n"),
+            is_offered,
+            "{what}: {offer}"
+        );
+        let code = if is_offered { "235" } else { "502" };
+        client.expect(&[("AUTH PLAIN AGEAYg==", code)]).await;
+        client.expect(&[("QUIT", "221")]).await;
+        assert_eq!(world.record().await.dials, 1, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn role_3_a_route_s_host_that_is_not_there_gets_nothing_whoever_the_recipient_is() {
     let (sample, _) = pinned("mx.signed.example");
     let (_, tlsa) = pinned("mx.signed.example");

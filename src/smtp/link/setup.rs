@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::auth::Mechanisms;
 use super::super::ehlo::{Extension, Extensions};
 use super::super::outbox::{Control, Outbox};
 use super::super::path::Charset;
@@ -61,7 +62,10 @@ impl Link {
         }
         let said = Extensions::parse(&reply);
         match (security, &self.mode) {
-            (Security::Protected, _) => self.settle(Channel::Protected, said, &reply),
+            (Security::Protected, _) => {
+                self.mechanisms = Mechanisms::parse(&reply);
+                self.settle(Channel::Protected, said, &reply)
+            }
             (Security::Clear, Mode::Clear(why)) => {
                 let channel = Channel::Clear(NoTls::HandshakeFailed(why.clone()));
                 self.settle(channel, said, &reply)

@@ -26,6 +26,7 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply
             | State::DataReply(_)
+            | State::Auth(_)
             | State::Outcome => self.queue(octets),
         }
     }
@@ -44,6 +45,7 @@ impl Session {
 
     /// Runs commands for as long as they can be answered at once.
     pub(super) fn advance(&mut self) {
+        self.take_response();
         while let State::Command(trust) = self.state {
             if self.life == Life::Draining && !self.is_relaying() {
                 return self.hang_up(Some(replies::closing_shutdown()), End::Shutdown);
@@ -95,6 +97,7 @@ impl Session {
             Command::Rset => self.on_rset(),
             Command::Quit => self.on_quit(),
             Command::Noop => self.say_idle(&replies::ok()),
+            Command::Auth(argument) => self.on_auth(line, argument),
             Command::Vrfy => self.say_idle(&replies::cannot_verify()),
             Command::Unserved => self.say_idle(&replies::unserved()),
             Command::Bdat => {
@@ -110,12 +113,23 @@ impl Session {
             return;
         }
         self.transaction = None;
+        self.reset_offer();
+        if !self.link.is_open() && self.ends_with_login() {
+            return;
+        }
         self.link.say_hello(name, &mut self.out);
         self.enter(State::Hello(greeter));
     }
 
     /// The link has come to something: so much can be promised.
     pub(super) fn answer_hello(&mut self, greeter: Greeter) {
+        if !self.vets(greeter) {
+            self.tell_hello(greeter);
+        }
+    }
+
+    /// Says what is promised.
+    pub(super) fn tell_hello(&mut self, greeter: Greeter) {
         let banner = match self.link.banner() {
             [] => &b"danelaw"[..],
             banner => banner,
@@ -123,8 +137,9 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let told = self.link.extensions().unwrap_or_default().offered();
-                self.out.tell_client(answer(banner, told));
-                self.told = Some(told);
+                let reply = answer(banner, self.auth_keyword().as_deref(), told);
+                self.out.tell_client(reply);
+                self.told = Some(self.with_auth(told));
             }
             Greeter::Helo => {
                 let reply = Reply {
@@ -179,7 +194,7 @@ impl Session {
     }
 
     /// False when that was one too many, and the session is over.
-    fn count_idle(&mut self) -> bool {
+    pub(super) fn count_idle(&mut self) -> bool {
         self.idle += 1;
         let is_within = self.idle <= self.settings.limits.idle_commands;
         if !is_within {

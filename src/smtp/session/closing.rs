@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::super::link::LinkError;
 use super::super::{End, Reply, Waiting, replies};
-use super::{Life, Session, State};
+use super::{AuthStep, Life, Session, State};
 
 impl Session {
     /// Ends the session, with a last word about what went wrong when there is one.
@@ -31,6 +31,7 @@ impl Session {
             | State::Hello(_)
             | State::Connecting(_)
             | State::Verdict(_)
+            | State::Auth(AuthStep::Vetting(_))
             | State::Swallowing { .. } => self.link.dismiss(&mut self.out),
             // A command is outstanding, or half a message is with the MX: QUIT would not be heard, or become part of it.
             State::MailReply { .. }
@@ -40,6 +41,7 @@ impl Session {
             | State::DataReply(_)
             | State::Message { .. }
             | State::Outcome
+            | State::Auth(AuthStep::Reply | AuthStep::Response)
             | State::Over => self.link.abort(&mut self.out),
         }
         self.out.close_client();
@@ -53,15 +55,17 @@ impl Session {
     pub(super) const fn waiting(&self) -> Option<Waiting> {
         match &self.state {
             State::Greeting | State::Hello(_) | State::Connecting(_) => self.link.waiting(),
-            State::Command(_) | State::Message { .. } | State::Swallowing { .. } => {
-                Some(Waiting::Client)
-            }
-            State::Verdict(_) => Some(Waiting::Verdict),
+            State::Command(_)
+            | State::Message { .. }
+            | State::Swallowing { .. }
+            | State::Auth(AuthStep::Response) => Some(Waiting::Client),
+            State::Verdict(_) | State::Auth(AuthStep::Vetting(_)) => Some(Waiting::Verdict),
             State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
             | State::ResetReply
             | State::DataReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::Outcome => Some(Waiting::Server),
             State::Over => None,
         }
@@ -78,13 +82,15 @@ impl Session {
             | State::RcptReply { .. }
             | State::RefusedMail(_)
             | State::ResetReply
+            | State::Auth(AuthStep::Reply)
             | State::DataReply(_) => self.since + timeouts.reply,
             State::Connecting(pending) => {
                 let decide_by = pending.received + timeouts.decision;
                 decide_by.min(self.since + timeouts.reply)
             }
             State::Verdict(pending) => pending.received + timeouts.decision,
-            State::Command(_) => self.since + timeouts.command,
+            State::Auth(AuthStep::Vetting(_)) => self.since + timeouts.decision,
+            State::Command(_) | State::Auth(AuthStep::Response) => self.since + timeouts.command,
             State::Message { .. } | State::Swallowing { .. } => self.since + timeouts.data,
             State::Outcome => self.since + timeouts.end_of_data,
             State::Over => return None,
@@ -99,7 +105,12 @@ impl Session {
             State::Connecting(pending) if self.now >= pending.received + decision => {
                 self.give_up_deciding(pending);
             }
-            state @ (State::Command(_) | State::Message { .. } | State::Swallowing { .. }) => {
+            // The client is not to blame: it hears what can be promised without.
+            State::Auth(AuthStep::Vetting(greeter)) => self.tell_hello(greeter),
+            state @ (State::Command(_)
+            | State::Message { .. }
+            | State::Swallowing { .. }
+            | State::Auth(AuthStep::Response)) => {
                 self.state = state;
                 self.hang_up(Some(replies::closing_idle()), End::Timeout);
             }
@@ -111,6 +122,7 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply
             | State::DataReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::Outcome) => {
                 self.state = state;
                 self.lose_server(LinkError::Silent);
@@ -125,7 +137,7 @@ impl Session {
             self.life = Life::Draining;
         }
         let is_idle = match &self.state {
-            State::Greeting | State::Hello(_) => true,
+            State::Greeting | State::Hello(_) | State::Auth(_) => true,
             State::Connecting(_) | State::Verdict(_) => !self.is_relaying(),
             State::Command(_)
             | State::MailReply { .. }

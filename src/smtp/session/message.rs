@@ -108,6 +108,7 @@ impl Session {
             | State::ResetReply
             | State::DataReply(_)
             | State::Outcome
+            | State::Auth(_)
             | State::Over => return self.queue(octets),
         };
         match scanned {

@@ -1,9 +1,10 @@
 //! The machine: what is awaited, and what happens when it comes.
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
-//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
+//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`auth`] is AUTH, [`recipient`] is RCPT with everything that hangs on it,
 //! [`message`] is DATA, [`server`] is what the MX says, [`closing`] how it all ends.
 
+mod auth;
 mod client;
 mod closing;
 mod message;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::auth::{Login, Step as AuthStep};
 use self::recipient::{Pending, RcptSent};
 use super::command::Greeter;
 use super::data::EndOfData;
@@ -47,6 +49,7 @@ pub struct Session {
     /// What the client was offered, once it has said hello.
     told: Option<Extensions>,
     transaction: Option<Transaction>,
+    login: Login,
     /// Commands without progress.
     idle: usize,
     /// Whose policies were asked for.
@@ -95,6 +98,8 @@ enum State {
     Outcome,
     /// The end of message data that nobody gets, to be answered with this.
     Swallowing { scanner: EndOfData, answer: Bytes },
+    /// Something on the way to a login.
+    Auth(AuthStep),
     /// Nothing: the session is over.
     Over,
 }
@@ -137,6 +142,7 @@ impl Session {
             input: LineBuffer::default(),
             told: None,
             transaction: None,
+            login: Login::default(),
             idle: 0,
             targets: HashSet::new(),
             client: ClientSide::Open,
@@ -226,7 +232,10 @@ impl Session {
     #[must_use]
     pub fn wants_client(&self) -> bool {
         let is_wanted = match &self.state {
-            State::Command(_) | State::Message { .. } | State::Swallowing { .. } => true,
+            State::Command(_)
+            | State::Message { .. }
+            | State::Swallowing { .. }
+            | State::Auth(AuthStep::Response) => true,
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
@@ -238,6 +247,7 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply
             | State::Outcome
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply)
             | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open

@@ -5,7 +5,7 @@ use super::super::path::Charset;
 use super::super::relay::{Enhanced, relayed};
 use super::super::reply::ServerReply;
 use super::super::{End, Waiting, replies};
-use super::{Session, State, Trust};
+use super::{AuthStep, Session, State, Trust};
 
 impl Session {
     /// Takes octets of the MX in. Replies are counted, never matched: what comes without a command outstanding is an
@@ -35,8 +35,13 @@ impl Session {
             | State::ResetReply
             | State::DataReply(_)
             | State::Message { .. }
+            | State::Auth(AuthStep::Reply)
             | State::Outcome => true,
-            State::Command(_) | State::Verdict(_) | State::Swallowing { .. } | State::Over => false,
+            State::Command(_)
+            | State::Verdict(_)
+            | State::Swallowing { .. }
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Response)
+            | State::Over => false,
         }
     }
 
@@ -57,6 +62,7 @@ impl Session {
             State::ResetReply => self.on_reset_reply(&reply),
             State::DataReply(relaying) => self.on_data_reply(&reply, relaying),
             State::Outcome => self.on_outcome(&reply),
+            State::Auth(AuthStep::Reply) => self.on_auth_reply(&reply),
             message @ State::Message { .. } => {
                 self.state = message;
                 self.on_early_reply(&reply);
@@ -64,6 +70,7 @@ impl Session {
             other @ (State::Command(_)
             | State::Verdict(_)
             | State::Swallowing { .. }
+            | State::Auth(_)
             | State::Over) => {
                 self.state = other;
                 self.lose_server(LinkError::Unasked);
@@ -143,13 +150,14 @@ impl Session {
                 self.state = message;
                 self.discard_message(replies::lost(&error));
             }
-            State::Outcome => {
+            State::Outcome | State::Auth(AuthStep::Reply | AuthStep::Response) => {
                 let end = error.end(End::ServerLost);
                 self.hang_up(Some(replies::closing_lost(&error)), end);
             }
             other @ (State::Command(_)
             | State::Verdict(_)
             | State::Swallowing { .. }
+            | State::Auth(AuthStep::Vetting(_))
             | State::Over) => self.state = other,
         }
     }

@@ -1,5 +1,6 @@
 //! Conversations as tables, and a model that knows only what must never happen.
 
+mod auth;
 mod commands;
 mod endings;
 mod message;
@@ -8,7 +9,7 @@ mod script;
 mod starttls;
 mod verdicts;
 
-use super::super::{Limits, Settings, Timeouts};
+use super::super::{Auth, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
@@ -19,15 +20,20 @@ fn settings() -> Settings {
         hint: None,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        auth: Auth::default(),
     }
 }
 
 fn pin() -> Verdict {
+    pin_by(Basis::OpportunisticTls)
+}
+
+fn pin_by(basis: Basis) -> Verdict {
     Verdict::Pin(Pin {
         cleared: Cleared::asserted(),
         host: None,
         level: Level::Opportunistic,
-        basis: Basis::OpportunisticTls,
+        basis,
         observed: None,
     })
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::super::super::{Action, Channel, Dialled, NoTls, Settings, Target, Waiting};
 use super::super::Session;
-use super::{pin, refuse, settings};
-use crate::verdict::{Redial, Verdict};
+use super::{pin, pin_by, refuse, settings};
+use crate::verdict::{Basis, Redial, Verdict};
 
 /// Greeted, with nothing said yet.
 const GREETED: &str = "
@@ -198,6 +198,7 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("secured", "") => session.handle_upstream(Dialled::Secured, *now),
         ("failed", why) => session.handle_upstream(Dialled::Failed(why.into()), *now),
         ("broken", why) => session.handle_upstream(Dialled::HandshakeFailed(why.into()), *now),
+        ("pin", "dane") => session.handle_verdict(pin_by(Basis::DaneEe), *now),
         ("pin", "") => session.handle_verdict(pin(), *now),
         ("refuse", "") => session.handle_verdict(refuse(), *now),
         ("redial", "clear") => session.handle_verdict(Verdict::Redial(Redial::Cleartext), *now),
