@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::policy::{Demand, Located};
-use danelaw::smtp::data::EndOfData;
+use danelaw::smtp::data::{BareLineEnds, EndOfData};
+use danelaw::smtp::ehlo::Extensions;
 use danelaw::smtp::{Action, Auth, Dialled, Limits, NoTls, Session, Settings, Timeouts};
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
@@ -119,7 +120,7 @@ fn drain(session: &mut Session, now: Instant) {
             Action::StartTls { .. } => session.handle_upstream(Dialled::Secured, now),
             Action::Judge(_) => session.handle_verdict(pin(), now),
             Action::ToClient(octets) | Action::ToServer(octets) => drop(black_box(octets)),
-            Action::CloseServer | Action::CloseClient => {}
+            Action::GaveUp { .. } | Action::CloseServer | Action::CloseClient => {}
         }
     }
 }
@@ -139,6 +140,8 @@ fn settings() -> Settings {
     Settings {
         trace: "BENCH".into(),
         hint: None,
+        lacking: Extensions::NONE,
+        bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         auth: Auth::default(),

@@ -1,4 +1,5 @@
-//! The resolver against a signed world: 138 zones, sound and broken, behind real recursive resolvers.
+//! The resolver against a signed world: 138 zones, sound and broken, behind real recursive resolvers; and four other
+//! validators beside it, whose every disagreement is listed with its reason.
 //!
 //! The world is made and served by scripts that are no part of the project (see [`tools`]); they want root, BIND, NSD, unbound
 //! and dnspython. Without them the test says why it does not run, and fails when `CI` is set. It runs in network, mount and
@@ -12,6 +13,11 @@
     reason = "a test: it fails by panicking, prints why it was skipped, and runs programs"
 )]
 
+#[path = "dns_world/disagreements.rs"]
+mod disagreements;
+#[path = "dns_world/judges.rs"]
+mod judges;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +27,7 @@ use std::time::Duration;
 use danelaw::clock::SystemClock;
 use danelaw::dns::resolver::{Resolver, ResolverOptions, TrustAnchor, Validate};
 use danelaw::dns::{AbsenceKind, Answer, Denial, Failure};
+use judges::{JUDGES, Words};
 use serde::Deserialize;
 
 /// A question and what the RFCs ask for.
@@ -67,15 +74,31 @@ fn inside() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let asking = RECURSORS.map(|(_, server)| ask_all(&cases, server, anchor.clone()));
     let seen = runtime.block_on(futures_util::future::join_all(asking));
+    let beside = runtime.block_on(judge_beside(&cases, folder.path(), &seen[0]));
     let wrong: Vec<String> = RECURSORS
         .iter()
         .zip(seen)
         .flat_map(|((recursor, _), seen)| compare(recursor, &cases, &seen))
+        .chain(beside)
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-async fn ask_all(cases: &[Case], server: &str, anchor: TrustAnchor) -> BTreeMap<String, String> {
+/// Four other validators on the same questions.
+async fn judge_beside(cases: &[Case], folder: &Path, ours: &Words) -> Vec<String> {
+    let mut theirs = BTreeMap::new();
+    let hearing =
+        JUDGES.map(|judge| async move { (judge, judges::hear(judge, cases, folder).await) });
+    for (judge, words) in futures_util::future::join_all(hearing).await {
+        let agree = |case: &&Case| !disagreements::differs(&ours[&case.id], &words[&case.id]);
+        let agreed = cases.iter().filter(agree).count();
+        eprintln!("{judge:?} agrees on {agreed} of {}", cases.len());
+        theirs.insert(judge, words);
+    }
+    disagreements::unexplained(ours, &theirs)
+}
+
+async fn ask_all(cases: &[Case], server: &str, anchor: TrustAnchor) -> Words {
     let options = ResolverOptions {
         servers: vec![server.parse().unwrap()],
         anchor,
@@ -122,7 +145,7 @@ fn status(answer: &Answer<Vec<String>>) -> String {
 }
 
 /// The cases that differ from the list, and from the exceptions to it.
-fn compare(recursor: &str, cases: &[Case], seen: &BTreeMap<String, String>) -> Vec<String> {
+fn compare(recursor: &str, cases: &[Case], seen: &Words) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut excepted = 0;
     for case in cases {
@@ -243,10 +266,11 @@ fn tools() -> PathBuf {
 const INSIDE: &str = "DANELAW_INSIDE_THE_WORLD";
 const TOOLS: &str = "DANELAW_DNS_WORLD_TOOLS";
 const PYTHON: &str = "/usr/bin/python3";
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "unshare",
     "ip",
     "dig",
+    "delv",
     "nsd",
     "unbound",
     "named",

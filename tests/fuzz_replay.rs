@@ -1,5 +1,6 @@
 //! Every input that the fuzzers have kept, and the seeds they start from, once more: a crash stays fixed.
 
+#![cfg(feature = "lab")]
 #![expect(clippy::disallowed_methods, reason = "IO: reads the corpora")]
 
 use std::panic::catch_unwind;
@@ -60,4 +61,42 @@ fn end_of_data() {
 #[test]
 fn sessions() {
     replay("session", targets::session);
+}
+
+#[test]
+fn answers() {
+    replay("answer", targets::answer);
+}
+
+/// The seeds are honest, so the fuzzer starts from answers and not from failures. The name of a seed ends with what comes out.
+#[test]
+fn whole_answers_come_out_as_they_are_named() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/answer");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(corpus).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some((number, comes_out)) = name.split_once('-') else {
+            continue; // One that a fuzzer has kept.
+        };
+        let seen = targets::answered(&std::fs::read(entry.path()).unwrap_or_default());
+        let seen = seen.unwrap_or("no answer").replace(' ', "-");
+        assert_eq!(seen, comes_out, "{number}");
+        seeds += 1;
+    }
+    assert!(seeds >= 40, "{seeds} seeds");
+}
+
+#[test]
+fn tlsa_records() {
+    replay("tlsa", targets::tlsa);
+}
+
+#[test]
+fn outlines() {
+    replay("outline", targets::outline);
+}
+
+#[test]
+fn chains() {
+    replay("chain", targets::chain);
 }

@@ -6,12 +6,18 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::panic,
     reason = "a test crate of its own: it reads the tree, and a panic is how a test fails"
 )]
+
+#[path = "house/ledger.rs"]
+mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use ledger::Ledger;
 
 /// A source file: its path from the root of the tree, with `/`, its text, and whether it is part of tests only.
 struct Source {
@@ -46,7 +52,8 @@ fn every_source_file_keeps_the_rules() {
 
 #[test]
 fn the_table_of_standards_is_up_to_date() {
-    let table = standards(&sources(&["src", "tests", "fuzz", "benches"]));
+    let sources = sources(&["src", "tests", "fuzz", "benches"]);
+    let table = standards(&sources) + &ledger(&sources).tables();
     let file = root().join("docs/standards.md");
     if std::env::var_os("DANELAW_REGENERATE").is_some_and(|value| value == "1") {
         fs::create_dir_all(root().join("docs")).expect("docs/ can be made");
@@ -56,6 +63,17 @@ fn the_table_of_standards_is_up_to_date() {
     assert!(
         present == table,
         "docs/standards.md is out of date; `{REGENERATE}` writes it anew"
+    );
+}
+
+#[test]
+fn every_requirement_has_a_test_or_a_reason() {
+    let complaints = ledger(&sources(&["src", "tests", "fuzz", "benches"])).complaints();
+    assert!(
+        complaints.is_empty(),
+        "{} complaints:\n{}\n",
+        complaints.len(),
+        complaints.join("\n")
     );
 }
 
@@ -146,6 +164,17 @@ fn a_module_for_tests_only_is_known_by_its_declaration() {
         8,
         "declarations end nothing"
     );
+}
+
+/// Without this crate's own tests, whose names are examples.
+fn ledger(sources: &[Source]) -> Ledger {
+    let read = |path| fs::read_to_string(root().join(path)).expect("a list can be read");
+    let others: Vec<Source> = sources
+        .iter()
+        .filter(|source| !source.path.starts_with("tests/house"))
+        .map(|source| self::source(&source.path, &source.text))
+        .collect();
+    Ledger::new(&read(ledger::LIST), &read(ledger::UNTESTED), &others)
 }
 
 fn source(path: &str, text: &str) -> Source {
@@ -349,7 +378,7 @@ fn standards(sources: &[Source]) -> String {
     let mut cited: BTreeMap<u32, BTreeMap<Option<Section>, [BTreeSet<&str>; 2]>> = BTreeMap::new();
     for source in sources
         .iter()
-        .filter(|source| source.path != "tests/house.rs")
+        .filter(|source| !source.path.starts_with("tests/house"))
     {
         let column = usize::from(
             !source.path.starts_with("src/") || source.path.starts_with("src/lab/catalogue"),

@@ -459,17 +459,17 @@ async fn an_mx_with_nothing_wrong_gets_everybodys_mail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_06_tls_15_tls_17_greetings() {
+async fn tls_06_attack_tls_15_attack_tls_17_greetings() {
     hold(&GREETING).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_01_tls_02_tls_06_tls_17_replies_to_ehlo() {
+async fn tls_01_tls_02_tls_06_attack_tls_17_replies_to_ehlo() {
     hold(&EHLO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_03_tls_04_tls_05_tls_09_tls_17_replies_to_starttls() {
+async fn tls_03_tls_04_tls_05_tls_09_attack_tls_17_replies_to_starttls() {
     hold(&STARTTLS).await;
 }
 
@@ -479,6 +479,6 @@ async fn tls_06_tls_07_tls_08_replies_inside_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_16_certificates() {
+async fn attack_tls_16_certificates() {
     hold(&CERTIFICATES).await;
 }

@@ -1,6 +1,7 @@
 //! `danelaw run`: the proxy as a service, until SIGTERM or SIGINT.
 //!
-//! Once all listeners are bound it logs one line `listening` for each, with the address that was really bound.
+//! Once all listeners are bound it logs one line `listening` for each, with the address that was really bound, and one
+//! line `state and metrics` for the admin address where there is one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +16,9 @@ use tracing_subscriber::EnvFilter;
 use super::Exit;
 use crate::config::{Config, LogConfig, Problems, defaults};
 use crate::proxy::Proxy;
+use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
+use crate::report::metrics::{Metrics, Sessions};
 
 /// Which configuration.
 #[derive(clap::Args)]
@@ -50,11 +53,17 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     // Before anything is bound, so that no signal finds the default handler.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let proxy = Proxy::start(config, Arc::new(Log)).await?;
+    let admin = match config.admin.address {
+        Some(address) => Some(Admin::bind(address).await?),
+        None => None,
+    };
+    let sessions = Sessions::default();
+    let proxy = Proxy::start(config, Arc::new((Log, sessions.clone()))).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
     for (address, listener) in proxy.addresses().iter().zip(&config.listeners) {
         info!(%address, via = listener.kind.label(), "listening");
     }
+    let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
     if config.store.is_none() {
         warn!("no store.path: MTA-STS policies are forgotten at every restart");
     }
@@ -65,6 +74,14 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         () = either(&mut terminate, &mut interrupt) => warn!("stopped before all sessions had ended"),
     }
     Ok(Exit::Ok.into())
+}
+
+/// State and metrics, until all is over: also a proxy that drains says so.
+fn show(admin: Admin, proxy: &Proxy, sessions: &Sessions) -> Serving {
+    info!(address = %admin.address(), "state and metrics");
+    let (status, vitals) = (proxy.status(), proxy.status());
+    let metrics = Metrics::new(sessions, move || vitals.vitals());
+    admin.serve(metrics, move || status.checks())
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

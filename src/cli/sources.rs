@@ -113,3 +113,11 @@ impl Connecting {
         )))
     }
 }
+
+/// Does `work` while the engine watches whether its resolver validates: the answers wait for the first probes.
+pub(super) async fn watched<T>(engine: &Engine, work: impl Future<Output = T>) -> T {
+    tokio::select! {
+        done = work => done,
+        never = engine.monitor.watch() => match never {},
+    }
+}

@@ -3,11 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::dns::health::Probes;
+use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::{
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    UpstreamConfig,
+};
 
 /// Where `danelaw` looks for its configuration when no file is named.
 pub const PATH: &str = "/etc/danelaw.toml";
@@ -31,6 +36,20 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// One DNS lookup with everything that its validation needs.
 pub const DNS_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What must validate: the root's own records, which only the trust anchor vouches for.
+pub const PROBE_GOOD: &str = ". SOA";
+
+/// What must not: names that their owners keep broken to be tested with. Several, of independent owners, because one of
+/// them may come to be mended.
+pub const PROBE_BOGUS: [&str; 3] = [
+    "dnssec-failed.org. A",
+    "rhybar.cz. A",
+    "fail01.dnssec.works. A",
+];
+
+/// From one round of probes to the next.
+pub const PROBE_INTERVAL: Duration = Duration::from_mins(5);
+
 /// TCP connect, and TLS handshake, each. Well below a mail server's patience with a greeting (Postfix: 300 s).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -52,6 +71,7 @@ impl Default for Config {
                 validate: Validate::Local,
                 trust_anchor: None,
                 timeout: DNS_TIMEOUT,
+                probes: probes(),
             },
             upstream: UpstreamConfig {
                 mark: None,
@@ -70,6 +90,11 @@ impl Default for Config {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
             },
+            admin: AdminConfig {
+                address: None,
+                allow_remote: false,
+            },
+            smtp: SmtpConfig::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             max_sessions: MAX_SESSIONS,
@@ -78,6 +103,15 @@ impl Default for Config {
             drain_timeout: DRAIN_TIMEOUT,
             rules: Vec::new(),
         }
+    }
+}
+
+fn probes() -> Probes {
+    let read = |text: &str| text.parse::<Question>().ok();
+    Probes {
+        good: read(PROBE_GOOD),
+        bogus: PROBE_BOGUS.into_iter().filter_map(read).collect(),
+        interval: PROBE_INTERVAL,
     }
 }
 

@@ -15,8 +15,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{Bound, LogFormat, Port, Resolvers};
-use super::{Config, DnsConfig, ListenerConfig, LogConfig, StsConfig, UpstreamConfig};
+use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
+use super::{
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    UpstreamConfig,
+};
+use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
@@ -185,6 +189,8 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy,
         store: _,
         log,
+        admin,
+        smtp,
         timeouts,
         limits,
         max_sessions,
@@ -217,15 +223,17 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_path(reader.section(top, "store"), "path"),
         log: read_log(reader.section(top, "log"), log),
+        admin: read_admin(reader.section(top, "admin"), admin),
+        smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 12] = [
-    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "timeouts",
-    "limits", "route", "bypass",
+const TABLES: [&str; 14] = [
+    "listener", "dns", "upstream", "tls", "mta_sts", "policy", "store", "log", "admin", "smtp",
+    "timeouts", "limits", "route", "bypass",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -304,6 +312,13 @@ fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
         validate,
         trust_anchor: section.path("trust_anchor"),
         timeout: section.read("timeout", default.timeout),
+        probes: Probes {
+            good: section.read("probe_good", GoodProbe(default.probes.good)).0,
+            bogus: section
+                .read("probe_bogus", BogusProbes(default.probes.bogus))
+                .0,
+            interval: section.read("probe_interval", default.probes.interval),
+        },
     };
     section.finish();
     dns
@@ -357,6 +372,29 @@ fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
     }
 }
 
+fn read_admin(mut section: Section<'_, '_>, default: AdminConfig) -> AdminConfig {
+    let admin = AdminConfig {
+        address: section.optional("address"),
+        allow_remote: section.read("allow_remote", default.allow_remote),
+    };
+    let open = admin
+        .address
+        .is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    if open && !admin.allow_remote {
+        section.contradiction("address", "a loopback address, or allow_remote = true");
+    }
+    section.finish();
+    admin
+}
+
+fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
+    let smtp = SmtpConfig {
+        bare_line_ends: section.read("bare_line_ends", default.bare_line_ends),
+    };
+    section.finish();
+    smtp
+}
+
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
     let timeouts = Timeouts {
         command: section.read("command", default.command),
@@ -364,7 +402,39 @@ fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {
         data: section.read("data", default.data),
         end_of_data: section.read("end_of_data", default.end_of_data),
         decision: section.read("decision", default.decision),
+        unused: section.read("unused", default.unused),
     };
+    let least = Timeouts::LEAST;
+    for (key, value, least, expected) in [
+        (
+            "command",
+            timeouts.command,
+            least.command,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.7)",
+        ),
+        (
+            "reply",
+            timeouts.reply,
+            least.reply,
+            "at least \"5m\" (RFC 5321 §4.5.3.2.3)",
+        ),
+        (
+            "data",
+            timeouts.data,
+            least.data,
+            "at least \"3m\" (RFC 5321 §4.5.3.2.5)",
+        ),
+        (
+            "end_of_data",
+            timeouts.end_of_data,
+            least.end_of_data,
+            "at least \"10m\" (RFC 5321 §4.5.3.2.6)",
+        ),
+    ] {
+        if value < least {
+            section.contradiction(key, expected);
+        }
+    }
     section.finish();
     timeouts
 }

@@ -15,11 +15,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::policy::identity::Rule;
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -44,6 +46,10 @@ pub struct Config {
     pub store: Option<PathBuf>,
     /// The log.
     pub log: LogConfig,
+    /// State and metrics for the operator.
+    pub admin: AdminConfig,
+    /// What the proxy lets through.
+    pub smtp: SmtpConfig,
     /// Patience.
     pub timeouts: Timeouts,
     /// Bounds of one session.
@@ -82,6 +88,8 @@ pub struct DnsConfig {
     pub trust_anchor: Option<PathBuf>,
     /// One lookup, with everything it needs.
     pub timeout: Duration,
+    /// How it is found out whether validation works.
+    pub probes: Probes,
 }
 
 /// Connections to destinations.
@@ -95,6 +103,13 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
 }
 
+/// What the proxy lets through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmtpConfig {
+    /// Messages with a bare CR, a bare LF or a NUL.
+    pub bare_line_ends: BareLineEnds,
+}
+
 /// Policy hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StsConfig {
@@ -104,6 +119,15 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+}
+
+/// State and metrics by HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where; none means nowhere.
+    pub address: Option<SocketAddr>,
+    /// Another address than loopback must be asked for.
+    pub allow_remote: bool,
 }
 
 /// The log.

@@ -43,12 +43,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown key",
         "[dns]\ntimeot = \"1s\"",
-        "/etc/d.toml:2 dns.timeot: expected one of resolvers, validate, trust_anchor, timeout, got an unknown key",
+        "/etc/d.toml:2 dns.timeot: expected one of resolvers, validate, trust_anchor, timeout, probe_good, probe_bogus, probe_interval, got an unknown key",
     ),
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, mta_sts, policy, store, log, timeouts, limits, route, bypass, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, route, bypass, got an unknown key",
     ),
     (
         "an address without a port",
@@ -99,6 +99,21 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a resolver with port 0",
         "[dns]\nresolvers = [\"127.0.0.1:0\"]",
         "/etc/d.toml:2 dns.resolvers: expected a list of addresses, as [\"127.0.0.1:53\", \"tls://192.0.2.53#resolver.example\"], got [\"127.0.0.1:0\"]",
+    ),
+    (
+        "a probe without a type",
+        "[dns]\nprobe_good = \"example.org\"",
+        "/etc/d.toml:2 dns.probe_good: expected a name and a record type, as \". SOA\", or \"\" for none, got \"example.org\"",
+    ),
+    (
+        "a probe of a type that does not exist",
+        "[dns]\nprobe_bogus = [\"dnssec-failed.org NONSENSE\"]",
+        "/etc/d.toml:2 dns.probe_bogus: expected a list of names and record types, as [\"dnssec-failed.org A\"], got [\"dnssec-failed.org NONSENSE\"]",
+    ),
+    (
+        "net_14: an open admin address that nobody asked for",
+        "[admin]\naddress = \"192.0.2.1:9225\"",
+        "/etc/d.toml:2 admin.address: expected a loopback address, or allow_remote = true, got \"192.0.2.1:9225\"",
     ),
     (
         "port 0",
@@ -164,6 +179,31 @@ const WRONG: &[(&str, &str, &str)] = &[
         "two minds about one destination",
         "[[bypass]]\ndestination = \"192.0.2.1/32\"\n[[route]]\ndestination = \"192.0.2.1\"\nhost = \"relay.example\"",
         "/etc/d.toml:2 bypass[0].destination: expected a destination and port that no other [[route]] or [[bypass]] has, got \"192.0.2.1/32\"",
+    ),
+    (
+        "a word that says what nobody does",
+        "[smtp]\nbare_line_ends = \"normalise\"",
+        "/etc/d.toml:2 smtp.bare_line_ends: expected \"reject\" or \"pass\", got \"normalise\"",
+    ),
+    (
+        "a client given up earlier than RFC 5321 allows",
+        "[timeouts]\ncommand = \"4m59s\"",
+        "/etc/d.toml:2 timeouts.command: expected at least \"5m\" (RFC 5321 §4.5.3.2.7), got \"4m59s\"",
+    ),
+    (
+        "an MX given up earlier",
+        "[timeouts]\nreply = \"1m\"",
+        "/etc/d.toml:2 timeouts.reply: expected at least \"5m\" (RFC 5321 §4.5.3.2.3), got \"1m\"",
+    ),
+    (
+        "a message given up earlier",
+        "[timeouts]\ndata = \"2m\"",
+        "/etc/d.toml:2 timeouts.data: expected at least \"3m\" (RFC 5321 §4.5.3.2.5), got \"2m\"",
+    ),
+    (
+        "its outcome given up earlier",
+        "[timeouts]\nend_of_data = \"599s\"",
+        "/etc/d.toml:2 timeouts.end_of_data: expected at least \"10m\" (RFC 5321 §4.5.3.2.6), got \"599s\"",
     ),
     (
         "an empty path",
@@ -246,6 +286,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
         EXAMPLE,
         "[upstream]\nmark = 37\n[tls]\nca_file = \"a\\\"b.pem\"\n",
         "[[route]]\ndestination = \"192.0.2.1\"\nport = 587\nhost = \"relay.example\"\n[[bypass]]\ndestination = \"fd00::/8\"\n",
+        "[dns]\nprobe_good = \"\"\nprobe_bogus = []\n[admin]\naddress = \"[::1]:9225\"\n",
     ] {
         let loaded = parse(text).unwrap();
         let shown = loaded.to_toml();
@@ -337,5 +378,35 @@ fn the_reference_names_every_key_with_its_default_and_no_other() {
         let key = row.split('`').next().unwrap();
         let exists = keys.iter().any(|known| known.0 == key);
         assert!(exists, "{key} does not exist");
+    }
+}
+
+#[test]
+fn dnssec_3_dane_1_only_resolvers_that_nobody_else_can_speak_for_are_believed() {
+    for (resolvers, safe) in [
+        (None, false),
+        (Some("[\"192.0.2.53\"]"), false),
+        (Some("[\"127.0.0.1\", \"192.0.2.53\"]"), false),
+        (
+            Some("[\"tls://192.0.2.53#dns.example\", \"10.0.0.1\"]"),
+            false,
+        ),
+        (Some("[\"127.0.0.1\"]"), true),
+        (Some("[\"[::1]:5353\", \"tls://192.0.2.53\"]"), true),
+    ] {
+        for (validate, is_allowed) in [("local", true), ("trust-ad", safe), ("both", safe)] {
+            let resolvers =
+                resolvers.map_or_else(String::new, |list| format!("resolvers = {list}"));
+            let text = format!("[dns]\nvalidate = \"{validate}\"\n{resolvers}");
+            let expected = format!(
+                "/etc/d.toml:2 dns.validate: expected \"local\", or resolvers that are all named here and on loopback or \
+                 reached by TLS, got \"{validate}\""
+            );
+            assert_eq!(
+                parse(&text).err(),
+                (!is_allowed).then_some(expected),
+                "{text}"
+            );
+        }
     }
 }

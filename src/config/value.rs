@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value as Json;
+use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
 use crate::policy::{Combine, InsecureMx};
+use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
 pub(super) trait Value: Sized {
@@ -185,6 +188,48 @@ impl Value for Resolvers {
     }
 }
 
+/// The name that must validate; an empty string is none.
+#[derive(Clone)]
+pub(super) struct GoodProbe(pub(super) Option<Question>);
+
+impl Value for GoodProbe {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        match value.as_str() {
+            Some("") => Some(None),
+            Some(text) => text.parse().ok().map(Some),
+            None => None,
+        }
+        .map(Self)
+        .ok_or("a name and a record type, as \". SOA\", or \"\" for none")
+    }
+
+    fn write(&self) -> Json {
+        let question = self.0.as_ref();
+        question
+            .map_or_else(String::new, Question::to_string)
+            .into()
+    }
+}
+
+/// The names that must not validate.
+#[derive(Clone)]
+pub(super) struct BogusProbes(pub(super) Vec<Question>);
+
+impl Value for BogusProbes {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let read = |one: &Spanned<DeValue<'_>>| one.get_ref().as_str()?.parse().ok();
+        value
+            .as_array()
+            .and_then(|all| all.iter().map(read).collect())
+            .map(Self)
+            .ok_or("a list of names and record types, as [\"dnssec-failed.org A\"]")
+    }
+
+    fn write(&self) -> Json {
+        self.0.iter().map(Question::to_string).collect()
+    }
+}
+
 impl Value for Duration {
     fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
         value
@@ -284,6 +329,12 @@ impl Words for Validate {
         ("trust-ad", Self::TrustAd),
         ("both", Self::Both),
     ];
+}
+
+impl Words for BareLineEnds {
+    const EXPECTED: &'static str = "\"reject\" or \"pass\"";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reject", Self::Reject), ("pass", Self::Pass)];
 }
 
 impl Words for Combine {

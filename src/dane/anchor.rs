@@ -2,9 +2,9 @@
 //!
 //! An anchor is a presented certificate that a record matches, the certificate of a `2 0 0` record even when the server
 //! does not present it (RFC 7671 §5.2.2), or the bare key of a `2 1 0` record (RFC 7671 §5.2.3). A bare key counts only
-//! while no presented CA certificate has it: otherwise that certificate's constraints could be left behind. The leaf's
-//! certificate is never an anchor; a record that matches nothing else is a mistake which the [`Mismatch`] names.
-//! Names are compared last, on a path that holds.
+//! while no CA certificate has it that is presented or published whole: otherwise that certificate's constraints could
+//! be left behind. The leaf's certificate is never an anchor; a record that matches nothing else is a mistake which the
+//! [`Mismatch`] names. Names are compared last, on a path that holds.
 
 use rustls_pki_types::{CertificateDer, Der, TrustAnchor};
 use webpki::{Error, anchor_from_trusted_cert};
@@ -33,7 +33,7 @@ pub(super) fn verify(
     let mut anchors = Anchors::default();
     for record in records {
         if record.usage == Usage::DaneTa {
-            anchors.collect(record, chain);
+            anchors.collect(record, records, chain);
         }
     }
     if anchors.trusted.is_empty() {
@@ -88,6 +88,16 @@ fn check_names(
     }
 }
 
+/// Whether another record holds the certificate of a CA with the key of this one.
+fn is_published_whole(key: &Tlsa, records: &[Tlsa], chain: &Chain<'_>) -> bool {
+    let holds = |record: &Tlsa| {
+        (record.usage, record.selector, record.matching)
+            == (Usage::DaneTa, Selector::Cert, Matching::Full)
+            && key.matches(&record.data)
+    };
+    records.iter().any(holds) && !key.matches(chain.leaf)
+}
+
 /// The anchors that the records name, each with where it comes from at the same index.
 #[derive(Default)]
 struct Anchors<'a> {
@@ -113,7 +123,7 @@ enum Source<'a> {
 }
 
 impl<'a> Anchors<'a> {
-    fn collect(&mut self, record: &'a Tlsa, chain: &Chain<'a>) {
+    fn collect(&mut self, record: &'a Tlsa, records: &[Tlsa], chain: &Chain<'a>) {
         let mut absent = true;
         for certificate in chain.others {
             if certificate != chain.leaf && record.matches(certificate) {
@@ -134,7 +144,9 @@ impl<'a> Anchors<'a> {
             (Matching::Full, Selector::Cert) if record.data != chain.leaf.as_ref() => {
                 self.push_certificate(record, &record.data);
             }
-            (Matching::Full, Selector::Spki) => self.push_key(record, chain),
+            (Matching::Full, Selector::Spki) if !is_published_whole(record, records, chain) => {
+                self.push_key(record, chain);
+            }
             (Matching::Full | Matching::Sha256 | Matching::Sha512, _) => {}
         }
     }

@@ -305,6 +305,14 @@ mod tests {
     }
 
     #[test]
+    fn tlsa_7_dns_16_what_fills_64_kib_and_is_not_what_it_should_be_is_unusable() {
+        for kind in [[3, 1, 1], [3, 0, 0], [2, 1, 0]] {
+            let rdata = digest_of(kind[0], kind[1], kind[2], 65_532);
+            assert!(usable(&[rdata]).is_empty(), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn tlsa_1_tlsa_6_tlsa_7_tlsa_10_dane_03_what_is_usable() {
         let sample = Sample::self_signed(server(&[]));
         let cert = [&[3, 0, 0], &sample.der[..]].concat();

@@ -459,7 +459,7 @@ mod tests {
             (
                 "an unknown critical extension",
                 with_unknown_critical(ca("Root")),
-                "2",
+                "path",
             ),
         ] {
             let root = Sample::self_signed(params);
@@ -605,6 +605,34 @@ mod tests {
             let outcome = outcome(&[tlsa([2, 1, 0], issuer)], &chain, &[MX]);
             assert_eq!(word(&outcome), expected, "{sentence}: {outcome:?}");
         }
+    }
+
+    #[test]
+    fn tlsa_15_a_bare_key_does_not_leave_the_constraints_of_a_published_ca_behind() {
+        let root = Sample::self_signed(with(ca("Root"), |p| {
+            p.name_constraints = Some(NameConstraints {
+                permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".to_owned())],
+                excluded_subtrees: vec![],
+            });
+        }));
+        let leaf = root.issue(server(&[MX]));
+        let (whole, key) = (tlsa([2, 0, 0], &root), tlsa([2, 1, 0], &root));
+        for (sentence, rrset, expected) in [
+            ("the key alone", vec![key.clone()], "0"),
+            (
+                "the certificate first",
+                vec![whole.clone(), key.clone()],
+                "path",
+            ),
+            ("the key first", vec![key, whole], "path"),
+        ] {
+            let outcome = outcome(&rrset, &[&leaf], &[MX]);
+            assert_eq!(word(&outcome), expected, "{sentence}: {outcome:?}");
+        }
+        // The leaf's own certificate is no CA's that the key could hide.
+        let own = Sample::self_signed(server(&[MX]));
+        let both = [tlsa([2, 0, 0], &own), tlsa([2, 1, 0], &own)];
+        assert_eq!(word(&outcome(&both, &[&own], &[MX])), "0");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) struct Chase<H> {
     timeout: Duration,
     outcomes: Cache<Question, Outcome>,
     flights: Flights<Question, Outcome>,
-    disagreements: AtomicU64,
+    disagreements: Arc<AtomicU64>,
 }
 
 type Question = (Name, RecordType);
@@ -90,13 +90,13 @@ impl<H: DnsHandle> Chase<H> {
             timeout,
             outcomes: Cache::new(MOST_OUTCOMES),
             flights: Flights::default(),
-            disagreements: AtomicU64::new(0),
+            disagreements: Arc::default(),
         }
     }
 
     /// How often two validations of the same question came to different ends.
-    pub(super) fn disagreements(&self) -> u64 {
-        self.disagreements.load(Ordering::Relaxed)
+    pub(super) fn disagreements(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.disagreements)
     }
 
     /// Looks a name up, from memory when it is fresh; a lookup that keeps a diary has none.
@@ -181,8 +181,8 @@ impl<H: DnsHandle> Chase<H> {
         Outcome {
             links: ours.links,
             end: Err(Trouble::Disagreement {
-                ours: we.to_owned(),
-                theirs: they.to_owned(),
+                ours: we,
+                theirs: they,
             }),
         }
     }
@@ -203,12 +203,12 @@ impl<H: DnsHandle> Chase<H> {
     }
 }
 
-/// A lookup by one validator, at one resolver after the other while what they say is bogus.
+/// A lookup by one validator, at one resolver after the other while what they say cannot be believed.
 #[derive(Default)]
 struct Attempt {
     links: Vec<Link>,
     /// What the first one said.
-    bogus: Option<Outcome>,
+    lie: Option<Outcome>,
 }
 
 impl Attempt {
@@ -219,15 +219,18 @@ impl Attempt {
         record_type: RecordType,
         errand: &Errand,
     ) -> Result<End, Trouble> {
+        // Which resolver is preferred may change on the way; each shall have had its turn.
+        let first = validator.preferred();
+        let mut end = self.follow(validator, name, record_type, errand).await;
         for turn in 1..validator.resolvers() {
-            let errand = errand.starting_at(turn - 1);
-            match self.follow(validator, name, record_type, &errand).await {
-                Err(trouble) if trouble.is_bogus() => self.put_aside(trouble, &errand),
-                end => return end,
+            match end {
+                Err(trouble) if trouble.may_be_a_lie() => self.put_aside(trouble, errand),
+                Ok(_) | Err(_) => break,
             }
+            let errand = errand.starting_at((first + turn) % validator.resolvers());
+            end = self.follow(validator, name, record_type, &errand).await;
         }
-        let last = errand.starting_at(validator.resolvers().saturating_sub(1));
-        self.follow(validator, name, record_type, &last).await
+        end
     }
 
     fn put_aside(&mut self, trouble: Trouble, errand: &Errand) {
@@ -235,7 +238,7 @@ impl Attempt {
             because: trouble.to_string(),
         });
         let links = std::mem::take(&mut self.links);
-        self.bogus.get_or_insert(Outcome {
+        self.lie.get_or_insert(Outcome {
             links,
             end: Err(trouble),
         });
@@ -274,8 +277,8 @@ impl Attempt {
 
     /// A resolver that has nothing better to say does not take back what an earlier one said.
     fn outcome(self, end: Result<End, Trouble>) -> Outcome {
-        match (self.bogus, end) {
-            (Some(bogus), Err(_)) => bogus,
+        match (self.lie, end) {
+            (Some(lie), Err(_)) => lie,
             (_, end) => Outcome {
                 links: self.links,
                 end,
@@ -285,9 +288,10 @@ impl Attempt {
 }
 
 impl Outcome {
-    /// The end in two words.
-    fn in_short(&self) -> &'static str {
-        match &self.end {
+    /// All that two validations must agree on: the end, and whether it lies behind a secure alias, where TLSA records may stand
+    /// (RFC 7672 §2.2.2).
+    fn in_short(&self) -> String {
+        let end = match &self.end {
             Ok(end) => match (&end.found, end.trust) {
                 (Found::Records(_), Trust::Secure) => "secure records",
                 (Found::Records(_), Trust::Insecure) => "insecure records",
@@ -296,8 +300,12 @@ impl Outcome {
                 (Found::Absent(AbsenceKind::NxDomain), Trust::Secure) => "proven NXDOMAIN",
                 (Found::Absent(AbsenceKind::NxDomain), Trust::Insecure) => "insecure NXDOMAIN",
             },
-            Err(trouble) if trouble.is_bogus() => "bogus",
-            Err(_) => "unknown",
+            Err(trouble) if trouble.is_bogus() => return "bogus".to_owned(),
+            Err(_) => return "unknown".to_owned(),
+        };
+        match self.links.first() {
+            Some(link) if link.trust == Trust::Secure => format!("{end} behind a secure alias"),
+            Some(_) | None => end.to_owned(),
         }
     }
 

@@ -13,8 +13,8 @@ use crate::clock::Timestamp;
 #[derive(Clone, Debug)]
 pub(super) struct Errand {
     purses: Purses,
-    /// Counted from the resolver that answered last: a lookup that came to nothing is tried again at the next one.
-    first: usize,
+    /// The resolver to ask first: a lookup that came to nothing is tried again at the next one. Otherwise the one that answers.
+    first: Option<usize>,
     diary: Option<Diary>,
 }
 
@@ -22,7 +22,7 @@ impl Errand {
     pub(super) const fn new(purses: Purses, diary: Option<Diary>) -> Self {
         Self {
             purses,
-            first: 0,
+            first: None,
             diary,
         }
     }
@@ -30,17 +30,17 @@ impl Errand {
     /// The same errand, with another resolver asked first.
     pub(super) fn starting_at(&self, first: usize) -> Self {
         Self {
-            first,
+            first: Some(first),
             ..self.clone()
         }
     }
 
-    pub(super) const fn first(&self) -> usize {
+    pub(super) const fn first(&self) -> Option<usize> {
         self.first
     }
 
-    pub(super) fn pay_message(&self) -> Result<(), Spent> {
-        self.purses.message()
+    pub(super) fn pay_messages(&self, count: u32) -> Result<(), Spent> {
+        self.purses.messages(count)
     }
 
     pub(super) const fn purses(&self) -> &Purses {

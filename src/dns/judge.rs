@@ -111,9 +111,9 @@ impl<H: DnsHandle> Judge<H> {
         }
     }
 
-    /// How many resolvers there are.
-    pub(super) fn resolvers(&self) -> usize {
-        self.upstream.count()
+    /// The resolvers that are asked.
+    pub(super) fn upstream(&self) -> &Upstream<H> {
+        &self.upstream
     }
 
     /// Asks and judges.

@@ -6,17 +6,23 @@
 //! taken for insecure because of them (RFC 4035 §4.3, RFC 7672 §2.1.1). A [`Secure`] value is made in this module
 //! and its children only.
 //!
-//! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it. Below that, from the outside inwards:
-//! `chase` follows the aliases of one lookup, `validator` says whose judgement counts, `judge` judges one answer (`trusted`
+//! [`Lookup`] is the boundary; [`resolver`] is the validating resolver behind it, [`health`] watches whether it still
+//! validates, and [`gate`] withholds its answers while it does not. Below that, from the outside inwards: `chase` follows the aliases of one lookup, `validator` says whose judgement counts, `judge` judges one answer (`trusted`
 //! takes over what the resolver says of it), `walk` goes down from the root to the zone that an answer stands in, `upstream`
 //! asks the recursive resolvers, each reached by a [`recursor`]. What signatures and denials prove is decided in `proof`,
 //! which does no IO; [`purse`] is what all of it may cost, [`diary`] how it went.
 
 pub mod diary;
+#[cfg(any(feature = "fuzzing", feature = "lab"))]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod gate;
+pub mod health;
 pub mod purse;
 pub mod recursor;
 pub mod resolver;
 pub mod route;
+pub mod tally;
 
 mod anchor;
 mod answers;
@@ -28,6 +34,8 @@ mod judge;
 mod proof;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sockets;
 #[cfg(test)]
 mod tampering;
 mod trouble;

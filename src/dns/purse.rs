@@ -44,6 +44,13 @@ impl Purse {
         }
     }
 
+    /// Messages and proofs that are left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> (u32, u32) {
+        let left = |kind: &AtomicU32| kind.load(Ordering::Relaxed);
+        (left(&self.messages), left(&self.proofs))
+    }
+
     fn is_spent(&self) -> bool {
         self.messages.load(Ordering::Relaxed) == 0 || self.proofs.load(Ordering::Relaxed) == 0
     }
@@ -57,14 +64,14 @@ impl Purses {
         }
     }
 
-    /// Pays for one message.
-    pub(super) fn message(&self) -> Result<(), Spent> {
-        self.pay(|purse| &purse.messages)
+    /// Pays for messages.
+    pub(super) fn messages(&self, count: u32) -> Result<(), Spent> {
+        self.pay(count, |purse| &purse.messages)
     }
 
-    /// Pays for one signature to check or one name to hash.
-    pub(super) fn proof(&self) -> Result<(), Spent> {
-        self.pay(|purse| &purse.proofs)
+    /// Pays for signatures to check or names to hash, in units of the work that an ordinary one is.
+    pub(super) fn proofs(&self, count: u32) -> Result<(), Spent> {
+        self.pay(count, |purse| &purse.proofs)
     }
 
     /// Did the domain as a whole come to its end? Then this says nothing about the name that was looked up last.
@@ -77,26 +84,27 @@ impl Purses {
         MOST_MESSAGES - self.lookup.messages.load(Ordering::Relaxed)
     }
 
-    fn pay(&self, kind: fn(&Purse) -> &AtomicU32) -> Result<(), Spent> {
-        take_one(kind(&self.lookup))?;
+    fn pay(&self, count: u32, kind: fn(&Purse) -> &AtomicU32) -> Result<(), Spent> {
+        take(count, kind(&self.lookup))?;
         self.domain
             .as_deref()
-            .map_or(Ok(()), |purse| take_one(kind(purse)))
+            .map_or(Ok(()), |purse| take(count, kind(purse)))
     }
 }
 
-fn take_one(left: &AtomicU32) -> Result<(), Spent> {
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-        left.checked_sub(1)
-    })
-    .map(drop)
-    .map_err(|_| Spent)
+/// What is left goes, even when it is not enough: otherwise nobody could tell that it was spent.
+fn take(count: u32, left: &AtomicU32) -> Result<(), Spent> {
+    let rest = |left: u32| Some(left.saturating_sub(count));
+    match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest) {
+        Ok(before) if before >= count => Ok(()),
+        Ok(_) | Err(_) => Err(Spent),
+    }
 }
 
 /// Messages of one lookup.
 pub(super) const MOST_MESSAGES: u32 = 160;
 
-/// Signatures and hashes of one lookup; the slowest take half a millisecond.
+/// Signatures and hashes of one lookup; each unit is a third of a millisecond at most.
 const MOST_PROOFS: u32 = 600;
 
 /// Messages for one recipient's domain.
@@ -116,21 +124,31 @@ mod tests {
             Purses::new(Some(Arc::clone(&domain))),
             Purses::new(Some(domain)),
         );
-        assert_eq!(one.message(), Ok(()));
-        assert_eq!(other.message(), Ok(()));
+        assert_eq!(one.messages(1), Ok(()));
+        assert_eq!(other.messages(1), Ok(()));
         assert!(!other.domain_is_spent());
-        assert_eq!(one.message(), Ok(()));
-        assert_eq!(other.message(), Err(Spent));
+        assert_eq!(one.messages(1), Ok(()));
+        assert_eq!(other.messages(1), Err(Spent));
         assert!(one.domain_is_spent() && other.domain_is_spent());
-        assert_eq!(one.proof(), Ok(()));
-        assert_eq!(other.proof(), Err(Spent));
+        assert_eq!(one.proofs(1), Ok(()));
+        assert_eq!(other.proofs(1), Err(Spent));
+    }
+
+    #[test]
+    fn dns_10_what_is_not_enough_is_spent_too() {
+        let purses = Purses::new(Some(Arc::new(Purse::of(9, 9))));
+        assert_eq!(purses.proofs(7), Ok(()));
+        assert!(!purses.domain_is_spent());
+        assert_eq!(purses.proofs(3), Err(Spent));
+        assert!(purses.domain_is_spent());
+        assert_eq!(purses.proofs(1), Err(Spent));
     }
 
     #[test]
     fn dns_10_a_lookup_has_an_end_of_its_own() {
         let purses = Purses::new(None);
-        let messages = (0..).take_while(|_| purses.message().is_ok()).count();
-        let proofs = (0..).take_while(|_| purses.proof().is_ok()).count();
+        let messages = (0..).take_while(|_| purses.messages(1).is_ok()).count();
+        let proofs = (0..).take_while(|_| purses.proofs(1).is_ok()).count();
         assert_eq!((messages, proofs), (160, 600));
         assert!(!purses.domain_is_spent(), "there is no domain");
         assert_eq!(purses.messages_spent(), 160);

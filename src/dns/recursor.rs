@@ -179,23 +179,32 @@ impl Connections {
 impl Connection {
     async fn ask(&self, request: DnsRequest) -> Result<DnsResponse, NetError> {
         let (open, is_new) = self.connected().await?;
-        let reply = open.exchange.send(request.clone()).first_answer().await;
-        match reply {
-            Ok(response) => Ok(response),
+        match self.ask_over(&open, request.clone()).await {
             // The resolver has closed a connection that lay idle, as it may (RFC 7766 §6.2.3).
             Err(error) if !is_new && !matches!(error, NetError::Timeout) => {
-                self.forget(&open).await;
                 let (open, _) = self.connected().await?;
-                open.exchange.send(request).first_answer().await
+                self.ask_over(&open, request).await
             }
-            Err(error) => {
-                self.forget(&open).await;
-                Err(error)
-            }
+            reply => reply,
         }
     }
 
+    async fn ask_over(&self, open: &Open, request: DnsRequest) -> Result<DnsResponse, NetError> {
+        let reply = open.exchange.send(request).first_answer().await;
+        if reply.is_err() {
+            self.forget(open).await;
+        }
+        reply
+    }
+
+    /// Whoever waits for another to connect has no more patience than that one.
     async fn connected(&self) -> Result<(Open, bool), NetError> {
+        tokio::time::timeout(self.context.options.timeout, self.connect())
+            .await
+            .map_err(|_| NetError::Timeout)?
+    }
+
+    async fn connect(&self) -> Result<(Open, bool), NetError> {
         let mut open = self.open.lock().await;
         if let Some(open) = &*open {
             return Ok((open.clone(), false));
@@ -203,11 +212,8 @@ impl Connection {
         let connecting = self
             .provider
             .new_connection(self.ip, &self.config, &self.context)?;
-        let exchange = tokio::time::timeout(self.context.options.timeout, connecting)
-            .await
-            .map_err(|_| NetError::Timeout)??;
         let made = Open {
-            exchange,
+            exchange: connecting.await?,
             mark: Arc::default(),
         };
         *open = Some(made.clone());

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,8 +18,10 @@ use super::answers;
 use super::chase::{Chase, Outcome};
 use super::diary::{Diary, Step};
 use super::errand::Errand;
+use super::health::state::Skew;
 use super::purse::{Purse, Purses};
 use super::recursor::{Recursor, ServerAddress};
+use super::trouble::Trouble;
 use super::upstream::Server;
 pub use super::validator::Validate;
 use super::validator::Validators;
@@ -80,6 +83,8 @@ pub struct Explained {
     pub steps: Vec<Step>,
     /// Messages that were sent for it.
     pub messages: u32,
+    /// Set when it failed for no other reason than the time that our clock tells.
+    pub skew: Option<Skew>,
 }
 
 /// The same resolver, with one purse for several lookups.
@@ -174,7 +179,9 @@ impl Resolver {
             self.chase.look_up(&name, record_type, &errand).await
         };
         let expires = outcome.end.as_ref().ok().map(|end| end.expires);
+        let skew = outcome.end.as_ref().err().and_then(Trouble::skew);
         Ok(Explained {
+            skew,
             resolved: answers::resolved(outcome, answers::text),
             expires,
             steps: diary.steps(),
@@ -182,9 +189,9 @@ impl Resolver {
         })
     }
 
-    /// How often our own validation and the resolver's came to different ends.
+    /// The counter of how often our own validation and the resolver's came to different ends.
     #[must_use]
-    pub fn disagreements(&self) -> u64 {
+    pub fn disagreements(&self) -> Arc<AtomicU64> {
         self.chase.disagreements()
     }
 
@@ -225,7 +232,7 @@ pub enum NoQuestion {
     Type(String),
 }
 
-fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
+pub(super) fn question(name: &str, record_type: &str) -> Result<(Name, RecordType), NoQuestion> {
     let record_type = record_type
         .to_ascii_uppercase()
         .parse()
@@ -604,6 +611,39 @@ mod tests {
             .map(drop)
             .unwrap_err();
         assert!(error.to_string().contains("name at least one"), "{error}");
+    }
+
+    #[test]
+    fn dnssec_3_dane_1_the_word_of_a_resolver_that_anybody_can_speak_for_is_not_taken() {
+        let safe = "127.0.0.1,[::1]:5353,tls://192.0.2.53#dns.example";
+        let refused = |validate, servers: &str| {
+            let servers = servers.split(',').map(|server| server.parse().unwrap());
+            let options = ResolverOptions {
+                servers: servers.collect(),
+                validate,
+                ..options(Vec::new(), TrustAnchor::iana())
+            };
+            match Resolver::new(options, Arc::new(Still)).map(drop) {
+                Ok(()) => None,
+                Err(ResolverError::Untrustworthy(server)) => Some(server.to_string()),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for validate in [Validate::TrustAd, Validate::Both] {
+            assert_eq!(refused(validate, safe), None);
+            for unsafe_one in [
+                "192.0.2.53:53",
+                "10.0.0.1:53",
+                "[2001:db8::53]:53",
+                "0.0.0.0:53",
+            ] {
+                for servers in [unsafe_one.to_owned(), format!("{safe},{unsafe_one}")] {
+                    let found = refused(validate, &servers);
+                    assert_eq!(found.as_deref(), Some(unsafe_one), "{servers}");
+                }
+            }
+        }
+        assert_eq!(refused(Validate::Local, "192.0.2.53"), None);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use hickory_resolver::proto::rr::{Name, RecordType};
 
+use super::health::state::{Direction, Skew};
 use super::proof::Flaw;
 use super::upstream::NoReply;
 
@@ -80,9 +81,33 @@ impl Trouble {
         }
     }
 
-    /// The data contradicts the chain of trust; at another resolver it may be in order.
+    /// The data contradicts the chain of trust.
     pub(super) const fn is_bogus(&self) -> bool {
         matches!(self, Self::Bogus { .. } | Self::SaidToBeBogus { .. })
+    }
+
+    /// Set when nothing but the time is wrong with one of the root's own signatures: they are renewed well ahead, so it is our
+    /// clock that is in doubt.
+    pub(super) fn skew(&self) -> Option<Skew> {
+        let Self::Bogus { name, flaw, .. } = self else {
+            return None;
+        };
+        let (direction, at_least) = if let Flaw::Expired { ago } = flaw {
+            (Direction::Ahead, *ago)
+        } else if let Flaw::NotYetValid { until } = flaw {
+            (Direction::Behind, *until)
+        } else {
+            return None;
+        };
+        name.is_root().then_some(Skew {
+            direction,
+            at_least,
+        })
+    }
+
+    /// Another resolver may have something better to say.
+    pub(super) const fn may_be_a_lie(&self) -> bool {
+        self.is_bogus() || matches!(self, Self::DanglingAlias(_))
     }
 
     pub(super) fn no_reply(name: &Name, record_type: RecordType, cause: NoReply) -> Self {
@@ -90,6 +115,49 @@ impl Trouble {
             name: name.clone(),
             record_type,
             cause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dns::sample::name;
+
+    #[test]
+    fn dns_22_only_the_roots_own_signatures_speak_of_the_clock() {
+        const HOUR: Duration = Duration::from_hours(1);
+        for (what, zone, flaw, expected) in [
+            (
+                "expired by our clock",
+                ".",
+                Flaw::Expired { ago: HOUR },
+                Some(Direction::Ahead),
+            ),
+            (
+                "not valid yet",
+                ".",
+                Flaw::NotYetValid { until: HOUR },
+                Some(Direction::Behind),
+            ),
+            (
+                "somebody forgot to sign",
+                "example",
+                Flaw::Expired { ago: HOUR },
+                None,
+            ),
+            (
+                "another fault of the root",
+                ".",
+                Flaw::AnchorUnmatched,
+                None,
+            ),
+        ] {
+            let skew = Trouble::bogus(&name(zone), RecordType::SOA, flaw).skew();
+            assert_eq!(skew.map(|skew| skew.direction), expected, "{what}");
+            assert!(skew.is_none_or(|skew| skew.at_least == HOUR), "{what}");
         }
     }
 }

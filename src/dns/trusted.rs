@@ -28,9 +28,9 @@ impl<H: DnsHandle> Trusted<H> {
         Self { upstream, clock }
     }
 
-    /// How many resolvers there are.
-    pub(super) fn resolvers(&self) -> usize {
-        self.upstream.count()
+    /// The resolvers that are asked.
+    pub(super) fn upstream(&self) -> &Upstream<H> {
+        &self.upstream
     }
 
     /// Asks and believes.

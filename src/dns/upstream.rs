@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer};
 use hickory_resolver::proto::op::{
-    DnsRequest, DnsRequestOptions, Message, MessageType, Query, ResponseCode,
+    DnsRequest, DnsRequestOptions, DnsResponse, Message, MessageType, Query, ResponseCode,
 };
 use hickory_resolver::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_resolver::proto::rr::{Name, Record, RecordType};
@@ -49,7 +49,7 @@ pub(super) enum Asking {
     Verdict,
 }
 
-/// Question and first server.
+/// Question and the server that is asked first.
 type Ticket = (Name, RecordType, usize);
 
 /// What a response holds.
@@ -113,6 +113,11 @@ impl<H: DnsHandle> Upstream<H> {
         self.servers.len()
     }
 
+    /// The one that is asked first unless somebody wants another.
+    pub(super) fn preferred(&self) -> usize {
+        self.preferred.load(Ordering::Relaxed)
+    }
+
     /// Asks, until one has an answer or all had their turn.
     pub(super) async fn ask(
         &self,
@@ -120,29 +125,31 @@ impl<H: DnsHandle> Upstream<H> {
         record_type: RecordType,
         errand: &Errand,
     ) -> Result<Arc<Reply>, NoReply> {
-        let ticket = (name.to_lowercase(), record_type, errand.first());
+        let first = errand.first().unwrap_or_else(|| self.preferred());
+        let ticket = (name.to_lowercase(), record_type, first);
         let reply = self
             .flights
-            .join(ticket, || self.ask_around(name, record_type, errand))
+            .join(ticket, || self.ask_around(first, name, record_type, errand))
             .await;
         match reply {
             // That is the end of whoever asked, which need not be ours.
-            Err(NoReply::BudgetSpent) => self.ask_around(name, record_type, errand).await,
+            Err(NoReply::BudgetSpent) => self.ask_around(first, name, record_type, errand).await,
             reply => reply,
         }
     }
 
     async fn ask_around(
         &self,
+        first: usize,
         name: &Name,
         record_type: RecordType,
         errand: &Errand,
     ) -> Result<Arc<Reply>, NoReply> {
-        let preferred = self.preferred.load(Ordering::Relaxed);
-        let mut failure = None;
+        let mut failure: Option<NoReply> = None;
+        let mut has_been_silent = false;
         for turn in 0..self.count().max(LEAST_TRIES) {
-            let index = (preferred + errand.first() + turn) % self.count();
-            if turn >= self.count() && !failure.as_ref().is_some_and(NoReply::may_pass) {
+            let index = (first + turn) % self.count();
+            if turn >= self.count() && !has_been_silent {
                 break;
             }
             let Some(server) = self.servers.get(index) else {
@@ -150,13 +157,14 @@ impl<H: DnsHandle> Upstream<H> {
             };
             match self.ask_one(server, name, record_type, errand).await {
                 Ok(reply) => {
-                    if errand.first() == 0 && failure.as_ref().is_some_and(NoReply::may_pass) {
+                    if errand.first().is_none() && has_been_silent {
                         self.preferred.store(index, Ordering::Relaxed);
                     }
                     return Ok(Arc::new(reply));
                 }
                 Err(NoReply::BudgetSpent) => return Err(NoReply::BudgetSpent),
                 Err(found) => {
+                    has_been_silent |= found.may_pass();
                     failure = Some(match failure {
                         Some(earlier) => earlier.or(found),
                         None => found,
@@ -174,10 +182,15 @@ impl<H: DnsHandle> Upstream<H> {
         record_type: RecordType,
         errand: &Errand,
     ) -> Result<Reply, NoReply> {
-        errand.pay_message().map_err(|_| NoReply::BudgetSpent)?;
+        errand.pay_messages(1).map_err(|_| NoReply::BudgetSpent)?;
         let response = server.handle.send(self.asking.request(name, record_type));
         let reply = match response.first_answer().await {
-            Ok(response) => Reply::read(response.into_message(), name, record_type),
+            Ok(response) => {
+                errand
+                    .pay_messages(further_messages(&response))
+                    .map_err(|_| NoReply::BudgetSpent)?;
+                Reply::read(response.into_message(), name, record_type)
+            }
             Err(NetError::Timeout) => Err(NoReply::Timeout),
             Err(other) => Err(NoReply::Transport(other.to_string())),
         };
@@ -289,6 +302,12 @@ impl NoReply {
     }
 }
 
+/// A response of sixty-four kilobytes is as much work as a handful of ordinary ones, and is paid for like them.
+fn further_messages(response: &DnsResponse) -> u32 {
+    let octets = u32::try_from(response.as_buffer().len()).unwrap_or(u32::MAX);
+    octets / OCTETS_OF_A_MESSAGE
+}
+
 fn details(message: &Message) -> Vec<Detail> {
     let Some(edns) = &message.edns else {
         return Vec::new();
@@ -296,6 +315,7 @@ fn details(message: &Message) -> Vec<Detail> {
     edns.options()
         .options
         .iter()
+        .take(MOST_DETAILS)
         .filter_map(|(code, option)| {
             let (EdnsCode::Unknown(EXTENDED_ERROR), EdnsOption::Unknown(_, data)) = (code, option)
             else {
@@ -334,8 +354,14 @@ const LEAST_TRIES: usize = 2;
 /// RFC 9715 §3: no fragments; what is larger comes by TCP.
 const EDNS_PAYLOAD: u16 = 1232;
 
+/// What a message may hold before it counts as several; five ordinary ones fit in.
+const OCTETS_OF_A_MESSAGE: u32 = 8192;
+
 /// The option code of RFC 8914 §2.
 const EXTENDED_ERROR: u16 = 15;
+
+/// Options that are looked through for extended errors: a message could hold ten thousand.
+const MOST_DETAILS: usize = 8;
 
 /// Characters of a resolver's explanation that are shown.
 const LONGEST_TEXT: usize = 120;

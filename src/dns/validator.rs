@@ -89,11 +89,19 @@ impl<H: DnsHandle> Validator<H> {
         }
     }
 
+    /// The resolver that is asked first.
+    pub(super) fn preferred(&self) -> usize {
+        match self {
+            Self::Own(judge) => judge.upstream().preferred(),
+            Self::Resolver(trusted) => trusted.upstream().preferred(),
+        }
+    }
+
     /// How many resolvers there are to turn to.
     pub(super) fn resolvers(&self) -> usize {
         match self {
-            Self::Own(judge) => judge.resolvers(),
-            Self::Resolver(trusted) => trusted.resolvers(),
+            Self::Own(judge) => judge.upstream().count(),
+            Self::Resolver(trusted) => trusted.upstream().count(),
         }
     }
 }

@@ -28,6 +28,7 @@ use super::sink::{EndOfData, Manner, Sink, Starttls};
 use super::zones::{Plan, ZoneError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DnsConfig, ListenerConfig, StsConfig, UpstreamConfig};
+use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::smtp::Timeouts;
@@ -144,6 +145,11 @@ impl World {
                 validate: Validate::Local,
                 trust_anchor: Some(self.trust_anchor.clone()),
                 timeout: PATIENCE,
+                // The names that are broken on purpose are not in this world.
+                probes: Probes {
+                    bogus: Vec::new(),
+                    ..Config::default().dns.probes
+                },
             },
             upstream: UpstreamConfig {
                 mark: None,
@@ -163,6 +169,7 @@ impl World {
                 data: PATIENCE,
                 end_of_data: PATIENCE,
                 decision: 2 * PATIENCE,
+                unused: Timeouts::default().unused,
             },
             ..Config::default()
         }

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -19,7 +19,7 @@ use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
-use crate::smtp::{Channel, Question, Target, Waiting};
+use crate::smtp::{Channel, GaveUp, Question, Target};
 use crate::tls::{Evidence, Handshake};
 use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 
@@ -46,7 +46,6 @@ struct Asked(Option<DnsName>);
 
 struct Case {
     question: Question,
-    asked: Instant,
     state: State,
 }
 
@@ -70,7 +69,7 @@ pub(super) struct Decision {
     pub(super) judgement: Option<Judgement>,
     /// The domain whose policy was enforced in a refusal, for another look at it.
     pub(super) enforced: Option<Domain>,
-    /// Since the recipient was asked about.
+    /// Since the recipient was named.
     pub(super) took: Duration,
 }
 
@@ -111,33 +110,30 @@ impl Clerk {
     }
 
     /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
-    pub(super) fn take(&mut self, mut question: Question, now: Instant) {
-        if let Some(host) = &self.route {
-            // The next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
-            question.target = Target::Domain(host.clone());
-        }
+    pub(super) fn take(&mut self, mut question: Question) {
+        question.target = self.judged(question.target);
         let known = match self.case.take() {
             Some(Case {
                 question: before,
-                asked,
                 state: State::Redialled(facts),
-            }) if !question.first && before.target == question.target => Some((facts, asked)),
+            }) if !question.first && before.target == question.target => Some(facts),
             Some(_) | None => None,
         };
-        let (state, asked) = match known {
-            Some((Some(facts), asked)) => (State::Known(facts), asked),
-            Some((None, asked)) => (State::Ready, asked),
+        let state = match known {
+            Some(Some(facts)) => State::Known(facts),
+            Some(None) => State::Ready,
             None => {
                 // Not the last that was tried: a redial that the session cannot make leaves its name there.
                 self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
-                (self.gather(&question.target), now)
+                self.gather(&question.target)
             }
         };
-        self.case = Some(Case {
-            question,
-            asked,
-            state,
-        });
+        self.case = Some(Case { question, state });
+    }
+
+    /// Whose demand is to be met. On a route the next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
+    fn judged(&self, target: Target) -> Target {
+        self.route.clone().map_or(target, Target::Domain)
     }
 
     fn gather(&self, target: &Target) -> State {
@@ -179,7 +175,7 @@ impl Clerk {
                 // A late answer is a refusal, never a guess.
                 Poll::Ready(None) => {
                     let verdict = refuse(budget(&case.question.target));
-                    return Poll::Ready(self.decision(verdict, &case.question.target, case.asked));
+                    return Poll::Ready(self.decision(verdict, &case.question));
                 }
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
@@ -197,7 +193,7 @@ impl Clerk {
             // It counts as tried even when the connection breaks before the handshake.
             self.tried.push(Some(name.clone()));
         }
-        let decision = self.decision(verdict, &case.question.target, case.asked);
+        let decision = self.decision(verdict, &case.question);
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redial(facts);
             self.case = Some(case);
@@ -214,17 +210,15 @@ impl Clerk {
         }
     }
 
-    /// The session gives up a recipient when its time is up, and answers it itself. That time began before the question
-    /// came, where a connection had to be made first: who waits for a verdict no longer wants it.
-    pub(super) fn overdue(&mut self, waiting: Waiting, now: Instant) -> Option<Judgement> {
-        let late = |case: &mut Case| {
-            waiting == Waiting::Verdict || now.saturating_duration_since(case.asked) >= self.budget
+    /// The session has given a recipient up, and has answered it itself.
+    pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
+        self.case = None;
+        let target = self.judged(target.clone());
+        let reason = match why {
+            GaveUp::Undecided => budget(&target),
+            GaveUp::Unreachable(what) => Reason::Unreachable { what },
         };
-        let case = self.case.take_if(late)?;
-        judgement(
-            &refuse(budget(&case.question.target)),
-            &case.question.target,
-        )
+        judgement(&refuse(reason), &target)
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -240,13 +234,6 @@ impl Clerk {
             Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
         };
         judgement(&refuse(reason), target)
-    }
-
-    /// The same when it cannot be dialled again.
-    pub(super) fn unreachable(&mut self, what: &str) -> Option<Judgement> {
-        let case = self.case.take()?;
-        let reason = Reason::Unreachable { what: what.into() };
-        judgement(&refuse(reason), &case.question.target)
     }
 
     fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
@@ -288,8 +275,8 @@ impl Clerk {
         judge(&demanded, evidence, &self.tried, roots, now)
     }
 
-    fn decision(&self, verdict: Verdict, target: &Target, asked: Instant) -> Decision {
-        let now = self.engine.clock.instant();
+    fn decision(&self, verdict: Verdict, question: &Question) -> Decision {
+        let (target, now) = (&question.target, self.engine.clock.instant());
         let enforced = match (&verdict, target) {
             (Verdict::Refuse(refusal), Target::Domain(domain)) => refusal
                 .level
@@ -302,7 +289,7 @@ impl Clerk {
             judgement: judgement(&verdict, target),
             verdict,
             enforced,
-            took: now.saturating_duration_since(asked),
+            took: now.saturating_duration_since(question.received),
         }
     }
 }
@@ -368,7 +355,10 @@ fn judgement(verdict: &Verdict, target: &Target) -> Option<Judgement> {
 mod tests {
     use std::future::poll_fn;
 
+    use std::time::Instant;
+
     use super::*;
+    use crate::policy::identity::{Identities, Rule};
     use crate::proxy::tests::world::{Names, engine};
 
     const BUDGET: Duration = Duration::from_secs(60);
@@ -378,11 +368,12 @@ mod tests {
         Clerk::new(engine, "127.0.0.1:25".parse().unwrap(), BUDGET)
     }
 
-    fn question(channel: Channel) -> Question {
+    fn question(channel: Channel, received: Instant) -> Question {
         Question {
             target: Target::Domain("plain.example".parse().unwrap()),
             channel,
             first: true,
+            received,
         }
     }
 
@@ -401,7 +392,7 @@ mod tests {
             let mut clerk = clerk();
             connected(&mut clerk);
             let now = clerk.engine.clock.instant();
-            clerk.take(question(Channel::Protected), now);
+            clerk.take(question(Channel::Protected, now));
             if is_lost {
                 clerk.forget();
             }
@@ -415,19 +406,40 @@ mod tests {
     }
 
     #[test]
-    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_once_and_as_such() {
-        for (waiting, later, expected) in [
-            (Waiting::Verdict, Duration::ZERO, Some("decision-timeout")),
-            (Waiting::Server, BUDGET, Some("decision-timeout")),
-            (Waiting::Server, Duration::ZERO, None),
+    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
+        for (why, expected) in [
+            (GaveUp::Undecided, "decision-timeout"),
+            (GaveUp::Unreachable("refused".into()), "unreachable"),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);
-            let now = clerk.engine.clock.instant();
-            clerk.take(question(Channel::Protected), now);
-            let told = clerk.overdue(waiting, now + later);
-            assert_eq!(told.map(|told| told.reason), expected, "{waiting:?}");
-            assert_eq!(clerk.case.is_none(), expected.is_some(), "{waiting:?}");
+            let question = question(Channel::Protected, clerk.engine.clock.instant());
+            let target = question.target.clone();
+            clerk.take(question);
+            let told = clerk.gave_up(&target, why).unwrap();
+            assert_eq!((told.reason, told.verdict), (expected, "refuse"));
+            assert!(clerk.case.is_none() && clerk.stayed().is_none());
+        }
+    }
+
+    #[test]
+    fn on_a_route_who_was_given_up_is_told_of_by_the_host_s_name() {
+        let mut engine = engine(Names::default());
+        engine.identities = Identities::new(vec![Rule {
+            network: "127.0.0.0/8".parse().unwrap(),
+            port: None,
+            identity: Identity::Route("relay.example".parse().unwrap()),
+        }]);
+        let mut clerk = Clerk::new(Arc::new(engine), "127.0.0.1:25".parse().unwrap(), BUDGET);
+        for target in [
+            Target::Postmaster,
+            Target::Domain("plain.example".parse().unwrap()),
+        ] {
+            let told = clerk.gave_up(&target, GaveUp::Undecided).unwrap();
+            assert_eq!(
+                (told.domain.as_str(), told.reason),
+                ("relay.example", "decision-timeout")
+            );
         }
     }
 }

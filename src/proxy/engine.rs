@@ -9,9 +9,12 @@ use super::learned::Learned;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig};
 use crate::dns::Lookup;
+use crate::dns::gate::Gated;
+use crate::dns::health::Monitor;
 use crate::dns::resolver::{
     AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, system_servers,
 };
+use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
 use crate::name::DnsName;
 use crate::policy::Settings;
@@ -27,8 +30,12 @@ use crate::x509::path::Roots;
 
 /// What decisions are made with. `danelaw check` asks it the same questions as a delivery.
 pub struct Engine {
-    /// DNS.
+    /// DNS, as long as validation works.
     pub lookup: Arc<dyn Lookup>,
+    /// Whether it does. Nobody knows before [`Monitor::watch`] or [`Monitor::probe`] has asked.
+    pub monitor: Arc<Monitor>,
+    /// How many lookups there were.
+    pub tally: Arc<Tally>,
     /// Facts about recipients' domains.
     pub gatherer: Gatherer,
     /// Handshakes.
@@ -82,8 +89,19 @@ impl Engine {
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
-        let resolver = resolver(&config.dns, &roots, Arc::clone(&clock))?;
-        let lookup: Arc<dyn Lookup> = Arc::new(resolver);
+        let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
+        let probes = config.dns.probes.clone();
+        let monitor = Monitor::new(Arc::clone(&resolver), probes, Arc::clone(&clock));
+        let (monitor, tally) = (
+            Arc::new(monitor),
+            Arc::new(Tally::with(resolver.disagreements())),
+        );
+        let lookup: Arc<dyn Lookup> = Arc::new(Gated::new(
+            resolver,
+            Arc::clone(&monitor),
+            Arc::clone(&tally),
+            config.dns.timeout,
+        ));
         let options = FetchOptions {
             port: config.mta_sts.port,
             allow_private: config.mta_sts.allow_private,
@@ -99,6 +117,8 @@ impl Engine {
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
             lookup,
+            monitor,
+            tally,
             connector: Connector::new()?,
             roots,
             settings: config.policy,

@@ -1,15 +1,17 @@
-//! Which host an address belongs to, from what recent recipients' lookups said. Only ever a hint for the SNI of the
-//! first handshake: a wrong one costs a redial, nothing more.
+//! What is known of an address before a recipient is: which host it belongs to, from what recent recipients' lookups
+//! said, and which extensions its MX has turned out to lack. Only ever a hint: a wrong host as the SNI of the first
+//! handshake costs a redial, and an extension is hidden only where the MX does not offer it either.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
 use crate::name::DnsName;
 use crate::policy::{AddressFacts, Facts, HostFacts, MxFacts, TlsaFacts};
+use crate::smtp::ehlo::Extensions;
 
 /// Addresses that are remembered.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
@@ -17,13 +19,17 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
 /// How long: the usual TTL of MX hosts' addresses, a few times over.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
+/// How long what an MX lacks is: each time it is forgotten, one message that needs it is deferred once.
+const LACKING: Duration = Duration::from_secs(24 * 3600);
+
 /// The memory, shared by all sessions.
 pub struct Learned {
-    names: Mutex<LruCache<IpAddr, Entry>>,
+    names: Mutex<LruCache<IpAddr, Entry<DnsName>>>,
+    lacking: Mutex<LruCache<IpAddr, Entry<Extensions>>>,
 }
 
-struct Entry {
-    name: DnsName,
+struct Entry<T> {
+    value: T,
     until: Instant,
 }
 
@@ -31,6 +37,7 @@ impl Default for Learned {
     fn default() -> Self {
         Self {
             names: Mutex::new(LruCache::new(CAPACITY)),
+            lacking: Mutex::new(LruCache::new(CAPACITY)),
         }
     }
 }
@@ -39,13 +46,23 @@ impl Learned {
     /// The SNI to try first at this address.
     #[must_use]
     pub fn sni(&self, address: IpAddr, now: Instant) -> Option<DnsName> {
-        let mut names = self.lock();
-        let entry = names.get(&address.to_canonical())?;
-        if entry.until <= now {
-            names.pop(&address.to_canonical());
-            return None;
-        }
-        Some(entry.name.clone())
+        recall(&mut lock(&self.names), address, now)
+    }
+
+    /// What the MX at this address is known not to offer.
+    #[must_use]
+    pub fn lacking(&self, address: IpAddr, now: Instant) -> Extensions {
+        recall(&mut lock(&self.lacking), address, now).unwrap_or_default()
+    }
+
+    /// Remembers that.
+    pub fn learn_lacking(&self, address: IpAddr, lacking: Extensions, now: Instant) {
+        let until = now + LACKING;
+        let entry = Entry {
+            value: lacking,
+            until,
+        };
+        lock(&self.lacking).put(address.to_canonical(), entry);
     }
 
     /// Remembers the addresses of all hosts of a domain; the most preferred host wins an address.
@@ -54,20 +71,33 @@ impl Learned {
             return;
         };
         let until = now + LIFETIME;
-        let mut names = self.lock();
+        let mut names = lock(&self.names);
         for host in hosts.iter().rev() {
             if let AddressFacts::Known(addresses) = &host.addresses {
                 for address in addresses {
-                    let name = sni_of(host).clone();
-                    names.put(address.to_canonical(), Entry { name, until });
+                    let value = sni_of(host).clone();
+                    names.put(address.to_canonical(), Entry { value, until });
                 }
             }
         }
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<IpAddr, Entry>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+fn recall<T: Clone>(
+    memory: &mut LruCache<IpAddr, Entry<T>>,
+    address: IpAddr,
+    now: Instant,
+) -> Option<T> {
+    let entry = memory.get(&address.to_canonical())?;
+    if entry.until <= now {
+        memory.pop(&address.to_canonical());
+        return None;
     }
+    Some(entry.value.clone())
+}
+
+fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name that a demand for this host will ask for: the TLSA base domain where DANE applies (RFC 7672 §8.1), else the
@@ -86,6 +116,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
     use crate::policy::StsState;
+    use crate::smtp::ehlo::Extension;
 
     fn host(name: &str, address: &str, base: Option<&str>) -> HostFacts {
         HostFacts {
@@ -95,6 +126,24 @@ mod tests {
                 base: base.parse().unwrap(),
                 records: vec![],
             }),
+        }
+    }
+
+    #[test]
+    fn smtp_31_what_an_mx_lacks_is_remembered_for_a_day() {
+        let t0 = SystemClock.instant();
+        let learned = Learned::default();
+        let lacking = Extensions::of(&[Extension::SmtpUtf8]);
+        learned.learn_lacking("192.0.2.1".parse().unwrap(), lacking, t0);
+        for (what, address, hours, expected) in [
+            ("at once", "192.0.2.1", 0, lacking),
+            ("mapped", "::ffff:192.0.2.1", 23, lacking),
+            ("another", "192.0.2.2", 0, Extensions::NONE),
+            ("too old", "192.0.2.1", 24, Extensions::NONE),
+        ] {
+            let now = t0 + Duration::from_secs(hours * 3600);
+            let seen = learned.lacking(address.parse().unwrap(), now);
+            assert_eq!(seen, expected, "{what}");
         }
     }
 

@@ -21,6 +21,7 @@ pub mod probe;
 mod refusal;
 mod server;
 mod session;
+mod status;
 mod wire;
 
 use std::io;
@@ -47,7 +48,10 @@ use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::policy::identity::Identity;
 use crate::report::{Open, Record, Records};
+use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Reply, Timeouts};
+
+pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -104,6 +108,7 @@ struct Shell {
     dialer: Dialer,
     guard: Guard,
     records: Arc<dyn Records>,
+    bare_line_ends: BareLineEnds,
     timeouts: Timeouts,
     limits: Limits,
     slots: Arc<Semaphore>,
@@ -151,6 +156,7 @@ impl Proxy {
             dialer,
             guard: Guard::new(addresses.iter().copied()),
             records,
+            bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),
@@ -170,6 +176,7 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -187,7 +194,13 @@ impl Proxy {
     /// Sessions that are open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        (self.shell.capacity as usize).saturating_sub(self.shell.slots.available_permits())
+        self.shell.sessions()
+    }
+
+    /// How it fares, to be asked at any time.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::new(Arc::clone(&self.shell), self.stage.subscribe())
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
@@ -234,6 +247,14 @@ async fn serve(
         Identity::Envelope | Identity::Route(_) => {
             session::drive(shell, from, client, stage).await;
         }
+    }
+}
+
+/// Also while sessions finish: they may still have questions.
+async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        never = shell.engine.monitor.watch() => match never {},
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }
 
@@ -354,6 +375,10 @@ struct Place {
 }
 
 impl Shell {
+    fn sessions(&self) -> usize {
+        (self.capacity as usize).saturating_sub(self.slots.available_permits())
+    }
+
     /// A place for one more session of `client`.
     fn place(&self, client: SocketAddr) -> Option<Place> {
         let Some(member) = self.clients.join(client_network(client.ip())) else {

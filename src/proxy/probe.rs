@@ -17,6 +17,8 @@ use super::dial::Dialer;
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
+use crate::smtp::data::BareLineEnds;
+use crate::smtp::ehlo::Extensions;
 use crate::smtp::{Action, Auth, Dialled, Limits, Session, Settings, Timeouts};
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
@@ -62,6 +64,8 @@ impl Prober {
             hint: self
                 .engine
                 .sni(destination, None, self.engine.clock.instant()),
+            lacking: Extensions::NONE,
+            bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             auth: Auth::Never,
@@ -158,8 +162,7 @@ impl Run<'_> {
             }
             Action::StartTls { sni } => self.start_tls(sni).await,
             Action::Judge(question) => {
-                self.clerk
-                    .take(question, self.prober.engine.clock.instant());
+                self.clerk.take(question);
                 let decision = std::future::poll_fn(|cx| self.clerk.poll(cx)).await;
                 match decision.verdict {
                     Verdict::Redial(redial) => {
@@ -169,6 +172,7 @@ impl Run<'_> {
                     verdict @ (Verdict::Pin(_) | Verdict::Refuse(_)) => return Some(verdict),
                 }
             }
+            Action::GaveUp { .. } => {} // the reply says it
             Action::CloseServer => {
                 self.clerk.forget();
                 self.close().await;

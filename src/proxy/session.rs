@@ -117,6 +117,8 @@ impl Driver {
         let settings = Settings {
             trace: open.record.trace.clone(),
             hint: engine.sni(from.destination, from.hint.as_ref(), now),
+            lacking: engine.learned.lacking(from.destination.ip(), now),
+            bare_line_ends: shell.bare_line_ends,
             timeouts: shell.timeouts,
             limits: shell.limits,
             auth: auth(&shell, &from),
@@ -186,8 +188,12 @@ impl Driver {
                 }
                 Action::Judge(question) => {
                     self.note_stay();
-                    let now = self.now();
-                    self.clerk.take(question, now);
+                    self.clerk.take(question);
+                }
+                Action::GaveUp { target, why } => {
+                    if let Some(judgement) = self.clerk.gave_up(&target, why) {
+                        self.open.judged(judgement);
+                    }
                 }
                 Action::CloseServer => {
                     self.clerk.forget();
@@ -218,11 +224,6 @@ impl Driver {
 
     fn tell(&mut self, dialled: Dialled) {
         let now = self.now();
-        if let Dialled::Failed(what) = &dialled
-            && let Some(judgement) = self.clerk.unreachable(what)
-        {
-            self.open.judged(judgement);
-        }
         self.session.handle_upstream(dialled, now);
     }
 
@@ -401,14 +402,12 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        if let Some(judgement) = self.clerk.overdue(waiting, now) {
-            self.open.judged(judgement);
-        }
         self.session.handle_timeout(now);
     }
 
     /// Says the last words to both sides.
     async fn close(mut self) {
+        self.remember_lacking();
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
@@ -420,6 +419,15 @@ impl Driver {
         if matches!(written, Ok(Ok(()))) && self.reading == Reading::Open {
             // At most a courtesy: the octets are on their way.
             let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+        }
+    }
+
+    fn remember_lacking(&self) {
+        let (lacking, now) = (self.session.lacking(), self.now());
+        let learned = &self.shell.engine.learned;
+        let address = self.from.destination.ip();
+        if lacking != learned.lacking(address, now) {
+            learned.learn_lacking(address, lacking, now);
         }
     }
 

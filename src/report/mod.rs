@@ -1,7 +1,9 @@
 //! One [`Record`] per session, emitted once, also when the session is dropped half-way: [`Open`] sees to that.
-//! [`log`] writes it as one line.
+//! [`log`] writes it as one line, [`metrics`] counts it, [`admin`] shows the metrics and whether the proxy is ready.
 
+pub mod admin;
 pub mod log;
+pub mod metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,6 +75,14 @@ pub trait Records: Send + Sync {
     fn record(&self, record: &Record);
 }
 
+/// Each record goes to both.
+impl<A: Records, B: Records> Records for (A, B) {
+    fn record(&self, record: &Record) {
+        self.0.record(record);
+        self.1.record(record);
+    }
+}
+
 /// A record that is being filled; dropping it emits it.
 pub struct Open {
     /// What is known so far.
@@ -111,7 +121,7 @@ impl Drop for Open {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::report) mod tests {
     use std::sync::Mutex;
 
     use super::*;
@@ -126,7 +136,7 @@ mod tests {
         }
     }
 
-    pub(super) fn record() -> Record {
+    pub(in crate::report) fn record() -> Record {
         Record {
             trace: "TRACE".into(),
             via: Via::Redirect,
@@ -147,7 +157,7 @@ mod tests {
         }
     }
 
-    pub(super) fn judgement(domain: &str, reason: &'static str) -> Judgement {
+    pub(in crate::report) fn judgement(domain: &str, reason: &'static str) -> Judgement {
         Judgement {
             domain: domain.into(),
             host: None,
@@ -160,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_dropped_half_way_is_recorded_once_and_alike_judgements_too() {
+    fn r5_a_session_that_is_dropped_half_way_is_recorded_once_and_alike_judgements_too() {
         let kept = Arc::new(Kept::default());
         let mut open = Open::new(record(), Arc::new(SystemClock), kept.clone());
         for reason in ["null-mx", "null-mx", "dest-not-mx"] {

@@ -21,8 +21,8 @@ pub enum Command<'a> {
     Rcpt(&'a [u8]),
     /// DATA
     Data,
-    /// BDAT: not offered, and octets follow it that are no commands.
-    Bdat,
+    /// BDAT, with what follows; octets come behind it that are no commands.
+    Bdat(&'a [u8]),
     /// RSET
     Rset,
     /// NOOP
@@ -98,7 +98,7 @@ impl<'a> Command<'a> {
             b"NOOP" => Ok(Self::Noop),
             b"VRFY" => Ok(Self::Vrfy),
             b"AUTH" => Ok(Self::Auth(argument)),
-            b"BDAT" => Ok(Self::Bdat),
+            b"BDAT" => Ok(Self::Bdat(argument)),
             b"EXPN" | b"HELP" | b"STARTTLS" | b"ETRN" | b"ATRN" | b"TURN" | b"XCLIENT"
             | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
             b"MAIL" | b"RCPT" => Err(CommandError::Arguments),
@@ -226,7 +226,7 @@ mod tests {
             Command::Rcpt(argument) => Rcpt::parse(bytes, argument, told, charset).map(|_| ()),
             Command::Hello(..)
             | Command::Data
-            | Command::Bdat
+            | Command::Bdat(_)
             | Command::Rset
             | Command::Noop
             | Command::Quit
@@ -258,7 +258,7 @@ mod tests {
             ("DATA now", Err(CommandError::Arguments)),
             ("NOOP whatever", Ok(Command::Noop)),
             ("VRFY u", Ok(Command::Vrfy)),
-            ("BDAT 5 LAST", Ok(Command::Bdat)),
+            ("BDAT 5 LAST", Ok(Command::Bdat(b"5 LAST"))),
             ("STARTTLS", Ok(Command::Unserved)),
             ("XCLIENT NAME=x", Ok(Command::Unserved)),
             ("MAIL <a@b>", Err(CommandError::Arguments)),

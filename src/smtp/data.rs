@@ -1,16 +1,28 @@
-//! The end of message data, and nothing else of it (RFC 5321 §4.5.2).
+//! The end of message data and of its lines, and nothing else of it (RFC 5321 §4.5.2).
 //!
 //! Data ends at CRLF.CRLF exactly. A bare CR, a bare LF or a NUL taints it: receivers disagree on what they mean, and a
-//! second message could hide behind one (SMTP smuggling, CVE-2023-51764 and its kin). Octets are passed on as they came;
-//! a CR waits for its LF, so that what was passed on never holds a bare one.
+//! second message could hide behind one (SMTP smuggling, CVE-2023-51764 and its kin). Octets are passed on as they came,
+//! never made better, since that would break signatures; a CR waits for its LF, so that what was passed on never holds a
+//! bare one. [`BareLineEnds::Pass`] lets the tainted through as well; they end nothing then either.
 //!
 //! Most octets are ordinary, so blocks of them are checked by comparing each octet with the one before, which the
 //! compiler turns into vector instructions: no branch, no call per line.
+
+/// What becomes of a message with a bare CR, a bare LF or a NUL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BareLineEnds {
+    /// It is refused (RFC 5321 §2.3.8).
+    #[default]
+    Reject,
+    /// It goes through as it is, and what receivers see in it is their affair.
+    Pass,
+}
 
 /// Where the scanner stands in the message data.
 #[derive(Clone, Debug, Default)]
 pub struct EndOfData {
     at: Place,
+    bare: BareLineEnds,
 }
 
 /// What the octets were.
@@ -48,6 +60,15 @@ enum Step {
 }
 
 impl EndOfData {
+    /// At the beginning of a message.
+    #[must_use]
+    pub fn new(bare: BareLineEnds) -> Self {
+        Self {
+            bare,
+            ..Self::default()
+        }
+    }
+
     /// Scans what came, and hands what may be passed on to `relay`: all of it, but for a CR at its end, which comes with
     /// the next octets. Nothing of it is handed over when it is tainted.
     pub fn scan(&mut self, octets: &[u8], mut relay: impl FnMut(&[u8])) -> Scanned {
@@ -84,7 +105,10 @@ impl EndOfData {
                     }
                     Step::Taint(place) => {
                         self.at = place;
-                        return Scanned::Tainted(at);
+                        match self.bare {
+                            BareLineEnds::Reject => return Scanned::Tainted(at),
+                            BareLineEnds::Pass => {}
+                        }
                     }
                 }
             }
@@ -143,6 +167,44 @@ impl Place {
     }
 }
 
+/// Whether the lines of a message that comes in chunks end as they must, whatever chunk a CR and its LF are in.
+///
+/// BDAT counts octets and so cannot be fooled by them (RFC 3030 §2). But only BINARYMIME, which is not offered, allows more
+/// than lines of text (RFC 3030 §3), and a message does not stay in chunks: where the next hop sends it on with DATA, a
+/// bare LF that was harmless here may end it there. So chunks are held to the same rule.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineEnds {
+    after_cr: bool,
+}
+
+impl LineEnds {
+    /// Takes octets in: false when they hold a bare CR, a bare LF or a NUL.
+    pub fn are_sound(&mut self, octets: &[u8]) -> bool {
+        let Some(&last) = octets.last() else {
+            return true;
+        };
+        let first = if self.after_cr { b'\r' } else { b'x' };
+        let is_first_sound = is_paired(octets[0], first);
+        self.after_cr = last == b'\r';
+        let pairs = octets[1..].iter().zip(octets);
+        is_first_sound
+            & pairs.fold(true, |sound, (&octet, &before)| {
+                sound & is_paired(octet, before)
+            })
+    }
+
+    /// Whether a CR waits for its LF.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        self.after_cr
+    }
+}
+
+/// No NUL, and LF exactly behind CR.
+const fn is_paired(octet: u8, before: u8) -> bool {
+    (octet != 0) & ((octet == b'\n') == (before == b'\r'))
+}
+
 /// No NUL, no dot at a line's start, and every CR followed by LF, every LF preceded by CR. `before` is the block one
 /// octet earlier.
 #[inline]
@@ -172,7 +234,10 @@ mod tests {
     }
 
     fn feed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
-        let mut scanner = EndOfData::default();
+        feed_to(EndOfData::default(), chunks)
+    }
+
+    fn feed_to<'a>(mut scanner: EndOfData, chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
         let mut seen = Seen {
             relayed: Vec::new(),
             end: None,
@@ -249,23 +314,42 @@ mod tests {
         }
     }
 
+    const FORMS: [&[u8]; 12] = [
+        b"\n.\n",
+        b"\n.\r",
+        b"\r.\n",
+        b"\r.\r",
+        b"\n.\r\n",
+        b"\r.\r\n",
+        b"\r\n.\n",
+        b"\r\n.\r",
+        b"\r\n.\r\r\n",
+        b"\r\r\n.\r\r\n",
+        b"\r\n\0.\r\n",
+        b"\r\n.\0\r\n",
+    ];
+
+    #[test]
+    fn dn_04_where_they_are_let_through_none_of_the_forms_ends_data_and_no_octet_is_changed() {
+        for form in FORMS {
+            let input = [b"text", form, b"MAIL FROM:<x@y>\r\n.\r\nNOOP\r\n"].concat();
+            let end = input.len() - b"NOOP\r\n".len();
+            for first in 0..=end {
+                for second in first..=end {
+                    let scanner = EndOfData::new(BareLineEnds::Pass);
+                    let pieces = [&input[..first], &input[first..second], &input[second..]];
+                    let seen = feed_to(scanner, pieces);
+                    let name = format!("{:?} cut at {first} and {second}", form.escape_ascii());
+                    assert_eq!((seen.end, seen.tainted), (Some(end), false), "{name}");
+                    assert_eq!(seen.relayed, input[..end], "{name}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn dn_04_none_of_the_twelve_smuggling_forms_ends_data_however_it_is_cut() {
-        let forms: [&[u8]; 12] = [
-            b"\n.\n",
-            b"\n.\r",
-            b"\r.\n",
-            b"\r.\r",
-            b"\n.\r\n",
-            b"\r.\r\n",
-            b"\r\n.\n",
-            b"\r\n.\r",
-            b"\r\n.\r\r\n",
-            b"\r\r\n.\r\r\n",
-            b"\r\n\0.\r\n",
-            b"\r\n.\0\r\n",
-        ];
-        for form in forms {
+        for form in FORMS {
             let input = [b"text", form, b"MAIL FROM:<x@y>\r\n.\r\n"].concat();
             for first in 0..=input.len() {
                 for second in first..=input.len() {
@@ -293,6 +377,36 @@ mod tests {
             }
         };
         assert_eq!(&input[end..], b"NOOP\r\n");
+    }
+
+    #[test]
+    fn dn_04_lines_in_chunks_end_as_they_must_however_they_are_cut() {
+        let rows: [(&[u8], bool, bool); 10] = [
+            (b"", true, false),
+            (b"a\r\nb", true, false),
+            (b".\r\n", true, false),
+            (b"a\r", true, true),
+            (b"\n", false, false),
+            (b"a\nb", false, false),
+            (b"a\rb", false, false),
+            (b"a\r\r\n", false, false),
+            (b"a\0", false, false),
+            (b"a\r\0", false, false),
+        ];
+        for (octets, is_sound, is_open) in rows {
+            for first in 0..=octets.len() {
+                for second in first..=octets.len() {
+                    let mut lines = LineEnds::default();
+                    let pieces = [&octets[..first], &octets[first..second], &octets[second..]];
+                    let seen = pieces.into_iter().all(|piece| lines.are_sound(piece));
+                    let name = format!("{:?} cut at {first} and {second}", octets.escape_ascii());
+                    assert_eq!(seen, is_sound, "{name}");
+                    if is_sound {
+                        assert_eq!(lines.is_open(), is_open, "{name}");
+                    }
+                }
+            }
+        }
     }
 
     proptest::proptest! {
@@ -323,9 +437,14 @@ mod tests {
                 chunks.push(chunk);
                 rest = tail;
             }
-            let seen = feed(chunks);
+            let seen = feed(chunks.iter().copied());
             let expected = by_definition(&input);
             proptest::prop_assert_eq!((seen.end, seen.tainted), (expected.end, expected.tainted));
+            let seen_passing = feed_to(EndOfData::new(BareLineEnds::Pass), chunks);
+            let end = memchr::memmem::find(&[b"\r\n", &input[..]].concat(), b"\r\n.\r\n").map(|at| at + 3);
+            let held = usize::from(end.is_none() && input.ends_with(b"\r"));
+            proptest::prop_assert_eq!((seen_passing.end, seen_passing.tainted), (end, false));
+            proptest::prop_assert_eq!(seen_passing.relayed, &input[..end.unwrap_or(input.len() - held)]);
             if !expected.tainted {
                 proptest::prop_assert_eq!(seen.relayed, expected.relayed);
             } else {

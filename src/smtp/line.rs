@@ -12,9 +12,33 @@ pub(super) enum Line {
     /// Free of CR, LF and NUL.
     Text(Bytes),
     /// It holds a bare CR, a bare LF or a NUL.
-    Malformed,
+    Malformed(Start),
     /// It was longer than allowed, and is gone.
-    TooLong,
+    TooLong(Start),
+}
+
+impl Line {
+    /// How it begins.
+    pub(super) fn start(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text,
+            Self::Malformed(start) | Self::TooLong(start) => &start.0,
+        }
+    }
+}
+
+/// The first octets of a line that is not kept: enough to know a verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start([u8; 4]);
+
+impl Start {
+    fn of(line: &[u8]) -> Self {
+        let mut start = [0; 4];
+        for (to, from) in start.iter_mut().zip(line) {
+            *to = *from;
+        }
+        Self(start)
+    }
 }
 
 /// The client sends and sends, and no line ends.
@@ -27,8 +51,14 @@ pub(super) struct LineBuffer {
     octets: BytesMut,
     /// Octets that are known to hold no CRLF but for a CR at their end.
     scanned: usize,
-    /// Octets thrown away of a line that is too long.
-    discarded: Option<usize>,
+    /// A line that is too long, as far as it was thrown away.
+    discarded: Option<Discarded>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Discarded {
+    start: Start,
+    octets: usize,
 }
 
 impl LineBuffer {
@@ -63,12 +93,15 @@ impl LineBuffer {
         };
         let line = self.octets.split_to(end + 2).freeze();
         self.scanned = 0;
-        if self.discarded.take().is_some() || line.len() > limit {
-            return Ok(Some(Line::TooLong));
+        if let Some(discarded) = self.discarded.take() {
+            return Ok(Some(Line::TooLong(discarded.start)));
+        }
+        if line.len() > limit {
+            return Ok(Some(Line::TooLong(Start::of(&line))));
         }
         let text = line.slice(..end);
         Ok(Some(if memchr3(b'\r', b'\n', 0, &text).is_some() {
-            Line::Malformed
+            Line::Malformed(Start::of(&text))
         } else {
             Line::Text(text)
         }))
@@ -88,12 +121,14 @@ impl LineBuffer {
             return Ok(());
         }
         let keep = self.octets.len().min(1); // a CR whose LF is to come
-        let gone = self.octets.len() - keep;
-        let _ = self.octets.split_to(gone);
+        let gone = self.octets.split_to(self.octets.len() - keep);
         self.scanned = 0;
-        let total = self.discarded.unwrap_or(0) + gone;
-        self.discarded = Some(total);
-        if total > MAX_DISCARDED {
+        let discarded = self.discarded.get_or_insert_with(|| Discarded {
+            start: Start::of(&gone),
+            octets: 0,
+        });
+        discarded.octets += gone.len();
+        if discarded.octets > MAX_DISCARDED {
             Err(Flood)
         } else {
             Ok(())
@@ -124,6 +159,10 @@ mod tests {
         Line::Text(Bytes::from_static(line.as_bytes()))
     }
 
+    fn malformed(line: &str) -> Line {
+        Line::Malformed(Start::of(line.as_bytes()))
+    }
+
     #[test]
     fn smtp_1_dn_06_only_crlf_ends_a_line_however_it_is_cut() {
         let rows: [(&str, &[u8], Vec<Line>); 7] = [
@@ -133,11 +172,11 @@ mod tests {
             (
                 "a bare LF",
                 b"a\nb\r\nc\r\n",
-                vec![Line::Malformed, text("c")],
+                vec![malformed("a\nb"), text("c")],
             ),
-            ("a bare CR", b"a\rb\r\n", vec![Line::Malformed]),
-            ("two CRs", b"a\r\r\n", vec![Line::Malformed]),
-            ("a NUL", b"a\0b\r\n", vec![Line::Malformed]),
+            ("a bare CR", b"a\rb\r\n", vec![malformed("a\rb")]),
+            ("two CRs", b"a\r\r\n", vec![malformed("a\r")]),
+            ("a NUL", b"a\0b\r\n", vec![malformed("a\0b")]),
         ];
         for (name, input, expected) in rows {
             for step in 1..=input.len() {
@@ -157,7 +196,8 @@ mod tests {
         for step in [1, 2, 511, 512, 513, 514, input.len()] {
             let lines = lines(&input, step, 512).unwrap();
             assert!(matches!(lines[0], Line::Text(_)), "by {step}");
-            assert_eq!(lines[1..3], [Line::TooLong, Line::TooLong], "by {step}");
+            let too_long = Line::TooLong(Start(*b"xxxx"));
+            assert_eq!(lines[1..3], [too_long.clone(), too_long], "by {step}");
             assert_eq!(lines[3], text("NOOP"), "by {step}");
         }
     }

@@ -7,15 +7,17 @@
 //!
 //! ```text
 //!   accepted ─► Dial ─► greeting ─► client EHLO ─► upstream EHLO ─► STARTTLS ─► StartTls ─► EHLO in TLS ─► reply to EHLO
-//!      MAIL (provisional 250) ─► RCPT ─► Judge ─┬─ Pin ─► MAIL, RCPT upstream ─► relay … DATA
+//!      MAIL (provisional 250) ─► RCPT ─► Judge ─┬─ Pin ─► MAIL, RCPT upstream ─► relay … DATA or BDAT
 //!                                               ├─ Redial ─► Dial … EHLO ─► Judge
 //!                                               └─ Refuse ─► 451, upstream QUIT
 //! ```
 //!
-//! Small readers, each of one thing: [`command`], [`path`], [`ehlo`], [`reply`], and [`data`] for where a message ends.
+//! Small readers, each of one thing: [`command`], [`path`], [`chunk`], [`ehlo`], [`reply`], and [`data`] for where a message
+//! ends.
 //! [`Session`] is the machine.
 
 mod auth;
+pub mod chunk;
 pub mod command;
 pub mod data;
 pub mod ehlo;
@@ -33,7 +35,7 @@ mod timeouts;
 mod transaction;
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -50,6 +52,10 @@ pub struct Settings {
     pub trace: String,
     /// The MX host that the destination address is known as: the best SNI before any recipient is known.
     pub hint: Option<DnsName>,
+    /// What the MX at the destination address is known not to offer ([`Session::lacking`]).
+    pub lacking: ehlo::Extensions,
+    /// What becomes of messages with bare line ends. Commands with them are always refused.
+    pub bare_line_ends: data::BareLineEnds,
     /// How long each side may take.
     pub timeouts: Timeouts,
     /// How much each side may send.
@@ -81,6 +87,8 @@ pub struct Timeouts {
     pub end_of_data: Duration,
     /// From RCPT to a verdict, redials included.
     pub decision: Duration,
+    /// How long the MX is kept waiting for a transaction while the client says nothing.
+    pub unused: Duration,
 }
 
 /// What a session holds at most.
@@ -116,6 +124,13 @@ pub enum Action {
     },
     /// Find out what the recipient demands and judge; answer with [`Session::handle_verdict`].
     Judge(Question),
+    /// Note down that a recipient was refused, or a hello answered, without the verdict; none is wanted any more.
+    GaveUp {
+        /// Whose.
+        target: Target,
+        /// Why.
+        why: GaveUp,
+    },
     /// Close the connection to the MX after what was written.
     CloseServer,
     /// Close the connection to the client after what was written: the session is over.
@@ -131,6 +146,17 @@ pub struct Question {
     pub channel: Channel,
     /// A new recipient; false after a redial for the same one.
     pub first: bool,
+    /// When the recipient was named: its time to a decision runs from there.
+    pub received: Instant,
+}
+
+/// Why a recipient has no verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// Its time to a decision ran out.
+    Undecided,
+    /// There was nothing to judge: the error in words.
+    Unreachable(String),
 }
 
 /// What of a recipient has a policy.

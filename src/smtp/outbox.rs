@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Action, Question};
+use super::{Action, GaveUp, Question, Target};
 use crate::name::DnsName;
 use crate::verdict::Cleared;
 
@@ -60,6 +60,10 @@ impl Outbox {
 
     pub(super) fn judge(&mut self, question: Question) {
         self.0.push_back(Action::Judge(question));
+    }
+
+    pub(super) fn gave_up(&mut self, target: Target, why: GaveUp) {
+        self.0.push_back(Action::GaveUp { target, why });
     }
 
     pub(super) fn close_server(&mut self) {

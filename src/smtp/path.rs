@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn dn_17_smtp_14_smtp_15_a_path_has_one_unambiguous_domain_or_none() {
+    fn a2_dn_17_smtp_14_smtp_15_a_path_has_one_unambiguous_domain_or_none() {
         use PathError as E;
         let rows: [(&str, Result<Target, PathError>); 44] = [
             ("<u@good.example>", domain("good.example")),

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn dn_24_tls_15_illegal_octets_are_replaced() {
+    fn dn_24_attack_tls_15_illegal_octets_are_replaced() {
         let rows: [(&[u8], Charset, &str); 5] = [
             (
                 b"220 a\x1b[31mb\0c\x7f\r\n",

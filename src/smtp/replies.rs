@@ -93,10 +93,11 @@ pub(super) fn shortfall(missing: Extension) -> Reply {
         | Extension::Pipelining
         | Extension::EnhancedStatusCodes
         | Extension::StartTls
-        | Extension::Auth => (451, "4.3.3"),
+        | Extension::Auth
+        | Extension::Chunking => (451, "4.3.3"),
     };
     let text = format!(
-        "shortfall: the destination does not offer {} any more",
+        "shortfall: the destination does not offer {}",
         missing.keyword()
     );
     reply(code, enhanced, &text)

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::command::{Mail, Rcpt};
+use super::data::LineEnds;
 use super::ehlo::Extensions;
 use super::path::Charset;
 use super::{Reply, Target};
@@ -29,7 +30,12 @@ pub(super) enum Progress {
     Opened,
     /// MAIL and recipients that it accepted.
     Relaying(Relaying),
-    /// The same, and then the connection was lost; or the message is under way.
+    /// The same, and chunks of the message that it has taken.
+    Chunking(Chunked),
+    /// The message has failed in a chunk: what more of it comes hears this again, until the client resets. The MX has
+    /// been reset, or left.
+    Failed(Bytes),
+    /// The same as relaying or chunking, and then the connection was lost; or the message is under way.
     Lost,
 }
 
@@ -38,6 +44,13 @@ pub(super) enum Progress {
 pub(super) struct Relaying {
     pub(super) cleared: Cleared,
     pub(super) accepted: u64,
+}
+
+/// A message of which chunks are with the MX.
+#[derive(Debug)]
+pub(super) struct Chunked {
+    pub(super) relaying: Relaying,
+    pub(super) lines: LineEnds,
 }
 
 impl Transaction {
@@ -71,19 +84,29 @@ impl Transaction {
     }
 
     pub(super) const fn has_recipients(&self) -> bool {
-        matches!(self.progress, Progress::Relaying(_) | Progress::Lost)
+        match self.progress {
+            Progress::Relaying(_) | Progress::Chunking(_) | Progress::Lost => true,
+            Progress::Provisional | Progress::Opened | Progress::Failed(_) => false,
+        }
     }
 
     /// The MX holds a transaction that must be reset before the next.
     pub(super) const fn is_open_upstream(&self) -> bool {
-        matches!(self.progress, Progress::Opened | Progress::Relaying(_))
+        match self.progress {
+            Progress::Opened | Progress::Relaying(_) | Progress::Chunking(_) => true,
+            Progress::Provisional | Progress::Failed(_) | Progress::Lost => false,
+        }
     }
 
     /// The MX has accepted a recipient that was cleared.
     pub(super) fn accept(&mut self, cleared: Cleared) {
         let before = match &self.progress {
             Progress::Relaying(relaying) => relaying.accepted,
-            Progress::Provisional | Progress::Opened | Progress::Lost => 0,
+            Progress::Provisional
+            | Progress::Opened
+            | Progress::Chunking(_)
+            | Progress::Failed(_)
+            | Progress::Lost => 0,
         };
         self.progress = Progress::Relaying(Relaying {
             cleared,
@@ -93,9 +116,10 @@ impl Transaction {
 
     /// The connection is gone, and with it what the MX has heard.
     pub(super) fn lose(&mut self) {
-        self.progress = match self.progress {
+        self.progress = match std::mem::replace(&mut self.progress, Progress::Lost) {
             Progress::Provisional | Progress::Opened => Progress::Provisional,
-            Progress::Relaying(_) | Progress::Lost => Progress::Lost,
+            failed @ Progress::Failed(_) => failed,
+            Progress::Relaying(_) | Progress::Chunking(_) | Progress::Lost => Progress::Lost,
         };
     }
 
@@ -103,7 +127,29 @@ impl Transaction {
     pub(super) fn take_relaying(&mut self) -> Option<Relaying> {
         match std::mem::replace(&mut self.progress, Progress::Lost) {
             Progress::Relaying(relaying) => Some(relaying),
-            other @ (Progress::Provisional | Progress::Opened | Progress::Lost) => {
+            other @ (Progress::Provisional
+            | Progress::Opened
+            | Progress::Chunking(_)
+            | Progress::Failed(_)
+            | Progress::Lost) => {
+                self.progress = other;
+                None
+            }
+        }
+    }
+
+    /// The same for a chunk, the first or the next.
+    pub(super) fn take_chunked(&mut self) -> Option<Chunked> {
+        match std::mem::replace(&mut self.progress, Progress::Lost) {
+            Progress::Chunking(chunked) => Some(chunked),
+            Progress::Relaying(relaying) => Some(Chunked {
+                relaying,
+                lines: LineEnds::default(),
+            }),
+            other @ (Progress::Provisional
+            | Progress::Opened
+            | Progress::Failed(_)
+            | Progress::Lost) => {
                 self.progress = other;
                 None
             }

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_15_the_version_and_the_suite_are_named() {
+    async fn tls_15_tlsa_20_the_version_and_the_suite_are_named() {
         let connector = Connector::new().unwrap();
         let ecdsa = Identity::self_signed(server(&[MX]));
         for (identity, versions, version, suite) in [
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_11_tls_13_nothing_is_resumed_and_nothing_is_sent_early() {
+    async fn tls_11_tls_12_tls_13_nothing_is_resumed_and_nothing_is_sent_early() {
         let connector = Connector::new().unwrap();
         for version in BOTH {
             let mut config = Identity::self_signed(server(&[MX])).config(&[version]);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_12_a_request_for_a_client_certificate_is_answered_with_none() {
+    async fn attack_tls_12_a_request_for_a_client_certificate_is_answered_with_none() {
         let connector = Connector::new().unwrap();
         let root = Sample::self_signed(ca("Root"));
         let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
@@ -520,6 +520,86 @@ mod tests {
                 "{sentence}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn tls_16_tls_13_tlsa_23_dane_33_the_hello_offers_what_is_ordinary_and_nothing_else() {
+        let mut hello = Vec::new();
+        let outcome = answered(async |octets| {
+            hello = octets.to_vec();
+            Vec::new()
+        });
+        outcome.await.unwrap_err();
+        let mut rest = &hello[9 + 2 + 32..]; // record, handshake, version, random
+        let mut vector = |width: usize| {
+            let length = rest[..width]
+                .iter()
+                .fold(0, |length, octet| length << 8 | usize::from(*octet));
+            let (vector, after) = rest[width..].split_at(length);
+            rest = after;
+            vector.to_vec()
+        };
+        let _session = vector(1);
+        let suites = vector(2);
+        let compression = vector(1);
+        let extensions = vector(2);
+        assert_eq!(compression, [0], "none");
+        let suites: Vec<u16> = suites
+            .chunks(2)
+            .map(|pair| u16::from(pair[0]) << 8 | u16::from(pair[1]))
+            .collect();
+        // TLS 1.3, ECDHE with AES-GCM or ChaCha20, and the signal against renegotiation (RFC 5746 §3.3).
+        let ordinary = [
+            0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xcca9, 0xc02f, 0xc030, 0xcca8, 0x00ff,
+        ];
+        assert!(
+            suites.iter().all(|suite| ordinary.contains(suite)),
+            "{suites:04x?}"
+        );
+        assert!(suites.len() >= 9, "{suites:04x?}");
+        let mut offered = std::collections::BTreeMap::new();
+        let mut rest = &extensions[..];
+        while let [a, b, c, d, tail @ ..] = rest {
+            let length = usize::from(*c) << 8 | usize::from(*d);
+            let (body, after) = tail.split_at(length);
+            offered.insert(u16::from(*a) << 8 | u16::from(*b), body);
+            rest = after;
+        }
+        assert_eq!(offered[&43], [4, 3, 4, 3, 3], "TLS 1.3 and 1.2 alone");
+        for (extension, what) in [
+            (19, "raw public keys of the client"),
+            (20, "raw public keys of the server"),
+            (41, "a pre-shared key"),
+            (42, "early data"),
+        ] {
+            assert!(!offered.contains_key(&extension), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_17_a_server_without_any_certificate_has_not_shaken_hands() {
+        let message = |kind: u8, body: &[u8]| {
+            let length = u8::try_from(body.len()).unwrap();
+            [&[kind, 0, 0, length], body].concat()
+        };
+        let chosen = [
+            &[3, 3][..],
+            &[7; 32],
+            &[0, 0xc0, 0x2b, 0],
+            &[0, 4, 0, 23, 0, 0], // the extended master secret
+        ];
+        let key = [&[3, 0, 29, 32][..], &[9; 32], &[4, 3, 0, 2, 1, 1]].concat();
+        let flight = [
+            message(2, &chosen.concat()),
+            message(11, &[0, 0, 0]),
+            message(12, &key),
+            message(14, &[]),
+        ]
+        .concat();
+        let length = u8::try_from(flight.len()).unwrap();
+        let flight = [&[0x16, 3, 3, 0, length], &flight[..]].concat();
+        let why = answered(async |_| flight).await.unwrap_err();
+        assert_eq!(why, "the server has presented no certificate");
     }
 
     #[tokio::test]

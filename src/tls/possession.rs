@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_1_2_does_not_bind_an_ecdsa_scheme_to_its_curve_and_tls_1_3_does() {
+    fn version_1_2_does_not_bind_an_ecdsa_scheme_to_its_curve_and_tls_1_3_does() {
         let leaf = include_bytes!("../../testdata/dane/p256.der");
         let signature = include_bytes!("../../testdata/dane/p256.sha384.sig");
         assert_eq!(

@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_its_reply_label_and_result_type() {
+    fn r6_every_reason_has_its_reply_label_and_result_type() {
         for (reason, expected) in golden() {
             let reply = reason.reply();
             let row = format!(

@@ -9,6 +9,11 @@ use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
 use webpki::Error;
+use x509_parser::oid_registry::{
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CERTIFICATE_POLICIES,
+    OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_X509_EXT_SUBJECT_ALT_NAME,
+};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 /// Whether a certificate's KeyUsage, where there is one, lets it sign certificates (RFC 5280 §4.2.1.3).
@@ -35,9 +40,10 @@ pub(super) fn constrains_names(certificate: &[u8]) -> bool {
 /// The constraint that the path breaks.
 pub(crate) fn check_anchor(certificate: &[u8], below: usize, now: UnixTime) -> Result<(), Error> {
     let certificate = read(certificate)?;
-    if certificate.subject().as_raw() == certificate.issuer().as_raw() {
+    if is_self_issued(&certificate) {
         dates(&certificate, now)?;
     }
+    critical_extensions(&certificate)?;
     basic_constraints(&certificate, below)?;
     key_usage(&certificate)?;
     extended_key_usage(&certificate)
@@ -48,6 +54,15 @@ fn read(certificate: &[u8]) -> Result<X509Certificate<'_>, Error> {
         Ok(([], certificate)) => Ok(certificate),
         Ok(_) | Err(_) => Err(Error::BadDer),
     }
+}
+
+/// Names are the same in whatever string types and letters they are written (RFC 5280 §7.1).
+fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    subject.as_raw() == issuer.as_raw()
+        || subject
+            .to_string()
+            .eq_ignore_ascii_case(&issuer.to_string())
 }
 
 fn dates(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
@@ -70,13 +85,39 @@ fn dates(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), Error> 
     }
 }
 
+/// RFC 5280 §4.2: a critical extension that is not understood refuses the certificate that has it. Policies are
+/// understood in so far as none is asked for.
+fn critical_extensions(certificate: &X509Certificate<'_>) -> Result<(), Error> {
+    let understood = [
+        OID_X509_EXT_BASIC_CONSTRAINTS,
+        OID_X509_EXT_KEY_USAGE,
+        OID_X509_EXT_EXTENDED_KEY_USAGE,
+        OID_X509_EXT_NAME_CONSTRAINTS,
+        OID_X509_EXT_SUBJECT_ALT_NAME,
+        OID_X509_EXT_CERTIFICATE_POLICIES,
+    ];
+    if certificate
+        .extensions()
+        .iter()
+        .any(|extension| extension.critical && !understood.contains(&extension.oid))
+    {
+        Err(Error::UnsupportedCriticalExtension)
+    } else {
+        Ok(())
+    }
+}
+
 fn basic_constraints(certificate: &X509Certificate<'_>, below: usize) -> Result<(), Error> {
     let constraints = certificate
         .basic_constraints()
         .map_err(|_| Error::ExtensionValueInvalid)?;
     let Some(constraints) = constraints else {
-        // Version 1 cannot say that it is a CA; there the record itself says so.
-        return if certificate.version() == X509Version::V1 && certificate.extensions().is_empty() {
+        // A root of version 1 cannot say that it is a CA; there the record itself says so. Below a root the one who has
+        // issued it must have said so.
+        return if certificate.version() == X509Version::V1
+            && certificate.extensions().is_empty()
+            && is_self_issued(certificate)
+        {
             Ok(())
         } else {
             Err(Error::EndEntityUsedAsCa)

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn id_3_dane_30_the_common_name_counts_only_without_dns_ids() {
+    fn id_3_id_5_dane_30_the_common_name_counts_only_without_dns_ids() {
         let wanted = name("mx.example.com");
         let with = |san: Vec<SanType>| {
             let mut params = server_by_cn("mx.example.com");

@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_13_a_crowd_of_cas_of_one_name_is_not_searched_to_the_end() {
+    fn attack_tls_13_a_crowd_of_cas_of_one_name_is_not_searched_to_the_end() {
         let cas: Vec<Sample> = (0..20).map(|_| Sample::self_signed(ca("CA"))).collect();
         let leaf = cas[0].issue(server(&[MX]));
         let others: Vec<_> = cas.iter().map(|ca| ca.der.clone()).collect();

@@ -56,7 +56,8 @@ fn configuration() -> String {
         .map(|address| format!("[[listener]]\nkind = \"redirect\"\naddress = \"{address}\"\n"))
         .collect();
     format!(
-        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n[tls]\nca_file = \"{}\"\n\
+        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n\
+        probe_bogus = [\"bogus.test MX\"]\n[tls]\nca_file = \"{}\"\n\
         [mta_sts]\nallow_private = true\n[store]\npath = \"{HOME}/danelaw/state/danelaw.db\"\n\
         [log]\nfilter = \"info,danelaw=debug\"\n",
         dns::RESOLVER,

@@ -13,6 +13,8 @@
 mod capture;
 mod danelaw;
 mod dns;
+#[cfg(feature = "lab")]
+mod finger;
 mod mail;
 mod pki;
 mod policy_host;

@@ -343,6 +343,7 @@ const PROGRAMS: &[&str] = &[
     "postfix",
     "sendmail",
     "postqueue",
+    "posttls-finger",
     EXIM,
 ];
 

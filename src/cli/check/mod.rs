@@ -11,8 +11,9 @@ use self::findings::DomainFindings;
 pub(super) use self::findings::{Outcome, Problem};
 pub(super) use self::render::problem_text;
 use super::Exit;
-use super::sources::{Connecting, Sources};
+use super::sources::{Connecting, Sources, watched};
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::name::{DnsName, Domain};
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::Prober;
@@ -52,23 +53,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
-        let prober = args.connecting.prober(&engine, &config)?;
-        let mut worst = Outcome::Good;
-        for domain in &args.domains {
-            let findings = args.check(&engine, domain, prober.as_ref()).await;
-            worst = worst.max(findings.outcome());
-            let mut out = std::io::stdout().lock();
-            if args.json {
-                render::json(&mut out, &findings)?;
-            } else {
-                render::text(&mut out, &findings)?;
-            }
-        }
+        let worst = watched(&engine, args.check_all(&engine, &config)).await?;
         Ok(Exit::from(worst).into())
     })
 }
 
 impl Args {
+    async fn check_all(&self, engine: &Arc<Engine>, config: &Config) -> anyhow::Result<Outcome> {
+        let prober = self.connecting.prober(engine, config)?;
+        let mut worst = Outcome::Good;
+        for domain in &self.domains {
+            let findings = self.check(engine, domain, prober.as_ref()).await;
+            worst = worst.max(findings.outcome());
+            let mut out = std::io::stdout().lock();
+            if self.json {
+                render::json(&mut out, &findings)?;
+            } else {
+                render::text(&mut out, &findings)?;
+            }
+        }
+        Ok(worst)
+    }
+
     async fn check(&self, engine: &Engine, text: &str, prober: Option<&Prober>) -> DomainFindings {
         match DnsName::parse_unicode(text) {
             Ok(name) => {

@@ -23,6 +23,7 @@ pub(super) fn json(
         expires,
         steps,
         messages,
+        skew: _,
     } = explained;
     let summary = Summary::of(&resolved.answer);
     let links: Vec<Json> = resolved.aliases.iter().map(link).collect();

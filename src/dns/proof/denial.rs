@@ -219,6 +219,7 @@ mod tests {
     const HASHED: Proofs = Proofs::Nsec3 {
         opt_out: false,
         iterations: 1,
+        salt: &[],
     };
 
     /// Everything that the zone could ever say about itself, signatures taken for granted.

@@ -50,16 +50,17 @@ impl ZoneKeys {
         anchor: &RootTrust,
         terms: Terms<'_>,
     ) -> Result<Self, Flaw> {
-        let entry: Vec<Key> = zone_keys(dnskeys)
-            .filter(|key| {
-                anchor.keys.contains(key.dnskey.public_key())
-                    || is_named(key, dnskeys.owner(), &anchor.ds)
-            })
-            .collect();
+        let keys = zone_keys(dnskeys)?;
+        let is_entry = |key: &&Key| {
+            anchor.keys.contains(key.dnskey.public_key())
+                || is_named(key, dnskeys.owner(), &anchor.ds)
+        };
+        let entry: Vec<Key> = keys.iter().filter(is_entry).cloned().collect();
         if entry.is_empty() {
             return Err(Flaw::AnchorUnmatched);
         }
-        Self::vouched_for(dnskeys, entry, terms, END_OF_TIME)
+        let entry = Self::new(dnskeys, entry, END_OF_TIME);
+        entry.vouching_for(keys, dnskeys, terms)
     }
 
     /// The keys of a child zone, when one that its DS records name signed its DNSKEY RRset.
@@ -69,35 +70,31 @@ impl ZoneKeys {
         terms: Terms<'_>,
         ds_expires: Timestamp,
     ) -> Result<Self, Flaw> {
-        let entry: Vec<Key> = zone_keys(dnskeys)
-            .filter(|key| is_named(key, dnskeys.owner(), ds))
-            .collect();
+        let keys = zone_keys(dnskeys)?;
+        let is_entry = |key: &&Key| is_named(key, dnskeys.owner(), ds);
+        let entry: Vec<Key> = keys.iter().filter(is_entry).cloned().collect();
         if entry.is_empty() {
             return Err(Flaw::DsUnmatched);
         }
-        Self::vouched_for(dnskeys, entry, terms, ds_expires)
+        let entry = Self::new(dnskeys, entry, ds_expires);
+        entry.vouching_for(keys, dnskeys, terms)
     }
 
-    fn vouched_for(
-        dnskeys: &RrSet,
-        entry: Vec<Key>,
-        terms: Terms<'_>,
-        expires: Timestamp,
-    ) -> Result<Self, Flaw> {
-        let entry = Self {
+    fn new(dnskeys: &RrSet, keys: Vec<Key>, expires: Timestamp) -> Self {
+        Self {
             zone: dnskeys.owner().clone(),
-            keys: entry,
-            expires,
-        };
-        let keys: Vec<Key> = zone_keys(dnskeys).collect();
-        if keys.len() > MOST_KEYS {
-            return Err(Flaw::TooMuchWork);
-        }
-        let expires = signature::verify_unexpanded(&mut Effort::one_set(terms), dnskeys, &entry)?;
-        Ok(Self {
-            zone: entry.zone,
             keys,
             expires,
+        }
+    }
+
+    /// All keys of the zone, when one of these has signed the set.
+    fn vouching_for(self, keys: Vec<Key>, dnskeys: &RrSet, terms: Terms<'_>) -> Result<Self, Flaw> {
+        let expires = signature::verify_unexpanded(&mut Effort::one_set(terms), dnskeys, &self)?;
+        Ok(Self {
+            keys,
+            expires,
+            ..self
         })
     }
 
@@ -150,17 +147,24 @@ impl DsSet {
 }
 
 /// The keys of the RRset that may sign zone data: zone keys (RFC 4034 §2.1.1), not revoked (RFC 5011 §2.1), of an algorithm
-/// that can be checked.
-fn zone_keys(dnskeys: &RrSet) -> impl Iterator<Item = Key> {
-    dnskeys.data().filter_map(dnskey).filter_map(|dnskey| {
-        let usable =
-            dnskey.zone_key() && !dnskey.revoke() && dnskey.public_key().algorithm().is_supported();
+/// that can be checked and of a size that it allows. Too many are refused before anything is computed with them.
+fn zone_keys(dnskeys: &RrSet) -> Result<Vec<Key>, Flaw> {
+    let usable = |dnskey: &&DNSKEY| {
+        dnskey.zone_key()
+            && !dnskey.revoke()
+            && dnskey.public_key().algorithm().is_supported()
+            && dnskey.public_key().public_bytes().len() <= LARGEST_KEY
+    };
+    let usable: Vec<&DNSKEY> = dnskeys.data().filter_map(dnskey).filter(usable).collect();
+    if usable.len() > MOST_KEYS {
+        return Err(Flaw::TooMuchWork);
+    }
+    let key = |dnskey: &DNSKEY| {
         let tag = dnskey.calculate_key_tag().ok()?;
-        usable.then(|| Key {
-            tag,
-            dnskey: dnskey.clone(),
-        })
-    })
+        let dnskey = dnskey.clone();
+        Some(Key { tag, dnskey })
+    };
+    Ok(usable.into_iter().filter_map(key).collect())
 }
 
 /// Does a DS record hold this key's digest? Each digest type is computed once, however many records share the tag.
@@ -202,6 +206,10 @@ fn ds(data: &RData) -> Option<&DS> {
 
 /// A zone in the middle of every roll at once has a handful.
 const MOST_KEYS: usize = 24;
+
+/// Octets: an RSA modulus has at most 4096 bits (RFC 3110 §2, RFC 5702 §2), and larger ones take milliseconds. Before it stand
+/// an exponent of at most five octets, which is all that is computed with, and its length.
+const LARGEST_KEY: usize = 3 + 5 + 512;
 
 const END_OF_TIME: Timestamp = Timestamp::from_unix(u64::MAX);
 

@@ -14,11 +14,21 @@ use crate::clock::Timestamp;
 /// Is `now` within the validity period?
 pub(in crate::dns) fn validity(rrsig: &RRSIG, now: Timestamp) -> Result<(), Flaw> {
     let input = rrsig.input();
-    if is_before(serial(now), input.sig_inception.get()) {
-        return Err(Flaw::NotYetValid);
+    let (from, now, to) = (
+        input.sig_inception.get(),
+        serial(now),
+        input.sig_expiration.get(),
+    );
+    let between = |early: u32, late: u32| Duration::from_secs(u64::from(late.wrapping_sub(early)));
+    if is_before(now, from) {
+        return Err(Flaw::NotYetValid {
+            until: between(now, from),
+        });
     }
-    if is_before(input.sig_expiration.get(), serial(now)) {
-        return Err(Flaw::Expired);
+    if is_before(to, now) {
+        return Err(Flaw::Expired {
+            ago: between(to, now),
+        });
     }
     Ok(())
 }
@@ -90,6 +100,8 @@ mod tests {
     use super::*;
     use crate::dns::sample::{T0, ZoneKey, address, name};
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn dns_07_the_validity_period_includes_both_its_ends() {
         let key = ZoneKey::generate();
@@ -101,10 +113,10 @@ mod tests {
             panic!("no RRSIG");
         };
         for (now, expected) in [
-            (T0 - 1, Err(Flaw::NotYetValid)),
+            (T0 - 1, Err(Flaw::NotYetValid { until: SECOND })),
             (T0, Ok(())),
             (T0 + 10, Ok(())),
-            (T0 + 11, Err(Flaw::Expired)),
+            (T0 + 11, Err(Flaw::Expired { ago: SECOND })),
         ] {
             assert_eq!(validity(&rrsig, Timestamp::from_unix(now)), expected);
         }

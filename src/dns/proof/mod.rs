@@ -20,6 +20,8 @@ pub(in crate::dns) mod nsec3;
 pub(in crate::dns) mod rrset;
 pub(in crate::dns) mod signature;
 
+use std::time::Duration;
+
 use super::purse::Purses;
 use crate::clock::Timestamp;
 
@@ -54,11 +56,17 @@ pub(in crate::dns) enum Flaw {
     #[error("no key of the zone fits the RRSIG")]
     NoSuchKey,
     /// The validity period is over (RFC 4035 §5.3.1).
-    #[error("the signature has expired")]
-    Expired,
+    #[error("the signature has expired, {} s ago", .ago.as_secs())]
+    Expired {
+        /// For how long.
+        ago: Duration,
+    },
     /// The validity period has not begun (RFC 4035 §5.3.1).
-    #[error("the signature is not valid yet")]
-    NotYetValid,
+    #[error("the signature is not valid yet, for another {} s", .until.as_secs())]
+    NotYetValid {
+        /// For how long.
+        until: Duration,
+    },
     /// More labels than the owner name has, or a wildcard expansion where none may be.
     #[error("the RRSIG has an impossible label count")]
     Labels,

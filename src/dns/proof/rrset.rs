@@ -2,6 +2,8 @@
 //!
 //! Class IN only; duplicates are dropped (RFC 4034 §6.3). Nothing is checked here.
 
+use std::collections::HashSet;
+
 use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, RRSIG};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
@@ -36,25 +38,24 @@ impl RrSet {
             records: Vec::new(),
             signatures: Vec::new(),
         };
+        // A message can hold thousands of records, so they are not compared each with each.
+        let mut known: HashSet<&RData> = HashSet::new();
         for record in section {
-            if record.dns_class == DNSClass::IN && &record.name == owner {
-                set.take(record);
+            if record.dns_class != DNSClass::IN || &record.name != owner {
+                continue;
+            }
+            if record.record_type() == record_type {
+                if known.insert(&record.data) {
+                    set.records.push(record.clone());
+                }
+            } else if let Some(rrsig) = covering(record, record_type) {
+                set.signatures.push(Signature {
+                    rrsig: rrsig.clone(),
+                    ttl: record.ttl,
+                });
             }
         }
         (!set.records.is_empty()).then_some(set)
-    }
-
-    fn take(&mut self, record: &Record) {
-        if record.record_type() == self.record_type {
-            if !self.records.iter().any(|known| known.data == record.data) {
-                self.records.push(record.clone());
-            }
-        } else if let Some(rrsig) = covering(record, self.record_type) {
-            self.signatures.push(Signature {
-                rrsig: rrsig.clone(),
-                ttl: record.ttl,
-            });
-        }
     }
 
     /// The owner name.

@@ -9,9 +9,9 @@ mod zone;
 pub(in crate::dns) use key::{VALID, ZoneKey};
 pub(in crate::dns) use zone::{Proofs, Zone};
 
+use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{self, Stream};
 use hickory_resolver::net::NetError;
@@ -19,7 +19,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::proto::op::{DnsRequest, DnsResponse, Message, OpCode, Query};
 use hickory_resolver::proto::rr::rdata::{A, NS, NULL, TLSA};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::dns::proof::keys::RootTrust;
 
@@ -79,7 +79,8 @@ impl World {
         self.zone(".").key().anchor()
     }
 
-    fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
+    /// The zone that holds this RRset.
+    pub(in crate::dns) fn holder(&self, name: &Name, record_type: RecordType) -> &Zone {
         let in_parent = record_type == RecordType::DS && !name.is_root();
         self.zones
             .iter()
@@ -111,8 +112,21 @@ type Lie = dyn Fn(&World, &Query, &mut Message) + Send + Sync;
 pub(in crate::dns) struct Liar {
     world: Arc<World>,
     lie: Arc<Lie>,
-    asked: Arc<AtomicUsize>,
-    silent: bool,
+    /// Edits what was asked for with AD instead of DO.
+    verdict: Arc<Lie>,
+    mishap: fn(&Query) -> Option<Mishap>,
+    asked: Arc<Mutex<Vec<Query>>>,
+}
+
+/// What happens to a question instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dns) enum Mishap {
+    /// Nothing, for ever.
+    Swallowed,
+    /// The transport loses its patience.
+    TimedOut,
+    /// Nobody listens there.
+    NotListening,
 }
 
 impl Liar {
@@ -123,17 +137,29 @@ impl Liar {
         Self {
             world,
             lie: Arc::new(lie),
+            verdict: Arc::new(validating),
+            mishap: |_| None,
             asked: Arc::default(),
-            silent: false,
         }
     }
 
     /// One that swallows what passes.
     pub(in crate::dns) fn silent(world: Arc<World>) -> Self {
-        Self {
-            silent: true,
-            ..Self::new(world, |_, _, _| {})
-        }
+        Self::new(world, |_, _, _| {}).mishap(|_| Some(Mishap::Swallowed))
+    }
+
+    /// The same, with questions that are not answered.
+    pub(in crate::dns) fn mishap(self, mishap: fn(&Query) -> Option<Mishap>) -> Self {
+        Self { mishap, ..self }
+    }
+
+    /// The same, with another verdict than that of an honest validating resolver.
+    pub(in crate::dns) fn verdict(
+        self,
+        verdict: impl Fn(&World, &Query, &mut Message) + Send + Sync + 'static,
+    ) -> Self {
+        let verdict = Arc::new(verdict);
+        Self { verdict, ..self }
     }
 
     pub(in crate::dns) fn world(&self) -> &World {
@@ -142,11 +168,19 @@ impl Liar {
 
     /// Messages that were sent.
     pub(in crate::dns) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.asked.lock().unwrap().len()
+    }
+
+    /// The questions, in order.
+    pub(in crate::dns) fn questions(&self) -> Vec<(Name, RecordType)> {
+        let asked = self.asked.lock().unwrap();
+        asked
+            .iter()
+            .map(|query| (query.name().clone(), query.query_type()))
+            .collect()
     }
 
     fn reply(&self, request: &DnsRequest) -> Result<DnsResponse, NetError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
         let query = request.queries.first().unwrap();
         let wants_data = request.edns.as_ref().unwrap().flags().dnssec_ok;
         assert_eq!(
@@ -158,7 +192,11 @@ impl Liar {
             "or else with AD"
         );
         let mut message = self.world.answer(query);
-        (self.lie)(&self.world, query, &mut message);
+        if wants_data {
+            (self.lie)(&self.world, query, &mut message);
+        } else {
+            (self.verdict)(&self.world, query, &mut message);
+        }
         // Over the wire and back, as the transport does it.
         let wire = DnsResponse::from_message(message)?.into_buffer();
         Ok(DnsResponse::from_buffer(wire)?)
@@ -170,10 +208,46 @@ impl DnsHandle for Liar {
     type Runtime = TokioRuntimeProvider;
 
     fn send(&self, request: DnsRequest) -> Self::Response {
-        if self.silent {
-            return Box::pin(stream::pending());
-        }
-        let reply = self.reply(&request);
+        let query = request.queries.first().unwrap();
+        self.asked.lock().unwrap().push(query.clone());
+        let reply = match (self.mishap)(query) {
+            Some(Mishap::Swallowed) => return Box::pin(stream::pending()),
+            Some(Mishap::TimedOut) => Err(NetError::Timeout),
+            Some(Mishap::NotListening) => {
+                Err(io::Error::from(io::ErrorKind::ConnectionRefused).into())
+            }
+            None => self.reply(&request),
+        };
         Box::pin(stream::once(async { reply }))
     }
+}
+
+/// What an honest validating resolver makes of an answer that it was not asked to prove: AD when all of it is in signed zones,
+/// and neither signatures nor proofs.
+pub(in crate::dns) fn validating(world: &World, query: &Query, message: &mut Message) {
+    let in_parent = query.query_type() == RecordType::DS;
+    let owners = message.answers.iter().chain(&message.authorities);
+    let mut owners: Vec<Name> = owners.map(|record| record.name.clone()).collect();
+    owners.push(query.name().clone());
+    let targets = message.answers.iter().filter_map(|record| {
+        let RData::CNAME(target) = &record.data else {
+            return None;
+        };
+        (query.query_type() != RecordType::CNAME).then(|| target.0.clone())
+    });
+    let names: Vec<Name> = owners.into_iter().chain(targets).collect();
+    let is_signed = |name: &Name| {
+        let zones = world.zones.iter().filter(|zone| zone.origin.zone_of(name));
+        let mut zones = zones.filter(|zone| !(in_parent && &zone.origin == name));
+        zones.all(Zone::is_signed)
+    };
+    message.metadata.authentic_data = names.iter().all(is_signed);
+    let is_proof = |record: &Record| {
+        matches!(
+            record.record_type(),
+            RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3
+        )
+    };
+    message.answers.retain(|record| !is_proof(record));
+    message.authorities.retain(|record| !is_proof(record));
 }

@@ -16,7 +16,11 @@ use crate::dns::proof::keys::ZoneKeys;
 #[derive(Clone, Copy)]
 pub(in crate::dns) enum Proofs {
     Nsec,
-    Nsec3 { opt_out: bool, iterations: u16 },
+    Nsec3 {
+        opt_out: bool,
+        iterations: u16,
+        salt: &'static [u8],
+    },
 }
 
 /// One zone.
@@ -48,6 +52,10 @@ impl Zone {
         zone.key = Some(key);
         zone.proofs = proofs;
         zone
+    }
+
+    pub(in crate::dns) const fn is_signed(&self) -> bool {
+        self.key.is_some()
     }
 
     pub(in crate::dns) fn key(&self) -> &ZoneKey {
@@ -156,12 +164,13 @@ impl Zone {
         let Proofs::Nsec3 {
             opt_out,
             iterations,
+            salt,
         } = self.proofs
         else {
             return Vec::new();
         };
         let hash = |name: &Name| {
-            let digest = Nsec3HashAlgorithm::SHA1.hash(&[], name, iterations);
+            let digest = Nsec3HashAlgorithm::SHA1.hash(salt, name, iterations);
             digest.unwrap().as_ref().to_vec()
         };
         let ring: BTreeMap<Vec<u8>, Name> = self
@@ -187,7 +196,7 @@ impl Zone {
             Nsec3HashAlgorithm::SHA1,
             opt_out,
             iterations,
-            Vec::new(),
+            salt.to_vec(),
             next.clone(),
             types,
         );

@@ -5,7 +5,7 @@ use RecordType::{A, AAAA, DNAME, DS, TLSA};
 use super::*;
 
 #[tokio::test]
-async fn dnssec_1_13_15_19_22_an_honest_resolver_is_believed_as_far_as_its_data_goes() {
+async fn dnssec_1_13_15_19_22_24_dns_13_an_honest_resolver_is_believed_as_far_as_its_data_goes() {
     let rows: Vec<Row> = ANSWERS
         .iter()
         .map(|&(says, owner, record_type, comes_out)| Row {
@@ -18,9 +18,9 @@ async fn dnssec_1_13_15_19_22_an_honest_resolver_is_believed_as_far_as_its_data_
     check(&rows).await;
 }
 
-type Honest = (&'static str, &'static str, RecordType, &'static str);
+pub(super) type Honest = (&'static str, &'static str, RecordType, &'static str);
 
-const ANSWERS: &[Honest] = &[
+pub(super) const ANSWERS: &[Honest] = &[
     (
         "signed records",
         "_25._tcp.mx.lab.test",

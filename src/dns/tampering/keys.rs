@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn dns_08_dnssec_7_keys_count_only_when_a_vouched_one_signed_them() {
+async fn dns_08_dns_09_dnssec_7_keys_count_only_when_a_vouched_one_signed_them() {
     check(KEYS).await;
 }
 

@@ -22,11 +22,14 @@ async fn dnssec_20_hostile_keys_and_delegations_do_not_multiply_the_questions() 
     assert_eq!(liar.asked(), 6, "leaf, and DS and DNSKEY of each zone");
 }
 
-#[tokio::test]
-async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
-    let mut child = Zone::signed(&vec!["a"; 120].join("."), Proofs::Nsec);
-    let deepest = child.origin.to_ascii();
-    child = child.with(&deepest, tlsa(1));
+pub(super) fn deepest_name() -> String {
+    vec!["a"; 120].join(".")
+}
+
+/// A signed zone at each label of a name that has many.
+pub(super) fn deep_world() -> World {
+    let deepest = deepest_name();
+    let mut child = Zone::signed(&deepest, Proofs::Nsec).with(&deepest, tlsa(1));
     let mut zones = Vec::new();
     for depth in (0..120).rev() {
         let origin = if depth == 0 {
@@ -38,17 +41,22 @@ async fn dnssec_20_a_lookup_that_needs_too_many_messages_is_no_answer() {
         zones.push(std::mem::replace(&mut child, parent));
     }
     zones.push(child);
-    let liar = Liar::new(Arc::new(World { zones }), HONEST);
+    World { zones }
+}
+
+#[tokio::test]
+async fn dnssec_20_dns_15_a11_a_lookup_that_needs_too_many_messages_is_no_answer() {
+    let liar = Liar::new(Arc::new(deep_world()), HONEST);
     let chase = chase(liar.clone(), Hand::at(T0));
     let outcome = chase
-        .look_up(&name(&deepest), RecordType::TLSA, &errand())
+        .look_up(&name(&deepest_name()), RecordType::TLSA, &errand())
         .await;
     assert_eq!(comes_out(&outcome), "no answer", "{:?}", outcome.end);
     assert_eq!(liar.asked(), 160);
 }
 
 #[tokio::test]
-async fn dns_05_silence_ends_with_the_deadline() {
+async fn dns_05_a11_silence_ends_with_the_deadline() {
     let liar = Liar::silent(Arc::new(world()));
     let chase = chase_within(Duration::from_millis(10), vec![liar]);
     let outcome = chase

@@ -2,13 +2,21 @@
 //!
 //! Each row is one lie in an otherwise honest world; secure data must never become insecure, absent or something else.
 
+mod chaos;
+mod corpus;
+mod costs;
 mod denials;
+mod detours;
 mod honest;
 mod keys;
 mod limits;
 mod records;
 mod replays;
+mod resolvers;
+mod rounds;
+mod strangers;
 mod time;
+mod verdicts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +24,9 @@ use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::rdata::{DNSSECRData, DS};
 use hickory_resolver::proto::dnssec::{Algorithm, DigestType};
-use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::rdata::CNAME;
+use hickory_resolver::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::clock::{Clock, Timestamp};
@@ -70,11 +79,13 @@ fn world() -> World {
     let plain_hashes = Proofs::Nsec3 {
         opt_out: false,
         iterations: 0,
+        salt: &[],
     };
     let hash = contents(Zone::signed("hash.test", plain_hashes), "hash.test");
     let many_rounds = Proofs::Nsec3 {
         opt_out: false,
         iterations: 101,
+        salt: &[],
     };
     let deep = contents(
         Zone::signed("deep.rounds.test", Proofs::Nsec),
@@ -95,6 +106,7 @@ fn world() -> World {
     let opt_out = Proofs::Nsec3 {
         opt_out: true,
         iterations: 0,
+        salt: &[],
     };
     let signed = contents(Zone::signed("s.oo", Proofs::Nsec), "s.oo");
     let unsigned = contents(Zone::unsigned("u.oo"), "u.oo");
@@ -243,6 +255,29 @@ fn resign(world: &World, query: &Query, message: &mut Message, from: u64, to: u6
             .sign_for(&zone.origin, &message.answers, from, to);
         message.answers.push(rrsig);
     }
+}
+
+/// Instead of an answer.
+fn refuse(message: &mut Message, code: ResponseCode) {
+    claim_nothing(message, code, Vec::new());
+    // The upper bits of the code are in the OPT record (RFC 6891 §6.1.3).
+    let mut edns = Edns::new();
+    edns.set_rcode_high(code.high());
+    message.edns = Some(edns);
+}
+
+/// Extended DNS errors (RFC 8914 §2).
+fn explain(message: &mut Message, errors: &[(u16, &str)]) {
+    let mut edns = Edns::new();
+    for (code, text) in errors {
+        let mut data = code.to_be_bytes().to_vec();
+        data.extend_from_slice(text.as_bytes());
+        let option = EdnsOption::Unknown(15, data);
+        edns.options_mut()
+            .options
+            .push((EdnsCode::Unknown(15), option));
+    }
+    message.edns = Some(edns);
 }
 
 /// All proofs that the zone has for these names, each once.

@@ -5,7 +5,7 @@ use RecordType::TLSA;
 use super::*;
 
 #[tokio::test]
-async fn dns_05_06_07_lies_about_status_and_time_change_nothing() {
+async fn dns_05_06_07_dnssec_3_lies_about_status_and_time_change_nothing() {
     check(STATUS_AND_TIME).await;
 }
 
@@ -86,7 +86,7 @@ const STATUS_AND_TIME: &[Row] = &[
 ];
 
 #[tokio::test]
-async fn dns_07_a_signature_ends_while_we_run() {
+async fn dns_07_dns_23_dnssec_27_tlsa_26_a_signature_ends_while_we_run() {
     let liar = Liar::new(Arc::new(world()), HONEST);
     let clock = Hand::at(T0);
     let chase = chase(liar, clock.clone());
@@ -102,7 +102,7 @@ async fn dns_07_a_signature_ends_while_we_run() {
 }
 
 #[tokio::test]
-async fn dnssec_16_18_answers_are_kept_as_long_as_they_hold_and_no_longer() {
+async fn dnssec_16_18_tlsa_22_attack_dane_08_answers_are_kept_as_long_as_they_hold_and_no_longer() {
     for (says, lie, (owner, record_type), lasts) in LIFETIMES {
         let liar = Liar::new(Arc::new(world()), lie);
         let clock = Hand::at(T0);
@@ -236,3 +236,145 @@ async fn dnssec_17_a_failure_is_forgotten_soon() {
     clock.move_to(T0 + 5);
     assert_eq!(ask(&chase, TLSA_NAME).await, "secure records");
 }
+
+#[tokio::test]
+async fn dns_19_a_ttl_of_zero_is_for_one_use_and_a_huge_one_for_a_day() {
+    let tampered: &[(&str, &str, Lie, u64, u64)] = &[
+        (
+            "zero",
+            TLSA_NAME,
+            |_, _, message| set_ttls(message, 0),
+            0,
+            1,
+        ),
+        // RFC 8767 §4: a large number, and no negative one.
+        (
+            "2^31",
+            TLSA_NAME,
+            |_, _, message| set_ttls(message, 1 << 31),
+            3599,
+            3600,
+        ),
+        (
+            "2^32 - 1",
+            TLSA_NAME,
+            |_, _, message| set_ttls(message, u32::MAX),
+            3599,
+            3600,
+        ),
+        (
+            "2^31, unsigned",
+            "_25._tcp.mx.free.test",
+            |_, _, message| set_ttls(message, 1 << 31),
+            86_399,
+            86_400,
+        ),
+        (
+            "2^32 - 1, unsigned",
+            "_25._tcp.mx.free.test",
+            |_, _, message| set_ttls(message, u32::MAX),
+            86_399,
+            86_400,
+        ),
+        (
+            "2^31, unsigned, absent",
+            "no.free.test",
+            |_, _, message| set_ttls(message, 1 << 31),
+            299,
+            300,
+        ),
+    ];
+    for (says, owner, lie, known, forgotten) in tampered {
+        let liar = Liar::new(Arc::new(world()), *lie);
+        let clock = Hand::at(T0);
+        let chase = chase(liar.clone(), clock.clone());
+        let first = ask(&chase, owner).await;
+        let asked = liar.asked();
+        clock.move_to(T0 + known);
+        assert_eq!(ask(&chase, owner).await, first, "{says}");
+        assert_eq!(liar.asked() > asked, *known == 0, "{says}: at {known}");
+        let asked = liar.asked();
+        clock.move_to(T0 + forgotten);
+        assert_eq!(ask(&chase, owner).await, first, "{says}");
+        assert!(liar.asked() > asked, "{says}: at {forgotten}");
+    }
+}
+
+fn set_ttls(message: &mut Message, ttl: u32) {
+    for record in message.answers.iter_mut().chain(&mut message.authorities) {
+        record.ttl = ttl;
+    }
+}
+
+#[tokio::test]
+async fn dns_22_a_clock_set_back_or_far_ahead_ends_what_is_remembered() {
+    let liar = Liar::new(Arc::new(world()), HONEST);
+    let clock = Hand::at(T0);
+    let chase = chase(liar.clone(), clock.clone());
+    for (says, time, expected, messages) in [
+        ("at first", T0, "secure records", 6),
+        ("a second earlier", T0 - 1, "secure records", 6),
+        ("two years earlier", T0 - 2 * YEAR, "bogus", 0),
+        ("two years later", T0 + 2 * YEAR, "bogus", 0),
+        // The steps of a second earlier hold again, the answer has made room for a failure.
+        ("back again", T0 + 2, "secure records", 1),
+    ] {
+        let asked = liar.asked();
+        clock.move_to(time);
+        assert_eq!(ask(&chase, TLSA_NAME).await, expected, "{says}");
+        let asked = liar.asked() - asked;
+        assert!(
+            if messages == 0 {
+                asked > 0
+            } else {
+                asked == messages
+            },
+            "{says}: {asked}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn dnssec_16_17_dns_23_what_is_remembered_ends_with_its_signature_and_is_bogus_then() {
+    // The TTL would last for an hour, and the resolver serves the same data for ever.
+    let liar = Liar::new(Arc::new(world()), |world, query, message| {
+        resign(world, query, message, T0 - 9, T0 + 7);
+    });
+    let clock = Hand::at(T0);
+    let chase = chase(liar.clone(), clock.clone());
+    for (seconds, expected, asked) in [
+        (0, "secure records", 6),
+        (6, "secure records", 6),
+        // The last second of a signature is in its period, but nothing is left to remember.
+        (7, "secure records", 7),
+        (8, "bogus", 11),
+        (9, "bogus", 11),
+        (10, "bogus", 11),
+        (11, "bogus", 12),
+    ] {
+        clock.move_to(T0 + seconds);
+        assert_eq!(ask(&chase, TLSA_NAME).await, expected, "after {seconds} s");
+        assert_eq!(liar.asked(), asked, "after {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn dnssec_17_a_failure_is_kept_for_three_seconds_whatever_it_is() {
+    let world = Arc::new(world());
+    for code in [ResponseCode::ServFail, ResponseCode::Refused] {
+        let liar = Liar::new(Arc::clone(&world), move |_, _, message| {
+            refuse(message, code)
+        });
+        let clock = Hand::at(T0);
+        let chase = chase(liar.clone(), clock.clone());
+        ask(&chase, TLSA_NAME).await;
+        let asked = liar.asked();
+        for (seconds, again) in [(0, false), (2, false), (3, true)] {
+            clock.move_to(T0 + seconds);
+            assert_eq!(ask(&chase, TLSA_NAME).await, "no answer", "{code}");
+            assert_eq!(liar.asked() > asked, again, "{code}: after {seconds} s");
+        }
+    }
+}
+
+const YEAR: u64 = 365 * 86_400;

@@ -8,6 +8,7 @@ use super::{
 /// The scenarios.
 pub(super) const CHAPTER: &[Scenario] = &[
     Scenario {
+        // DANE-4, DNS-07, A3
         name: "mx-bogus",
         sentence: "The signature over the MX records does not verify: they may be forged.",
         rfc: "RFC 7672 §2.1.2",
@@ -22,6 +23,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("dnssec-bogus", "451 4.4.3"),
     },
     Scenario {
+        // DNS-07, DNS-23, A3
         name: "mx-signature-expired",
         sentence: "The signature over the MX records is over: they may be replayed.",
         rfc: "RFC 4035 §5.3.1",
@@ -36,6 +38,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("dnssec-bogus", "451 4.4.3"),
     },
     Scenario {
+        // DNS-03, A3
         name: "mx-signature-stripped",
         sentence: "MX records without a signature from a zone that is signed: bogus, never insecure.",
         rfc: "RFC 4035 §5",
@@ -50,6 +53,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("dnssec-bogus", "451 4.4.3"),
     },
     Scenario {
+        // DANE-4, DNS-05, A3
         name: "mx-servfail",
         sentence: "The MX records cannot be had, so nothing is known about the domain.",
         rfc: "RFC 7672 §2.1.2",
@@ -64,6 +68,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("dns-error", "451 4.4.3"),
     },
     Scenario {
+        // ME
         name: "address-bogus",
         sentence: "The addresses of the MX host do not validate.",
         rfc: "RFC 7672 §2.2.2",
@@ -78,6 +83,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("dnssec-bogus", "451 4.4.3"),
     },
     Scenario {
+        // DANE-6, DANE-7, DANE-38, A6
         name: "tlsa-bogus",
         sentence: "The TLSA records do not validate, so whether there are any is not known.",
         rfc: "RFC 7672 §2.1.2",
@@ -92,6 +98,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("tlsa-lookup-error", "451 4.7.5"),
     },
     Scenario {
+        // DANE-6, DANE-7, DANE-38, DNS-05, A6
         name: "tlsa-servfail",
         sentence: "The TLSA lookup fails: somebody may be hiding the records.",
         rfc: "RFC 7672 §2.1.2",
@@ -106,6 +113,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("tlsa-lookup-error", "451 4.7.5"),
     },
     Scenario {
+        // DNS-04, A6
         name: "tlsa-hidden",
         sentence: "The TLSA records are denied without proof, in a zone that could prove it.",
         rfc: "RFC 4035 §5.4",
@@ -135,6 +143,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("tlsa-lookup-error", "451 4.7.5"),
     },
     Scenario {
+        // A4, R1
         name: "null-mx",
         sentence: "The domain says that it takes no mail.",
         rfc: "RFC 7505 §3",
@@ -146,6 +155,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: unknown("null-mx", "556 5.1.10"),
     },
     Scenario {
+        // A4, R1
         name: "null-mx-forged",
         sentence: "An unsigned null MX contradicts a policy in force: bouncing would be what a forger wants.",
         rfc: "RFC 8461 §10",

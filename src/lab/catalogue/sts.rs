@@ -10,6 +10,7 @@ use crate::verdict::Basis;
 /// The scenarios.
 pub(super) const CHAPTER: &[Scenario] = &[
     Scenario {
+        // LS
         name: "sts-enforce-match",
         sentence: "The policy lists the MX host, and a public CA vouches for its name.",
         rfc: "RFC 8461 §4",
@@ -18,6 +19,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: pin(Level::Sts, Basis::Sts),
     },
     Scenario {
+        // ID-6, LS
         name: "sts-enforce-wrong-name",
         sentence: "The certificate does not name the MX host.",
         rfc: "RFC 8461 §4.2",
@@ -32,6 +34,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "sts-name", "451 4.7.5"),
     },
     Scenario {
+        // LS
         name: "sts-enforce-expired",
         sentence: "The certificate has expired.",
         rfc: "RFC 8461 §4.2",
@@ -46,6 +49,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "sts-expired", "451 4.7.5"),
     },
     Scenario {
+        // LS
         name: "sts-enforce-self-signed",
         sentence: "Nobody vouches for the certificate.",
         rfc: "RFC 8461 §4.2",
@@ -54,6 +58,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "sts-untrusted", "451 4.7.5"),
     },
     Scenario {
+        // LS
         name: "sts-enforce-private-ca",
         sentence: "A CA vouches for the certificate that is not a public one.",
         rfc: "RFC 8461 §4.2",
@@ -68,6 +73,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "sts-untrusted", "451 4.7.5"),
     },
     Scenario {
+        // A9, LS
         name: "sts-enforce-unlisted-mx",
         sentence: "The MX records name a host that the policy does not list.",
         rfc: "RFC 8461 §4.1",
@@ -82,6 +88,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "sts-mx-mismatch", "451 4.7.1"),
     },
     Scenario {
+        // LS
         name: "sts-enforce-no-starttls",
         sentence: "The policy demands TLS, and the MX host does not offer it.",
         rfc: "RFC 8461 §4.2",
@@ -90,6 +97,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: refuse(Level::Sts, "starttls-required", "451 4.7.4"),
     },
     Scenario {
+        // L0-T
         name: "sts-testing-self-signed",
         sentence: "A policy in testing lets mail pass, and notes that it would not have.",
         rfc: "RFC 8461 §5",
@@ -122,6 +130,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: pin(Level::Opportunistic, Basis::OpportunisticTls),
     },
     Scenario {
+        // L0-F
         name: "sts-policy-host-untrusted",
         sentence: "A policy from a host that nobody vouches for is none, and there was none before.",
         rfc: "RFC 8461 §3.3",
@@ -136,6 +145,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: pin(Level::Opportunistic, Basis::OpportunisticTls),
     },
     Scenario {
+        // L0-F
         name: "sts-policy-missing",
         sentence: "The policy is announced, but not to be had, and there was none before.",
         rfc: "RFC 8461 §3.3",
@@ -150,6 +160,7 @@ pub(super) const CHAPTER: &[Scenario] = &[
         expected: pin(Level::Opportunistic, Basis::OpportunisticTls),
     },
     Scenario {
+        // L0-F
         name: "sts-policy-malformed",
         sentence: "What the policy host serves is no policy, and there was none before.",
         rfc: "RFC 8461 §3.2",

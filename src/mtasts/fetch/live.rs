@@ -325,7 +325,7 @@ async fn sts_20_sts_21_sts_23_a_policy_is_asked_for_plainly_at_its_host() {
 }
 
 #[tokio::test]
-async fn sts_32_tls_1_2_and_1_3_both_serve() {
+async fn sts_32_version_1_2_and_1_3_both_serve() {
     let pki = Pki::new();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let script = Script::Send(text(POLICY.as_bytes()));

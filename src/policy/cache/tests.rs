@@ -611,7 +611,7 @@ fn sts_44_sts_06_a_life_of_nothing_serves_once_and_is_not_kept() {
 }
 
 #[test]
-fn sts_60_a_policy_lives_from_its_last_fetch_over_restarts() {
+fn sts_60_r8_a_policy_lives_from_its_last_fetch_over_restarts() {
     let world = World::of(Mode::Enforce, WEEK);
     let mut node = Node::new(&world);
     node.state();

@@ -170,6 +170,45 @@ async fn dane_11_an_ipv6_destination_is_looked_for_among_aaaa_records() {
 }
 
 #[tokio::test]
+async fn dane_11_dane_12_only_the_family_of_the_destination_is_asked_for_and_counts() {
+    let mx = ("example.org MX", Said::Secure(&["10 mx.example.org"]));
+    let v4 = |said| ("mx.example.org A", said);
+    let v6 = |said| ("mx.example.org AAAA", said);
+    let tlsa = ("_25._tcp.mx.example.org TLSA", EE);
+    let unsigned = Said::Insecure(&["192.0.2.25"]);
+    for (row, addresses, destination, asked, expected) in [
+        (
+            "signed AAAA records beside unsigned A records, over IPv6",
+            [v4(unsigned), v6(Said::Secure(&["2001:db8::25"]))],
+            "[2001:db8::25]:25",
+            "AAAA mx.example.org",
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+        (
+            "the same over IPv4",
+            [v4(unsigned), v6(Said::Secure(&["2001:db8::25"]))],
+            "192.0.2.25:25",
+            "A mx.example.org",
+            "mx.example.org: none",
+        ),
+        (
+            "bogus AAAA records do not matter to IPv4",
+            [v4(HERE), v6(Said::Bogus)],
+            "192.0.2.25:25",
+            "A mx.example.org",
+            "mx.example.org: 1 usable at mx.example.org",
+        ),
+    ] {
+        let [one, other] = addresses;
+        let learned = learn(&[mx, one, other, tlsa], destination).await;
+        let addresses = |asked: &&String| asked.starts_with('A');
+        let seen: Vec<&String> = learned.asked.iter().filter(addresses).collect();
+        assert_eq!(seen, [asked], "{row}");
+        assert_eq!(learned.hosts(), [expected], "{row}");
+    }
+}
+
+#[tokio::test]
 async fn net_04_an_ipv4_mapped_destination_is_looked_for_among_a_records() {
     let learned = learn(
         &[
@@ -191,7 +230,7 @@ async fn net_04_an_ipv4_mapped_destination_is_looked_for_among_a_records() {
 }
 
 #[tokio::test]
-async fn tlsa_3_the_port_of_the_destination_is_in_the_owner_name() {
+async fn tlsa_2_tlsa_3_tlsa_4_the_port_of_the_destination_is_in_the_owner_name() {
     let learned = learn(
         &[
             ("example.org MX", Said::Secure(&["10 mx.example.org"])),
@@ -210,7 +249,7 @@ async fn tlsa_3_the_port_of_the_destination_is_in_the_owner_name() {
 }
 
 #[tokio::test]
-async fn dane_3_dane_6_dane_9_what_becomes_of_a_tlsa_answer() {
+async fn tlsa_5_tlsa_24_dane_2_dane_3_dane_6_dane_9_dane_10_what_becomes_of_a_tlsa_answer() {
     for (row, said, expected) in [
         ("usable", EE, "mx.example.org: 1 usable at mx.example.org"),
         (
@@ -357,7 +396,7 @@ async fn aliased_twice(end: Said, beginning: Said) -> Learned {
 }
 
 #[tokio::test]
-async fn dane_14_dane_15_the_end_of_a_signed_alias_then_its_beginning() {
+async fn tlsa_21_dane_14_dane_15_the_end_of_a_signed_alias_then_its_beginning() {
     for (row, end, beginning, asked, expected) in [
         (
             "records at the end",
@@ -547,7 +586,7 @@ async fn dane_5_row_me_a_failed_address_lookup_concerns_its_host_only() {
 }
 
 #[tokio::test]
-async fn rows_m1_and_m2_only_the_hosts_at_the_destination_are_asked_for_tlsa() {
+async fn dane_23_rows_m1_and_m2_only_the_hosts_at_the_destination_are_asked_for_tlsa() {
     let learned = learn(
         &[
             (

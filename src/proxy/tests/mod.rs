@@ -93,6 +93,55 @@ async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_wa
 }
 
 #[tokio::test]
+async fn bdat_1_a_large_message_in_pipelined_chunks_arrives_whole() {
+    let (sample, tlsa) = pinned("whatever.example");
+    let world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let offered = client.say("EHLO client.example").await;
+    assert!(offered.contains("CHUNKING"), "{offered}");
+    client
+        .expect(&[
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@signed.example>", "250"),
+        ])
+        .await;
+    let line = b".\r\nQUIT\r\nan ordinary line of thirty-two oct\r\n".repeat(100_000);
+    for last in ["", " LAST"] {
+        let command = format!("BDAT {}{last}\r\n", line.len());
+        client.send(command.as_bytes()).await;
+        client.send(&line).await;
+    }
+    for _ in 0..2 {
+        assert!(client.hear().await.starts_with("250 2.0.0 so far"));
+    }
+    client.expect(&[("QUIT", "221")]).await;
+    assert!(sink.message().await == line.repeat(2));
+}
+
+#[tokio::test]
+async fn smtp_31_what_an_mx_turned_out_to_lack_is_hidden_in_the_next_session() {
+    let world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::Nothing).await;
+    for (is_offered, mail, rcpt) in [(true, "250", "451 4.6.7"), (false, "555", "503")] {
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        let offered = client.say("EHLO client.example").await;
+        assert_eq!(offered.contains("SMTPUTF8"), is_offered, "{offered}");
+        client
+            .expect(&[
+                ("MAIL FROM:<a@client.example> SMTPUTF8", mail),
+                ("RCPT TO:<b@[127.0.0.1]>", rcpt),
+                ("QUIT", "221"),
+            ])
+            .await;
+        // The proxy closes when it has remembered what there is to remember.
+        assert!(client.hear().await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
     let (sample, _) = pinned("mx.signed.example");
     let (_, tlsa) = pinned("mx.signed.example");
@@ -117,7 +166,8 @@ async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
 }
 
 #[tokio::test]
-async fn role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first() {
+async fn a10_role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first()
+{
     let (sample, tlsa) = pinned("whatever.example");
     let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -172,7 +222,7 @@ async fn dane_09_an_sni_that_no_connection_was_made_with_is_not_taken_for_the_pr
 }
 
 #[tokio::test]
-async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
+async fn r7_tlsa_25_an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
     let (sample, _) = pinned("other.example");
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -192,7 +242,8 @@ async fn an_unsigned_domain_is_delivered_to_with_tls_that_proves_nothing() {
 }
 
 #[tokio::test]
-async fn tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext() {
+async fn attack_tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_its_own_before_cleartext()
+ {
     let (sample, _) = pinned("mx.plain.example");
     let mut world = World::new(Names::default()).await;
     // It greets as somebody else, and what it greets as is the first guess.
@@ -367,6 +418,43 @@ async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
     assert_eq!(record.end, "unreachable");
     assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
     assert!(heard.contains(&record.trace), "{heard}");
+}
+
+#[tokio::test]
+async fn net_18_a_destination_that_cannot_be_dialled_again_for_a_recipient_is_in_the_record() {
+    let mut world = World::new(Names::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mx = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 mx.example\r\n").await.unwrap();
+        assert!(stream.read(&mut [0; 100]).await.unwrap() > 0);
+        stream.write_all(b"250 mx.example\r\n").await.unwrap();
+    });
+    let mut client = Client::new(world.socks5(), destination).await;
+    client.hear().await;
+    client.expect(&[("EHLO client.example", "250")]).await;
+    mx.await.unwrap();
+    client
+        .expect(&[
+            // Both sides are read in turn: after two commands the end of the MX has been seen.
+            ("NOOP", "250"),
+            ("NOOP", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@[127.0.0.1]>", "451 4.4.1 unreachable"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!(judgement.domain, "[127.0.0.1]");
+    assert_eq!(
+        (judgement.verdict, judgement.reason),
+        ("refuse", "unreachable")
+    );
+    assert_eq!(record.dials, 2);
 }
 
 #[tokio::test]

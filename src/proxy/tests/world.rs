@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ListenerConfig};
+use crate::dns::health::Monitor;
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
     TlsaRdata,
@@ -184,6 +185,8 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts)),
         lookup,
+        monitor: Arc::new(Monitor::off()),
+        tally: Arc::default(),
         connector: Connector::new().unwrap(),
         roots: Arc::new(Roots(vec![])),
         settings: crate::policy::Settings::default(),
@@ -288,7 +291,8 @@ async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) 
         stream.write_all(segment.as_bytes()).await.ok()?;
     }
     let secured = tls.accept(stream.into_inner()).await.ok()?;
-    converse(BufReader::new(secured), "250-AUTH PLAIN\r\n").await
+    let offer = "250-AUTH PLAIN\r\n250-CHUNKING\r\n";
+    converse(BufReader::new(secured), offer).await
 }
 
 /// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
@@ -297,6 +301,7 @@ where
     S: AsyncBufReadExt + AsyncWrite + Unpin,
 {
     let mut message = None;
+    let mut chunks = Vec::new();
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await.ok()? == 0 {
@@ -311,6 +316,17 @@ where
                 stream.write_all(b"354 go ahead\r\n").await.ok()?;
                 message = Some(body(&mut stream).await?);
                 "250 2.0.0 taken\r\n".into()
+            }
+            "BDAT" => {
+                let mut words = line.split_ascii_whitespace().skip(1);
+                let length: usize = words.next()?.parse().ok()?;
+                let start = chunks.len();
+                chunks.resize(start + length, 0);
+                stream.read_exact(&mut chunks[start..]).await.ok()?;
+                if words.next() == Some("LAST") {
+                    message = Some(std::mem::take(&mut chunks));
+                }
+                "250 2.0.0 so far\r\n".into()
             }
             "QUIT" => {
                 // The client may have closed already.

@@ -5,7 +5,7 @@
 //!    ▲                                          │    │      │ not 220                                 ▲
 //!    └── anything that cannot be helped         ▼    └──────┴───────────────────────────────────────► │
 //!                                              Helo ──────────────────────────────────────────────────┘
-//!   from the 220 on, whatever goes wrong before the protected EHLO is answered ends in Broken
+//!   from the 220 on, whatever goes wrong before the first protected EHLO is answered ends in Broken
 //! ```
 //!
 //! One command is outstanding at a time, so octets behind a reply are an attack or madness, and end the connection.
@@ -73,6 +73,8 @@ enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Security {
     Clear,
+    /// TLS is up, and nothing was said in it yet: an MX that does not like the handshake may still tell so.
+    Fresh,
     Protected,
 }
 
@@ -175,7 +177,7 @@ impl Link {
             (Stage::Dialling, Dialled::Failed(why)) => self.fail(LinkError::Dial(why)),
             (Stage::Shaking, Dialled::Secured) => {
                 self.replies.clear(); // RFC 3207 §4.2
-                self.ehlo(Security::Protected, out);
+                self.ehlo(Security::Fresh, out);
                 Step::Waits
             }
             (Stage::Shaking, Dialled::HandshakeFailed(why) | Dialled::Failed(why)) => {
@@ -221,7 +223,8 @@ impl Link {
         out.close_server();
         let is_tls = match &self.stage {
             Stage::StartTls(_) | Stage::Shaking => true,
-            Stage::Ehlo(security) | Stage::Helo(security) => *security == Security::Protected,
+            // Later on a loss says nothing about TLS, and is no reason to try without.
+            Stage::Ehlo(security) | Stage::Helo(security) => *security == Security::Fresh,
             Stage::Gone
             | Stage::Dialling
             | Stage::Greeting

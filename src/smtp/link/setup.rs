@@ -62,7 +62,7 @@ impl Link {
         }
         let said = Extensions::parse(&reply);
         match (security, &self.mode) {
-            (Security::Protected, _) => {
+            (Security::Fresh | Security::Protected, _) => {
                 self.mechanisms = Mechanisms::parse(&reply);
                 self.settle(Channel::Protected, said, &reply)
             }
@@ -88,7 +88,7 @@ impl Link {
             return self.give_up(LinkError::Helo { code, text }, out);
         }
         let channel = match (security, &self.mode) {
-            (Security::Protected, _) => Channel::Protected,
+            (Security::Fresh | Security::Protected, _) => Channel::Protected,
             (Security::Clear, Mode::Tls) => Channel::Clear(NoTls::NotOffered),
             (Security::Clear, Mode::Clear(why)) => {
                 Channel::Clear(NoTls::HandshakeFailed(why.clone()))

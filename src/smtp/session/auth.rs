@@ -63,6 +63,7 @@ impl Session {
                 target: Target::Postmaster,
                 channel: Channel::Protected,
                 first: self.login.vetted == 0,
+                received: self.now,
             });
             self.login.vetted += 1;
             self.enter(State::Auth(Step::Vetting(greeter)));

@@ -1,5 +1,6 @@
 //! What the client says: commands, one after the other, and those that need nobody else to be answered.
 
+use super::super::chunk;
 use super::super::command::{Command, Greeter, Mail};
 use super::super::ehlo::{Extensions, answer};
 use super::super::line::{Flood, Line};
@@ -8,13 +9,14 @@ use super::super::path::Charset;
 use super::super::relay::printable;
 use super::super::transaction::Transaction;
 use super::super::{End, Reply, replies};
-use super::{ClientSide, INPUT_LIMIT, Life, Session, State, Trust};
+use super::{Asker, ClientSide, INPUT_LIMIT, Life, Session, State, Trust};
 
 impl Session {
     /// Takes octets of the client in.
     pub(super) fn take_client(&mut self, octets: &[u8]) {
         match self.state {
             State::Message { .. } | State::Swallowing { .. } => self.on_data(octets),
+            State::Chunk { .. } | State::SwallowingChunk { .. } => self.on_chunk(octets),
             State::Over => {}
             State::Greeting
             | State::Command(_)
@@ -24,10 +26,11 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Auth(_)
-            | State::Outcome => self.queue(octets),
+            | State::ChunkReply(_)
+            | State::Outcome(_) => self.queue(octets),
         }
     }
 
@@ -62,7 +65,13 @@ impl Session {
                 }
             }
         }
-        let is_cut_off = matches!(self.state, State::Message { .. } | State::Swallowing { .. });
+        let is_cut_off = matches!(
+            self.state,
+            State::Message { .. }
+                | State::Chunk { .. }
+                | State::Swallowing { .. }
+                | State::SwallowingChunk { .. }
+        );
         if is_cut_off && self.client == ClientSide::HalfClosed {
             self.hang_up(None, End::ClientLost);
         }
@@ -73,8 +82,8 @@ impl Session {
             Line::Text(text) => Command::parse(text)
                 .map(|command| (text, command))
                 .map_err(|error| error.reply()),
-            Line::Malformed => Err(replies::malformed()),
-            Line::TooLong => Err(replies::too_long()),
+            Line::Malformed(_) => Err(replies::malformed()),
+            Line::TooLong(_) => Err(replies::too_long()),
         };
         match (command, trust) {
             (Ok((text, command)), _) => {
@@ -83,6 +92,9 @@ impl Session {
             }
             (Err(_), Trust::AfterRefusedData) => {
                 self.hang_up(Some(replies::closing_data_behind()), End::Refused);
+            }
+            (Err(reply), Trust::Full) if chunk::is_announced_by(line.start()) => {
+                self.hang_up_quietly(&reply, End::Refused);
             }
             (Err(reply), Trust::Full) => self.say_idle(&reply),
         }
@@ -100,10 +112,7 @@ impl Session {
             Command::Auth(argument) => self.on_auth(line, argument),
             Command::Vrfy => self.say_idle(&replies::cannot_verify()),
             Command::Unserved => self.say_idle(&replies::unserved()),
-            Command::Bdat => {
-                // Its chunk would be read as commands (attack DN-13).
-                self.hang_up_quietly(&replies::no_chunking(), End::Refused);
-            }
+            Command::Bdat(argument) => self.on_bdat(argument),
         }
     }
 
@@ -136,9 +145,14 @@ impl Session {
         };
         match greeter {
             Greeter::Ehlo => {
-                let told = self.link.extensions().unwrap_or_default().offered();
-                let reply = answer(banner, self.auth_keyword().as_deref(), told);
-                self.out.tell_client(reply);
+                let said = self.link.extensions().unwrap_or_default();
+                let told = self.link.channel().map_or(Extensions::NONE, |channel| {
+                    said.offered(&channel, self.lacking)
+                });
+                let auth = self.auth_keyword();
+                let limits = &self.settings.limits;
+                self.out
+                    .tell_client(answer(banner, auth.as_deref(), told, limits));
                 self.told = Some(self.with_auth(told));
             }
             Greeter::Helo => {
@@ -177,7 +191,7 @@ impl Session {
         let transaction = self.transaction.take();
         if transaction.is_some_and(|transaction| transaction.is_open_upstream()) {
             self.out.control(Control::Rset);
-            self.enter(State::ResetReply);
+            self.enter(State::ResetReply(Asker::Client));
         } else {
             self.say(&replies::ok());
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::link::LinkError;
-use super::super::{End, Reply, Waiting, replies};
+use super::super::{End, GaveUp, Reply, Target, Timeouts, Waiting, replies};
 use super::{AuthStep, Life, Session, State};
 
 impl Session {
@@ -32,15 +32,18 @@ impl Session {
             | State::Connecting(_)
             | State::Verdict(_)
             | State::Auth(AuthStep::Vetting(_))
-            | State::Swallowing { .. } => self.link.dismiss(&mut self.out),
+            | State::Swallowing { .. }
+            | State::SwallowingChunk { .. } => self.link.dismiss(&mut self.out),
             // A command is outstanding, or half a message is with the MX: QUIT would not be heard, or become part of it.
             State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Message { .. }
-            | State::Outcome
+            | State::Chunk { .. }
+            | State::ChunkReply(_)
+            | State::Outcome(_)
             | State::Auth(AuthStep::Reply | AuthStep::Response)
             | State::Over => self.link.abort(&mut self.out),
         }
@@ -57,16 +60,19 @@ impl Session {
             State::Greeting | State::Hello(_) | State::Connecting(_) => self.link.waiting(),
             State::Command(_)
             | State::Message { .. }
+            | State::Chunk { .. }
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(AuthStep::Response) => Some(Waiting::Client),
             State::Verdict(_) | State::Auth(AuthStep::Vetting(_)) => Some(Waiting::Verdict),
             State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Auth(AuthStep::Reply)
-            | State::Outcome => Some(Waiting::Server),
+            | State::ChunkReply(_)
+            | State::Outcome(_) => Some(Waiting::Server),
             State::Over => None,
         }
     }
@@ -81,35 +87,56 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::Auth(AuthStep::Reply)
-            | State::DataReply(_) => self.since + timeouts.reply,
+            | State::DataReply(_)
+            | State::ChunkReply(_) => self.since + timeouts.reply,
             State::Connecting(pending) => {
                 let decide_by = pending.received + timeouts.decision;
                 decide_by.min(self.since + timeouts.reply)
             }
             State::Verdict(pending) => pending.received + timeouts.decision,
             State::Auth(AuthStep::Vetting(_)) => self.since + timeouts.decision,
+            State::Command(_) if self.is_server_unused() => {
+                self.since + timeouts.command.min(timeouts.unused)
+            }
             State::Command(_) | State::Auth(AuthStep::Response) => self.since + timeouts.command,
-            State::Message { .. } | State::Swallowing { .. } => self.since + timeouts.data,
-            State::Outcome => self.since + timeouts.end_of_data,
+            State::Message { .. }
+            | State::Chunk { .. }
+            | State::Swallowing { .. }
+            | State::SwallowingChunk { .. } => self.since + timeouts.data,
+            State::Outcome(_) => self.since + timeouts.end_of_data,
             State::Over => return None,
         };
         Some(deadline)
     }
 
     pub(super) fn on_timeout(&mut self) {
-        let decision = self.settings.timeouts.decision;
+        let Timeouts {
+            decision, command, ..
+        } = self.settings.timeouts;
         match self.leave() {
             State::Verdict(pending) => self.give_up_deciding(pending),
             State::Connecting(pending) if self.now >= pending.received + decision => {
                 self.give_up_deciding(pending);
             }
             // The client is not to blame: it hears what can be promised without.
-            State::Auth(AuthStep::Vetting(greeter)) => self.tell_hello(greeter),
+            State::Auth(AuthStep::Vetting(greeter)) => {
+                self.out.gave_up(Target::Postmaster, GaveUp::Undecided);
+                self.tell_hello(greeter);
+            }
+            // The client may stay; an MX does not wait for a client that may never say whom it writes to.
+            state @ State::Command(_)
+                if self.is_server_unused() && self.now < self.since + command =>
+            {
+                self.state = state;
+                self.link.dismiss(&mut self.out);
+            }
             state @ (State::Command(_)
             | State::Message { .. }
+            | State::Chunk { .. }
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(AuthStep::Response)) => {
                 self.state = state;
                 self.hang_up(Some(replies::closing_idle()), End::Timeout);
@@ -120,15 +147,21 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Auth(AuthStep::Reply)
-            | State::Outcome) => {
+            | State::ChunkReply(_)
+            | State::Outcome(_)) => {
                 self.state = state;
                 self.lose_server(LinkError::Silent);
             }
             State::Over => {}
         }
+    }
+
+    /// A login is use enough: it would go with the connection.
+    fn is_server_unused(&self) -> bool {
+        self.link.is_open() && !self.is_relaying() && !self.login.is_done
     }
 
     /// New transactions end in [`Session::advance`]; here only who waits without the MX having heard of a transaction.
@@ -143,11 +176,14 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Message { .. }
-            | State::Outcome
+            | State::Chunk { .. }
+            | State::ChunkReply(_)
+            | State::Outcome(_)
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Over => false,
         };
         if is_idle {

@@ -12,7 +12,7 @@ use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Relaying, Transaction};
 use super::super::{End, Reply, replies};
-use super::{Session, State, Trust};
+use super::{Carrier, Session, State, Trust};
 
 impl Session {
     pub(super) fn on_data_command(&mut self) {
@@ -25,15 +25,16 @@ impl Session {
                 .relay(&relaying.cleared, Bytes::from_static(b"DATA\r\n"));
             return self.enter(State::DataReply(relaying));
         }
-        let is_lost = self
-            .transaction
-            .as_ref()
-            .is_some_and(|transaction| matches!(transaction.progress, Progress::Lost));
-        if is_lost {
-            self.refuse(replies::lost(&LinkError::Lost));
-        } else {
+        match self.transaction.as_ref().map(|open| &open.progress) {
+            Some(Progress::Lost) => self.refuse(replies::lost(&LinkError::Lost)),
+            // RFC 3030 §2: not both in one transaction.
+            Some(Progress::Chunking(_) | Progress::Failed(_)) => {
+                self.say_idle(&replies::out_of_order("the message has begun with BDAT"));
+            }
             // RFC 2920 §3.2: never 354 without a recipient.
-            self.say_idle(&replies::out_of_order("no recipient was accepted"));
+            Some(Progress::Provisional | Progress::Opened | Progress::Relaying(_)) | None => {
+                self.say_idle(&replies::out_of_order("no recipient was accepted"));
+            }
         }
         self.after_refused_data();
     }
@@ -55,7 +56,7 @@ impl Session {
                 self.pass(reply);
                 self.enter(State::Message {
                     relaying,
-                    scanner: EndOfData::default(),
+                    scanner: EndOfData::new(self.settings.bare_line_ends),
                 });
                 let early = self.input.take();
                 if !early.is_empty() {
@@ -105,16 +106,19 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
-            | State::Outcome
+            | State::Chunk { .. }
+            | State::ChunkReply(_)
+            | State::Outcome(_)
+            | State::SwallowingChunk { .. }
             | State::Auth(_)
             | State::Over => return self.queue(octets),
         };
         match scanned {
             Scanned::More => {}
             Scanned::End(end) => {
-                self.enter(State::Outcome);
+                self.enter(State::Outcome(Carrier::Data));
                 self.queue(&octets[end..]);
             }
             Scanned::Tainted(at) => {
@@ -128,7 +132,7 @@ impl Session {
 
     /// The rest of the message goes nowhere; its end is answered with `reply`.
     pub(super) fn discard_message(&mut self, reply: Reply) {
-        let answer = reply.traced(&self.settings.trace).encode();
+        let answer = self.traced(reply);
         self.swallow_until(answer);
     }
 
@@ -161,7 +165,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_outcome(&mut self, reply: &ServerReply) {
+    pub(super) fn on_outcome(&mut self, reply: &ServerReply, carrier: Carrier) {
         let code = reply.code();
         match reply.class() {
             Class::Completed => self.tally.messages += 1,
@@ -180,7 +184,12 @@ impl Session {
         self.pass(reply);
         self.transaction = None;
         self.idle = 0;
-        self.enter(State::Command(Trust::Full));
+        match (carrier, reply.class()) {
+            (Carrier::Data, _) | (Carrier::Chunks, Class::Completed) => {
+                self.enter(State::Command(Trust::Full));
+            }
+            (Carrier::Chunks, _) => self.reset_server(),
+        }
     }
 }
 

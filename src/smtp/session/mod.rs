@@ -1,10 +1,12 @@
 //! The machine: what is awaited, and what happens when it comes.
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
-//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`auth`] is AUTH, [`recipient`] is RCPT with everything that hangs on it,
-//! [`message`] is DATA, [`server`] is what the MX says, [`closing`] how it all ends.
+//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`auth`] is AUTH, [`recipient`] is RCPT with everything
+//! that hangs on it, [`message`] is DATA, [`chunks`] is BDAT, [`server`] is what the MX says, [`closing`] how it all
+//! ends.
 
 mod auth;
+mod chunks;
 mod client;
 mod closing;
 mod message;
@@ -20,6 +22,7 @@ use bytes::Bytes;
 
 use self::auth::{Login, Step as AuthStep};
 use self::recipient::{Pending, RcptSent};
+use super::chunk::Chunk;
 use super::command::Greeter;
 use super::data::EndOfData;
 use super::ehlo::{Extension, Extensions};
@@ -29,7 +32,7 @@ use super::outbox::Outbox;
 use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
-use super::transaction::{Relaying, Transaction};
+use super::transaction::{Chunked, Relaying, Transaction};
 use super::{Action, Dialled, End, Reply, Settings, Tally, Target, Waiting};
 use crate::verdict::{Cleared, Verdict};
 
@@ -37,7 +40,8 @@ use crate::verdict::{Cleared, Verdict};
 ///
 /// It holds at most one read of the driver plus 256 KiB of the client's pipelined commands, one reply of
 /// the MX (`limits.reply_line` × `limits.reply_lines`), and of a transaction the MAIL line, one RCPT line and one refusal
-/// for each of `limits.domains` domains. Message data is not held at all.
+/// for each of `limits.domains` domains, or the reply to the chunk that its message failed with. Message data is not held
+/// at all.
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
@@ -52,6 +56,8 @@ pub struct Session {
     login: Login,
     /// Commands without progress.
     idle: usize,
+    /// What a cleared MX did not offer although it was used.
+    lacking: Extensions,
     /// Whose policies were asked for.
     targets: HashSet<Target>,
     client: ClientSide,
@@ -86,7 +92,7 @@ enum State {
     /// The reply to RCPT, which no longer matters since this was the one to MAIL.
     RefusedMail(ServerReply),
     /// The reply to RSET.
-    ResetReply,
+    ResetReply(Asker),
     /// The reply to DATA.
     DataReply(Relaying),
     /// Message data.
@@ -94,10 +100,16 @@ enum State {
         relaying: Relaying,
         scanner: EndOfData,
     },
+    /// The octets of a chunk.
+    Chunk { chunk: Chunk, chunked: Chunked },
+    /// The reply to a chunk that is not the last.
+    ChunkReply(Chunked),
     /// The reply to the message.
-    Outcome,
+    Outcome(Carrier),
     /// The end of message data that nobody gets, to be answered with this.
     Swallowing { scanner: EndOfData, answer: Bytes },
+    /// The end of a chunk that nobody gets, to be answered with this.
+    SwallowingChunk { chunk: Chunk, answer: Bytes },
     /// Something on the way to a login.
     Auth(AuthStep),
     /// Nothing: the session is over.
@@ -110,6 +122,22 @@ enum Trust {
     Full,
     /// DATA was refused: a client that did not wait for the reply sends a message now.
     AfterRefusedData,
+}
+
+/// Who wants the MX to forget its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asker {
+    /// The client, which is to hear of it.
+    Client,
+    /// The session itself.
+    Session,
+}
+
+/// What a message has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Data,
+    Chunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +163,7 @@ impl Session {
         let mut link = Link::new(settings.hint.clone(), &settings.limits);
         link.dial(&mut out);
         Self {
+            lacking: settings.lacking,
             settings,
             state: State::Greeting,
             link,
@@ -234,7 +263,9 @@ impl Session {
         let is_wanted = match &self.state {
             State::Command(_)
             | State::Message { .. }
+            | State::Chunk { .. }
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(AuthStep::Response) => true,
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
@@ -245,8 +276,9 @@ impl Session {
             | State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
-            | State::Outcome
+            | State::ResetReply(_)
+            | State::ChunkReply(_)
+            | State::Outcome(_)
             | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply)
             | State::Over => false,
         };
@@ -268,6 +300,13 @@ impl Session {
         self.tally
     }
 
+    /// What the MX is known not to offer now, though clients are told that it does as long as nobody knows: to be
+    /// remembered for the next session to this address.
+    #[must_use]
+    pub const fn lacking(&self) -> Extensions {
+        self.lacking
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.since = self.now;
@@ -286,6 +325,11 @@ impl Session {
     fn refuse(&mut self, reply: Reply) {
         let reply = reply.traced(&self.settings.trace);
         self.say(&reply);
+    }
+
+    /// A refusal that is said later, or more than once.
+    fn traced(&self, reply: Reply) -> Bytes {
+        reply.traced(&self.settings.trace).encode()
     }
 
     /// The MX's reply, in its own words.

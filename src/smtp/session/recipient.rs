@@ -13,7 +13,7 @@ use super::super::ehlo::Extension;
 use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Transaction, wire};
-use super::super::{Question, Reply, Target, replies};
+use super::super::{GaveUp, Question, Reply, Target, replies};
 use super::{AuthStep, Session, State, Trust};
 use crate::verdict::{Cleared, MAX_REDIALS, Reason, Redial, Verdict};
 
@@ -37,6 +37,9 @@ impl Session {
         let (Some(told), Some(transaction)) = (self.told, &mut self.transaction) else {
             return self.say_idle(&replies::out_of_order("say MAIL first"));
         };
+        if let Progress::Chunking(_) | Progress::Failed(_) = transaction.progress {
+            return self.say_idle(&replies::out_of_order("the message has begun"));
+        }
         let rcpt = match Rcpt::parse(line, argument, told, transaction.charset()) {
             Ok(rcpt) => rcpt,
             Err(error) => return self.say_idle(&error.reply()),
@@ -85,6 +88,7 @@ impl Session {
             target: pending.rcpt.target.clone(),
             channel,
             first: pending.redials == 0,
+            received: pending.received,
         });
         self.enter(State::Verdict(pending));
     }
@@ -111,8 +115,10 @@ impl Session {
         let (Some(offered), Some(transaction)) = (self.link.extensions(), &self.transaction) else {
             return self.answer_lost(&LinkError::Lost);
         };
-        if let Some(missing) = transaction.uses(&pending.rcpt).missing_from(offered) {
-            return self.turn_down(pending.rcpt.target, replies::shortfall(missing));
+        let missing = transaction.uses(&pending.rcpt).without(offered);
+        if let Some(first) = missing.iter().next() {
+            self.lacking = self.lacking.union(missing.only_assumed());
+            return self.turn_down(pending.rcpt.target, replies::shortfall(first));
         }
         let rcpt = &pending.rcpt.line;
         match transaction.progress {
@@ -134,7 +140,9 @@ impl Session {
                 });
             }
             Progress::Opened | Progress::Relaying(_) => self.send_rcpt(&pending, cleared),
-            Progress::Lost => self.answer_lost(&LinkError::Lost),
+            Progress::Chunking(_) | Progress::Failed(_) | Progress::Lost => {
+                self.answer_lost(&LinkError::Lost);
+            }
         }
     }
 
@@ -159,8 +167,11 @@ impl Session {
             return;
         }
         if pending.redials >= MAX_REDIALS {
-            let what = "every connection calls for yet another".into();
-            return self.turn_down(pending.rcpt.target, Reason::Unreachable { what }.reply());
+            let what = String::from("every connection calls for yet another");
+            let target = pending.rcpt.target;
+            self.out
+                .gave_up(target.clone(), GaveUp::Unreachable(what.clone()));
+            return self.turn_down(target, Reason::Unreachable { what }.reply());
         }
         pending.redials += 1;
         self.lose_progress();
@@ -190,12 +201,17 @@ impl Session {
             .reply(),
             Target::Literal(_) | Target::Postmaster => replies::undecided(),
         };
-        self.turn_down(pending.rcpt.target, reply);
+        let target = pending.rcpt.target;
+        self.out.gave_up(target.clone(), GaveUp::Undecided);
+        self.turn_down(target, reply);
     }
 
     /// No channel at all: the recipient may be tried elsewhere.
     pub(super) fn give_up_connecting(&mut self, pending: Pending, error: &LinkError) {
-        self.turn_down(pending.rcpt.target, replies::unreachable(error));
+        let target = pending.rcpt.target;
+        let why = GaveUp::Unreachable(error.to_string());
+        self.out.gave_up(target.clone(), why);
+        self.turn_down(target, replies::unreachable(error));
     }
 
     /// RFC 5321 §3.3: what the MX has against the sender comes as the reply to RCPT.

@@ -5,7 +5,7 @@ use super::super::path::Charset;
 use super::super::relay::{Enhanced, relayed};
 use super::super::reply::ServerReply;
 use super::super::{End, Waiting, replies};
-use super::{AuthStep, Session, State, Trust};
+use super::{Asker, AuthStep, Session, State, Trust};
 
 impl Session {
     /// Takes octets of the MX in. Replies are counted, never matched: what comes without a command outstanding is an
@@ -32,14 +32,17 @@ impl Session {
             State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
-            | State::ResetReply
+            | State::ResetReply(_)
             | State::DataReply(_)
             | State::Message { .. }
+            | State::Chunk { .. }
+            | State::ChunkReply(_)
             | State::Auth(AuthStep::Reply)
-            | State::Outcome => true,
+            | State::Outcome(_) => true,
             State::Command(_)
             | State::Verdict(_)
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(AuthStep::Vetting(_) | AuthStep::Response)
             | State::Over => false,
         }
@@ -59,17 +62,23 @@ impl Session {
             } => self.on_mail_reply(reply, &pending, cleared, rcpt),
             State::RcptReply { cleared } => self.on_rcpt_reply(&reply, cleared),
             State::RefusedMail(mail) => self.on_rcpt_after_refused_mail(&mail, &reply),
-            State::ResetReply => self.on_reset_reply(&reply),
+            State::ResetReply(asker) => self.on_reset_reply(&reply, asker),
             State::DataReply(relaying) => self.on_data_reply(&reply, relaying),
-            State::Outcome => self.on_outcome(&reply),
+            State::ChunkReply(chunked) => self.on_chunk_reply(&reply, chunked),
+            State::Outcome(carrier) => self.on_outcome(&reply, carrier),
             State::Auth(AuthStep::Reply) => self.on_auth_reply(&reply),
             message @ State::Message { .. } => {
                 self.state = message;
                 self.on_early_reply(&reply);
             }
+            chunk @ State::Chunk { .. } => {
+                self.state = chunk;
+                self.on_early_chunk_reply(&reply);
+            }
             other @ (State::Command(_)
             | State::Verdict(_)
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(_)
             | State::Over) => {
                 self.state = other;
@@ -113,11 +122,18 @@ impl Session {
         }
     }
 
-    fn on_reset_reply(&mut self, reply: &ServerReply) {
+    fn on_reset_reply(&mut self, reply: &ServerReply, asker: Asker) {
         if reply.code() != 250 {
             self.link.dismiss(&mut self.out);
         }
-        self.say(&replies::ok());
+        self.finish_reset(asker);
+    }
+
+    fn finish_reset(&mut self, asker: Asker) {
+        match asker {
+            Asker::Client => self.say(&replies::ok()),
+            Asker::Session => {}
+        }
         self.enter(State::Command(Trust::Full));
     }
 
@@ -136,27 +152,31 @@ impl Session {
                 self.state = waiting;
                 self.on_step(step);
             }
-            State::MailReply { .. } | State::RcptReply { .. } => self.answer_lost(&error),
+            State::MailReply { .. } | State::RcptReply { .. } | State::ChunkReply(_) => {
+                self.answer_lost(&error);
+            }
             State::RefusedMail(mail) => {
                 self.pass(&mail);
                 self.enter(State::Command(Trust::Full));
             }
-            State::ResetReply => {
-                self.say(&replies::ok());
-                self.enter(State::Command(Trust::Full));
-            }
+            State::ResetReply(asker) => self.finish_reset(asker),
             State::DataReply(_) => self.on_lost_at_data(&error),
             message @ State::Message { .. } => {
                 self.state = message;
                 self.discard_message(replies::lost(&error));
             }
-            State::Outcome | State::Auth(AuthStep::Reply | AuthStep::Response) => {
+            chunk @ State::Chunk { .. } => {
+                self.state = chunk;
+                self.discard_chunk(replies::lost(&error));
+            }
+            State::Outcome(_) | State::Auth(AuthStep::Reply | AuthStep::Response) => {
                 let end = error.end(End::ServerLost);
                 self.hang_up(Some(replies::closing_lost(&error)), end);
             }
             other @ (State::Command(_)
             | State::Verdict(_)
             | State::Swallowing { .. }
+            | State::SwallowingChunk { .. }
             | State::Auth(AuthStep::Vetting(_))
             | State::Over) => self.state = other,
         }

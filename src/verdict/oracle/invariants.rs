@@ -328,7 +328,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn r10_dane_11_dane_40_a_live_enforce_policy_is_never_reduced_by_an_insecure_mx(random in random()) {
+    fn r10_attack_dane_11_dane_40_a_live_enforce_policy_is_never_reduced_by_an_insecure_mx(random in random()) {
         let facts = random.facts();
         let (Some(policy), End { result: Ok(pin), evidence, .. }) = (enforced(&facts), random.run()) else {
             return Ok(());
@@ -392,7 +392,7 @@ proptest! {
     }
 
     #[test]
-    fn dane_9_r2_cleartext_only_where_a_possible_host_demands_nothing(random in random()) {
+    fn dane_9_dane_37_r2_cleartext_only_where_a_possible_host_demands_nothing(random in random()) {
         let facts = random.facts();
         let End { result: Ok(pin), evidence, .. } = random.run() else {
             return Ok(());

@@ -15,7 +15,7 @@ use anyhow::anyhow;
 use self::findings::Outcome;
 use self::next::Next;
 use crate::cli::Exit;
-use crate::cli::sources::{Connecting, Sources};
+use crate::cli::sources::{Connecting, Sources, watched};
 use crate::clock::SystemClock;
 use crate::name::{DnsName, Domain};
 use crate::proxy::engine::Engine;
@@ -70,12 +70,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
         let inquiry = inquiry::Inquiry {
             prober: args.connecting.prober(&engine, &config)?,
-            engine,
+            engine: Arc::clone(&engine),
             domain: Domain::new(domain),
             port: args.connecting.port,
             next,
         };
-        let findings = inquiry.ask().await;
+        let findings = watched(&engine, inquiry.ask()).await;
         let mut out = io::stdout().lock();
         if args.json {
             render::json(&mut out, &findings)?;

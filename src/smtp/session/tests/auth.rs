@@ -21,17 +21,21 @@ const OFFERED: &str = "
     > pin dane
     c: 250-mx.example
     c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250-AUTH PLAIN LOGIN
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
 ";
 
 /// It may not.
 const UNOFFERED: &str = "
     c: 250-mx.example
     c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
 ";
 
 const LOGGED_IN: &str = "
@@ -55,7 +59,10 @@ fn role_6_a_login_is_offered_once_the_host_is_proven_and_not_before() {
     for (what, verdict) in [
         ("TLS that proves nothing", "> pin\n"),
         ("a refusal", "> refuse\n"),
-        ("no verdict in time", "> time verdict\n"),
+        (
+            "no verdict in time",
+            "> time verdict\n! gave-up postmaster undecided\n",
+        ),
     ] {
         let session = run(&[
             NAMED,
@@ -222,7 +229,25 @@ fn a_login_is_worth_nothing_on_another_connection() {
 }
 
 #[test]
-fn tls_10_dn_10_whoever_goes_away_in_a_login_ends_it() {
+fn an_mx_that_nobody_uses_is_left_but_not_with_a_login() {
+    let left = "> time client\ns: QUIT\n! close-server\n";
+    run(&[
+        NAMED,
+        OFFERED,
+        left,
+        "C: AUTH PLAIN AGEAYg==\nc: 421 4.4.2 server-lost: …\n! close-client\n",
+    ]);
+    let session = run(&[
+        NAMED,
+        OFFERED,
+        LOGGED_IN,
+        "> time client\nc: 421 4.4.2 timeout: …\ns: QUIT\n! close-server\n! close-client\n",
+    ]);
+    assert_eq!(session.end(), Some(End::Timeout));
+}
+
+#[test]
+fn attack_tls_10_dn_10_whoever_goes_away_in_a_login_ends_it() {
     let challenged = "
         C: AUTH LOGIN
         s: AUTH LOGIN

@@ -37,7 +37,7 @@ fn smtp_8_smtp_9_smtp_10_commands_are_answered_where_they_stand_and_the_state_is
 }
 
 #[test]
-fn dn_19_dn_01_what_is_not_served_is_refused_here_and_never_forwarded() {
+fn dn_19_dn_01_tls_9_what_is_not_served_is_refused_here_and_never_forwarded() {
     for verb in [
         "EXPN x",
         "HELP",
@@ -52,19 +52,6 @@ fn dn_19_dn_01_what_is_not_served_is_refused_here_and_never_forwarded() {
         run(&format!("@tls\nC: {verb}\nc: 502 5.5.1 …"));
     }
     run("@tls\nC: DEBUG\nc: 500 5.5.2 …");
-}
-
-#[test]
-fn dn_13_bdat_ends_the_session_before_its_chunk_is_read() {
-    let session = run("
-        @tls
-        C~ BDAT 28 LAST\\r\\nMAIL FROM:<evil@b.example>\\r\\n
-        c: 503 5.5.1 …
-        s: QUIT
-        ! close-server
-        ! close-client
-    ");
-    assert_eq!(session.end(), Some(End::Refused));
 }
 
 #[test]
@@ -160,8 +147,10 @@ fn smtp_7_dn_20_a_second_ehlo_resets_both_sides() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-SIZE
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
     ");
     let long = "x".repeat(600);
@@ -189,8 +178,10 @@ fn pipe_1_smtp_11_dn_02_everything_pipelined_from_the_start_is_answered_in_order
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         c: 250 2.1.0 …
         ! judge good.example clear(not offered) first
         > pin

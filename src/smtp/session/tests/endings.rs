@@ -26,6 +26,7 @@ fn smtp_t1_each_phase_has_its_own_deadline() {
         data: seconds(3),
         end_of_data: seconds(4),
         decision: seconds(5),
+        unused: seconds(6),
     };
     let judged = "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first";
     let rows = [
@@ -69,16 +70,45 @@ fn dn_10_octets_that_trickle_in_do_not_move_the_deadline_of_a_command() {
 }
 
 #[test]
-fn dn_10_an_idle_client_hears_421() {
-    let session = run("
-        @tls
+fn dn_10_an_mx_does_not_wait_for_an_idle_client_which_hears_421_in_the_end() {
+    for idle in ["@greeted", "@tls", "@clear", "@tls\n@mail"] {
+        let session = run(&format!(
+            "
+            {idle}
+            > time client
+            s: QUIT
+            ! close-server
+            > time client
+            c: 421 4.4.2 timeout: …
+            ! close-client
+        "
+        ));
+        assert_eq!(session.end(), Some(End::Timeout), "{idle}");
+    }
+    // The MX knows of a transaction, and the client has its whole time.
+    run("
+        @rcpt
         > time client
         c: 421 4.4.2 timeout: …
         s: QUIT
         ! close-server
         ! close-client
     ");
-    assert_eq!(session.end(), Some(End::Timeout));
+    // It is dialled again when it is needed, and judged as it is then.
+    run("
+        @tls
+        > time client
+        s: QUIT
+        ! close-server
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! dial
+        > connected
+        S: 220 mx.example
+        s: EHLO mta.example
+        S: 250 mx.example
+        ! judge good.example clear(not offered) first
+    ");
     run("
         @data
         C: half a message

@@ -189,20 +189,7 @@ fn dn_02_octets_behind_data_that_is_accepted_are_the_message() {
 
 #[test]
 fn dn_04_the_twelve_forms_are_refused_at_the_end_of_data_and_the_mx_never_gets_a_final_dot() {
-    for form in [
-        "\\n.\\n",
-        "\\n.\\r",
-        "\\r.\\n",
-        "\\r.\\r",
-        "\\n.\\r\\n",
-        "\\r.\\r\\n",
-        "\\r\\n.\\n",
-        "\\r\\n.\\r",
-        "\\r\\n.\\r\\r\\n",
-        "\\r\\r\\n.\\r\\r\\n",
-        "\\r\\n\\0.\\r\\n",
-        "\\r\\n.\\0\\r\\n",
-    ] {
+    for form in super::SMUGGLING {
         run(&format!(
             "
             @data

@@ -1,23 +1,46 @@
 //! Conversations as tables, and a model that knows only what must never happen.
 
+mod anytime;
 mod auth;
+mod chunks;
 mod commands;
 mod endings;
 mod message;
 mod model;
 mod script;
+mod smuggling;
 mod starttls;
 mod verdicts;
 
+use super::super::data::BareLineEnds;
+use super::super::ehlo::Extensions;
 use super::super::{Auth, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
 
+/// The end-of-data forms of SMTP smuggling, in the escapes of scripts.
+const SMUGGLING: [&str; 12] = [
+    "\\n.\\n",
+    "\\n.\\r",
+    "\\r.\\n",
+    "\\r.\\r",
+    "\\n.\\r\\n",
+    "\\r.\\r\\n",
+    "\\r\\n.\\n",
+    "\\r\\n.\\r",
+    "\\r\\n.\\r\\r\\n",
+    "\\r\\r\\n.\\r\\r\\n",
+    "\\r\\n\\0.\\r\\n",
+    "\\r\\n.\\0\\r\\n",
+];
+
 fn settings() -> Settings {
     Settings {
         trace: "T1".into(),
         hint: None,
+        lacking: Extensions::NONE,
+        bare_line_ends: BareLineEnds::Reject,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         auth: Auth::default(),

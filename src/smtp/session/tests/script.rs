@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::super::{Action, Channel, Dialled, NoTls, Settings, Target, Waiting};
+use super::super::super::{Action, Channel, Dialled, GaveUp, NoTls, Settings, Target, Waiting};
 use super::super::Session;
 use super::{pin, pin_by, refuse, settings};
 use crate::verdict::{Basis, Redial, Verdict};
@@ -54,7 +54,7 @@ const TLS: &str = "
     c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
     c: 250-DSN
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS …
 ";
 
 /// EHLO answered, no TLS offered.
@@ -65,8 +65,10 @@ const CLEAR: &str = "
     S: 250 mx.example
     c: 250-mx.example
     c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
     c: 250-ENHANCEDSTATUSCODES
-    c: 250 LIMITS RCPTDOMAINMAX=1
+    c: 250 LIMITS …
 ";
 
 /// MAIL, answered provisionally.
@@ -96,6 +98,37 @@ const DATA: &str = "
     s: DATA
     S: 354 go ahead
     c: 354 go ahead
+";
+
+/// TLS up with CHUNKING.
+const CHUNKING: &str = "
+    @handshake
+    > secured
+    s: EHLO mta.example
+    S: 250-mx.example
+    S: 250-PIPELINING
+    S: 250 CHUNKING
+    c: 250-mx.example
+    c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
+    c: 250-ENHANCEDSTATUSCODES
+    c: 250-CHUNKING
+    c: 250 LIMITS …
+";
+
+/// The same, and one recipient accepted.
+const CHUNKS: &str = "
+    @chunking
+    @mail
+    C: RCPT TO:<u@good.example>
+    ! judge good.example protected first
+    > pin
+    s: MAIL FROM:<a@b.example>
+    s: RCPT TO:<u@good.example>
+    S: 250 2.1.0 ok
+    S: 250 2.1.5 ok
+    c: 250 2.1.5 ok
 ";
 
 /// Runs a script against a session with the usual settings.
@@ -157,6 +190,8 @@ fn expand(script: &str) -> Vec<String> {
             "@mail" => lines.extend(expand(MAIL)),
             "@rcpt" => lines.extend(expand(RCPT)),
             "@data" => lines.extend(expand(DATA)),
+            "@chunking" => lines.extend(expand(CHUNKING)),
+            "@chunks" => lines.extend(expand(CHUNKS)),
             remark if remark.starts_with('#') => {}
             line => lines.push(line.to_owned()),
         }
@@ -226,7 +261,7 @@ const fn name(waiting: Waiting) -> &'static str {
     }
 }
 
-fn unescape(text: &str) -> Vec<u8> {
+pub(super) fn unescape(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -260,11 +295,7 @@ fn drain(session: &mut Session) -> Vec<String> {
                 lines.push(format!("! starttls {sni}"));
             }
             Action::Judge(question) => {
-                let target = match question.target {
-                    Target::Domain(domain) => domain.to_string(),
-                    Target::Literal(address) => address.to_string(),
-                    Target::Postmaster => "postmaster".into(),
-                };
+                let target = named(&question.target);
                 let channel = match question.channel {
                     Channel::Protected => "protected".into(),
                     Channel::Clear(NoTls::NotOffered) => "clear(not offered)".into(),
@@ -275,11 +306,26 @@ fn drain(session: &mut Session) -> Vec<String> {
                 let round = if question.first { "first" } else { "again" };
                 lines.push(format!("! judge {target} {channel} {round}"));
             }
+            Action::GaveUp { target, why } => {
+                let why = match why {
+                    GaveUp::Undecided => "undecided".into(),
+                    GaveUp::Unreachable(why) => format!("unreachable({why})"),
+                };
+                lines.push(format!("! gave-up {} {why}", named(&target)));
+            }
             Action::CloseServer => lines.push("! close-server".into()),
             Action::CloseClient => lines.push("! close-client".into()),
         }
     }
     lines
+}
+
+fn named(target: &Target) -> String {
+    match target {
+        Target::Domain(domain) => domain.to_string(),
+        Target::Literal(address) => address.to_string(),
+        Target::Postmaster => "postmaster".into(),
+    }
 }
 
 fn render(side: char, octets: &[u8], lines: &mut Vec<String>) {

@@ -32,8 +32,10 @@ fn tls_02_a_masked_keyword_is_no_starttls() {
         S: 250 XXXXXXXX
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(not offered) first
@@ -51,8 +53,10 @@ fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(not offered) first
@@ -60,7 +64,7 @@ fn tls_02_an_mx_that_knows_only_helo_has_no_tls() {
 }
 
 #[test]
-fn tls_03_no_code_but_220_starts_tls() {
+fn tls_03_tls_5_no_code_but_220_starts_tls() {
     for code in [454, 500, 501, 502, 530, 550, 250, 221, 354, 299] {
         run(&format!(
             "
@@ -75,8 +79,9 @@ fn tls_03_no_code_but_220_starts_tls() {
             c: 250-mx.example
             c: 250-PIPELINING
             c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example clear({code}) first
@@ -98,8 +103,10 @@ fn tls_03_garbage_for_220_breaks_the_channel() {
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(it does not speak SMTP: a reply has no valid code) first
@@ -113,8 +120,10 @@ fn tls_04_tls_6_after_a_failed_handshake_cleartext_needs_a_verdict_and_a_new_con
         > broken not a ServerHello
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(not a ServerHello) first
@@ -154,8 +163,10 @@ fn tls_05_tls_2_plaintext_behind_the_220_aborts_the_connection() {
             ! close-server
             c: 250-mx.example
             c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example broken(plaintext follows the reply to STARTTLS) first
@@ -172,8 +183,10 @@ fn tls_05_plaintext_in_a_segment_of_its_own_aborts_too_and_the_handshake_counts_
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         > secured
         @mail
         C: RCPT TO:<u@good.example>
@@ -239,7 +252,7 @@ fn tls_06_an_idle_mx_that_speaks_is_left_and_dialled_again_when_needed() {
 }
 
 #[test]
-fn tls_07_role_6_only_the_list_inside_tls_counts() {
+fn tls_07_tls_08_tls_4_role_6_only_the_list_inside_tls_counts() {
     run("
         @greeted
         C: EHLO mta.example
@@ -263,9 +276,11 @@ fn tls_07_role_6_only_the_list_inside_tls_counts() {
         c: 250-mx.example
         c: 250-PIPELINING
         c: 250-SIZE
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
-        C: MAIL FROM:<a@b.example> BODY=8BITMIME
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
+        C: MAIL FROM:<a@b.example> RET=HDRS
         c: 555 5.5.4 …
     ");
 }
@@ -284,8 +299,10 @@ fn tls_09_whatever_ends_a_handshake_is_told_to_the_verdict() {
             {ending}
             c: 250-mx.example
             c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
             c: 250-ENHANCEDSTATUSCODES
-            c: 250 LIMITS RCPTDOMAINMAX=1
+            c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
             @mail
             C: RCPT TO:<u@good.example>
             ! judge good.example broken({why}) first
@@ -304,8 +321,10 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
         ! close-server
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example broken(the connection was lost) first
@@ -313,7 +332,43 @@ fn tls_09_an_alert_after_the_handshake_is_a_broken_channel_too() {
 }
 
 #[test]
-fn tls_10_half_a_reply_is_no_reply() {
+fn tls_09_smtp_7_a_connection_lost_at_a_later_ehlo_is_no_failed_handshake_and_no_reason_for_cleartext()
+ {
+    for (ending, end) in [
+        ("S$", End::Unreachable),
+        ("> time server", End::Timeout),
+        ("S: 250_garbage", End::Unreachable),
+        ("S~ 250 mx.example\\r\\n250 EVIL\\r\\n", End::Unreachable),
+    ] {
+        let session = run(&format!(
+            "
+            @tls
+            C: EHLO mta.example
+            s: EHLO mta.example
+            {ending}
+            ! close-server
+            c: 421 4.4.1 unreachable: …
+            ! close-client
+        "
+        ));
+        assert_eq!(session.end(), Some(end), "{ending}");
+    }
+    // Nor is one that is lost at HELO, after a second EHLO was refused.
+    run("
+        @rcpt
+        C: EHLO mta.example
+        s: EHLO mta.example
+        S: 500 what
+        s: HELO mta.example
+        S$
+        ! close-server
+        c: 421 4.4.1 unreachable: …
+        ! close-client
+    ");
+}
+
+#[test]
+fn attack_tls_10_tls_14_half_a_reply_is_no_reply() {
     run("
         @tls
         @mail
@@ -330,7 +385,7 @@ fn tls_10_half_a_reply_is_no_reply() {
 }
 
 #[test]
-fn tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
+fn attack_tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
     for half in ["", "S~ 250 ok"] {
         let session = run(&format!(
             "
@@ -350,7 +405,7 @@ fn tls_10_smtp_4_a_connection_lost_after_the_final_dot_is_no_250() {
 }
 
 #[test]
-fn tls_15_dn_24_another_protocol_is_not_relayed() {
+fn attack_tls_15_dn_24_another_protocol_is_not_relayed() {
     for greeting in [
         "S: HTTP/1.1 400 Bad Request\n! close-server",
         "S: * OK IMAP4rev1\n! close-server",
@@ -370,7 +425,7 @@ fn tls_15_dn_24_another_protocol_is_not_relayed() {
 }
 
 #[test]
-fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
+fn attack_tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
     run("
         ! dial
         > connected
@@ -402,8 +457,10 @@ fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
         S: 550 5.7.1 no TLS for you
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example clear(550) first
@@ -415,7 +472,7 @@ fn tls_17_role_7_a_5xx_before_tls_is_never_passed_on_as_such() {
 }
 
 #[test]
-fn tls_18_a_greeting_that_does_not_come_or_does_not_end_is_given_up() {
+fn attack_tls_18_a_greeting_that_does_not_come_or_does_not_end_is_given_up() {
     let silent = run("
         ! dial
         > connected
@@ -481,8 +538,10 @@ fn the_sni_is_the_hint_or_what_the_verdict_wants_or_what_the_mx_calls_itself() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         @mail
         C: RCPT TO:<u@good.example>
         ! judge good.example protected first

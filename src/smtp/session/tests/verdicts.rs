@@ -1,5 +1,6 @@
 //! RCPT: who is judged when, and what becomes of the connection.
 
+use super::super::super::ehlo::{Extension, Extensions};
 use super::super::super::{End, Limits};
 use super::script::{run, run_with};
 use super::settings;
@@ -80,7 +81,7 @@ fn dn_03_a_refused_domain_beside_an_accepted_one_hears_its_refusal_alone() {
 }
 
 #[test]
-fn dn_21_every_transaction_is_judged_anew_even_for_the_same_domain() {
+fn r9_dn_21_every_transaction_is_judged_anew_even_for_the_same_domain() {
     run("
         @data
         C: .
@@ -151,8 +152,10 @@ fn dn_22_a_verdict_does_not_outlive_rset_or_ehlo() {
         S: 250 mx.example
         c: 250-mx.example
         c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
         c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTDOMAINMAX=1
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
         C: DATA
         c: 503 5.5.1 …
         @mail
@@ -178,6 +181,7 @@ fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialle
         C: RCPT TO:<u@good.example>
         ! dial
         > failed refused
+        ! gave-up good.example unreachable(refused)
         c: 451 4.4.1 unreachable: …
         C: DATA
         c: 503 5.5.1 …
@@ -190,7 +194,7 @@ fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialle
 }
 
 #[test]
-fn r4_an_mx_whose_only_recipient_it_refused_is_left_at_a_refusal_of_ours() {
+fn r4_tls_7_an_mx_whose_only_recipient_it_refused_is_left_at_a_refusal_of_ours() {
     run("
         @tls
         @mail
@@ -240,6 +244,7 @@ fn redials_are_bounded_and_each_is_judged_again() {
         S: 250 mx.example
         ! judge good.example clear(not offered) again
         > redial c.example
+        ! gave-up good.example unreachable(every connection calls for yet another)
         s: QUIT
         ! close-server
         c: 451 4.4.1 unreachable: …
@@ -267,6 +272,7 @@ fn a_redial_that_fails_is_a_451_for_the_recipient() {
             ! close-server
             ! dial
             {ending}
+            ! gave-up good.example unreachable({what})
             c: 451 4.4.1 unreachable: the destination cannot be reached: {what} [T1]
             C: NOOP
             c: 250 2.0.0 ok
@@ -281,7 +287,7 @@ fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
         (
             "SIZE=9",
             "",
-            "452 4.3.4 shortfall: the destination does not offer SIZE any more [T1]",
+            "452 4.3.4 shortfall: the destination does not offer SIZE [T1]",
         ),
         ("BODY=8BITMIME", "", "451 4.6.3 shortfall: …"),
         ("SMTPUTF8", "", "451 4.6.7 shortfall: …"),
@@ -311,6 +317,96 @@ fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
         "
         ));
     }
+}
+
+#[test]
+fn eai_3_tls_01_who_hides_smtputf8_beside_starttls_defers_mail_and_bounces_none() {
+    for (channel, attack) in [
+        ("clear(not offered)", "S: 250 mx.example"),
+        (
+            "broken(alert)",
+            "S: 250-mx.example\nS: 250 STARTTLS\ns: STARTTLS\nS: 220 go\n! starttls mx.example\n> broken alert",
+        ),
+        (
+            "protected",
+            "S: 250-mx.example\nS: 250 STARTTLS\ns: STARTTLS\nS: 220 go\n! starttls mx.example\n> secured
+             s: EHLO mta.example\nS: 250 mx.example",
+        ),
+    ] {
+        let session = run(&format!(
+            "
+            @greeted
+            C: EHLO mta.example
+            s: EHLO mta.example
+            {attack}
+            c: 250-mx.example
+            c: 250-PIPELINING
+            c: 250-8BITMIME
+            c: 250-SMTPUTF8
+            c: 250-ENHANCEDSTATUSCODES
+            c: 250 LIMITS …
+            C: MAIL FROM:<zoë@b.example> SMTPUTF8
+            c: 250 2.1.0 …
+            C: RCPT TO:<zoë@good.example>
+            ! judge good.example {channel} first
+            > refuse
+            {}
+            c: 451 4.7.4 …
+        ",
+            if channel.starts_with("broken") {
+                ""
+            } else {
+                "s: QUIT\n! close-server"
+            }
+        ));
+        assert_eq!(session.lacking(), Extensions::NONE, "{channel}");
+    }
+}
+
+#[test]
+fn eai_3_smtp_31_what_a_cleared_mx_lacks_is_hidden_from_then_on() {
+    let session = run("
+        @handshake
+        > secured
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 8BITMIME
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS …
+        C: MAIL FROM:<a@b.example> SMTPUTF8
+        c: 250 2.1.0 …
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: QUIT
+        ! close-server
+        c: 451 4.6.7 shortfall: the destination does not offer SMTPUTF8 [T1]
+    ");
+    let lacking = Extensions::of(&[Extension::SmtpUtf8]);
+    assert_eq!(session.lacking(), lacking);
+    let mut settings = settings();
+    settings.lacking = lacking;
+    run_with(
+        settings,
+        "
+        @handshake
+        > secured
+        s: EHLO mta.example
+        S: 250-mx.example
+        S: 250 8BITMIME
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS …
+        C: MAIL FROM:<a@b.example> SMTPUTF8
+        c: 555 5.5.4 …
+    ",
+    );
 }
 
 #[test]
@@ -369,6 +465,7 @@ fn role_8_a_verdict_that_never_comes_is_a_451_and_counts_no_more() {
         C: RCPT TO:<u@good.example>
         ! judge good.example protected first
         > time verdict
+        ! gave-up good.example undecided
         s: QUIT
         ! close-server
         c: 451 4.4.3 decision-timeout: …
@@ -386,6 +483,7 @@ fn role_8_a_verdict_that_never_comes_is_a_451_and_counts_no_more() {
         ! close-server
         ! dial
         > time dial
+        ! gave-up postmaster undecided
         ! close-server
         c: 451 4.4.3 decision-timeout: …
         > connected
@@ -446,6 +544,32 @@ fn net_09_a_connection_lost_at_mail_or_rcpt_fails_that_recipient() {
         "
         ));
         assert_eq!(session.end(), None);
+    }
+}
+
+#[test]
+fn dn_07_dn_09_a_reply_that_does_not_end_or_contradicts_itself_fails_that_recipient() {
+    for reply in [
+        "250-more\\r\\n".repeat(200),
+        "2".repeat(5000),
+        "250 ".to_owned() + &"x".repeat(5000) + "\\r\\n",
+        "250-a\\r\\n550 b\\r\\n".to_owned(),
+        "250-a\\r\\n25\\r\\n".to_owned(),
+    ] {
+        run(&format!(
+            "
+            @rcpt
+            C: RCPT TO:<v@good.example>
+            ! judge good.example protected first
+            > pin
+            s: RCPT TO:<v@good.example>
+            S~ {reply}
+            ! close-server
+            c: 451 4.4.2 server-lost: it does not speak SMTP: …
+            C: DATA
+            c: 451 4.4.2 …
+        "
+        ));
     }
 }
 

@@ -23,12 +23,13 @@ pub(super) const DOMAINS: [&str; 5] = [
 
 impl Client {
     /// Along the way from EHLO to DATA.
-    pub(super) fn next_command(&mut self, tape: &mut Tape) -> String {
+    fn next_command(&mut self, tape: &mut Tape, transcript: &Transcript) -> String {
         let line = match self.progress {
             0 => "EHLO mta.example".into(),
             1 if tape.rarely(4) => "mail from:<> BODY=8BITMIME".into(),
             1 => "MAIL FROM:<a@b.example>".into(),
             2 => format!("RCPT TO:<u{}@{}>", tape.draw(9), DOMAINS[tape.draw(5)]),
+            _ if transcript.is_chunking && tape.draw(2) == 1 => return self.chunks(tape),
             _ => "DATA".into(),
         };
         self.progress = match self.progress {
@@ -37,6 +38,31 @@ impl Client {
             other => other + 1,
         };
         line
+    }
+
+    /// A message in chunks, pipelined; not always to its end.
+    fn chunks(&mut self, tape: &mut Tape) -> String {
+        self.progress = 1 - usize::from(tape.rarely(3));
+        let mut message = message(tape);
+        message.truncate(message.len() - b".\r\n".len());
+        while tape.draw(3) > 0 {
+            let rest = message.split_off(tape.draw(message.len() + 1));
+            self.outgoing
+                .extend(format!("BDAT {}\r\n", message.len()).bytes());
+            self.outgoing.extend(message);
+            message = rest;
+        }
+        if tape.rarely(6) {
+            return "RSET".into();
+        }
+        self.outgoing
+            .extend(format!("bdat {} LAST\r\n", message.len()).bytes());
+        self.outgoing.extend(message);
+        if tape.draw(2) == 1 {
+            "RSET".into()
+        } else {
+            "NOOP".into()
+        }
     }
 
     /// The next command, or the message when the MX has asked for one.
@@ -55,11 +81,15 @@ impl Client {
         let line = if tape.rarely(5) {
             odd_command(tape)
         } else {
-            self.next_command(tape)
+            self.next_command(tape, transcript)
         };
+        let is_chunk = line == "BDAT 3 LAST";
         let ends_rashly = line == "DATA" && tape.rarely(5);
         self.outgoing.extend(line.into_bytes());
         self.outgoing.extend(b"\r\n");
+        if is_chunk {
+            self.outgoing.extend(b"x\r\n");
+        }
         if ends_rashly {
             self.outgoing.extend(message(tape));
         }
@@ -67,7 +97,7 @@ impl Client {
 }
 
 fn odd_command(tape: &mut Tape) -> String {
-    let line = match tape.draw(18) {
+    let line = match tape.draw(19) {
         0 | 1 => "EHLO other.example",
         2 => "HELO mta.example",
         3 => "MAIL FROM:<a@b.example>",
@@ -82,6 +112,7 @@ fn odd_command(tape: &mut Tape) -> String {
         14 => "NOOP\nNOOP",
         15 if tape.rarely(4) => "QUIT",
         16 if tape.rarely(4) => "BDAT 3 LAST",
+        17 if tape.rarely(20) => "BDAT 18446744073709551616 LAST",
         _ => "STARTTLS",
     };
     line.into()

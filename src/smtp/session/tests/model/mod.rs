@@ -4,9 +4,9 @@
 //! MX numbers its replies, so that [`Transcript`] can tell whose words the client hears:
 //!
 //! * nothing of an envelope or a message reaches the MX before a pin for that recipient,
-//! * 354, and 2yz to RCPT and to a message, are the MX's own, for that very recipient and message,
-//! * replies are one to one and in order,
-//! * what the MX gets is what the client sent, octet for octet,
+//! * 354, and 2yz to RCPT, to a chunk and to a message, are the MX's own, for that very recipient, chunk and message,
+//! * replies are one to one and in order, a chunk's after its last octet, with status codes where they are promised,
+//! * what the MX gets is what the client sent, octet for octet, with no extension that it has not offered,
 //! * what is held is bounded,
 //! * every wait has a deadline.
 
@@ -22,6 +22,7 @@ use proptest::test_runner::Config;
 use self::client::Client;
 use self::mx::Mx;
 use self::transcript::Transcript;
+use super::super::super::data::BareLineEnds;
 use super::super::super::{Action, Dialled, Target};
 use super::super::{INPUT_LIMIT, Session};
 use super::script::start;
@@ -44,7 +45,7 @@ proptest! {
 fn config() -> Config {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = 2000;
+        config.cases = 10_000;
     }
     config
 }
@@ -97,7 +98,12 @@ enum Owed {
 impl World {
     fn new(tape: Tape) -> Self {
         let now = start();
+        let mut tape = tape;
         let mut settings = settings();
+        if tape.rarely(3) {
+            settings.bare_line_ends = BareLineEnds::Pass;
+        }
+        let bare_line_ends = settings.bare_line_ends;
         settings.limits.idle_commands = 30;
         settings.limits.recipients = 6;
         settings.limits.domains = 4;
@@ -106,7 +112,7 @@ impl World {
             session: Session::new(settings, now),
             now,
             client: Client::default(),
-            mx: Mx::default(),
+            mx: Mx::new(bare_line_ends),
             transcript: Transcript::default(),
             owed: None,
             verdict: None,
@@ -275,6 +281,7 @@ impl World {
                     self.pinned = None;
                     self.verdict = Some(question.target);
                 }
+                Action::GaveUp { .. } => {}
                 Action::CloseServer => {
                     self.has_pin = false;
                     self.owed = None;

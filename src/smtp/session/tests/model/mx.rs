@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::super::super::super::chunk::{Chunk, Last};
+use super::super::super::super::data::BareLineEnds;
 use super::{Tape, find, is_sound};
 
 /// What a numbered reply of the MX was about.
@@ -12,6 +14,7 @@ pub(super) enum Said {
     Mail,
     Rcpt(Vec<u8>),
     Data,
+    Chunk,
     Message(usize),
     Other,
     Unasked,
@@ -36,12 +39,29 @@ pub(super) struct Mx {
     pub(super) mail: Option<Vec<u8>>,
     pub(super) recipients: Vec<Vec<u8>>,
     pub(super) in_data: bool,
+    pub(super) bare_line_ends: BareLineEnds,
+    /// What it has said that it can.
+    has_chunking: bool,
+    has_8bitmime: bool,
+    /// Chunks of the message so far.
+    chunks: Vec<u8>,
+    /// The chunk that it waits for.
+    chunk: Option<Chunk>,
+    /// A chunk was refused: nothing but RSET makes sense.
+    is_spoilt: bool,
     pub(super) delivered: Vec<Delivered>,
     /// It has spoken unasked on this connection: what answers what is anybody's guess, but the words are still its own.
     pub(super) is_wild: bool,
 }
 
 impl Mx {
+    pub(super) fn new(bare_line_ends: BareLineEnds) -> Self {
+        Self {
+            bare_line_ends,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn connect(&mut self, tape: &mut Tape) {
         self.is_connected = true;
         if tape.rarely(12) {
@@ -57,12 +77,21 @@ impl Mx {
         self.outgoing.clear();
         self.forget();
         self.in_data = false;
+        self.chunk = None;
         self.is_wild = false;
     }
 
     pub(super) fn forget(&mut self) {
         self.mail = None;
         self.recipients.clear();
+        self.chunks.clear();
+        self.is_spoilt = false;
+    }
+
+    /// What of a message may have come so far.
+    fn assert_allowed(&self, message: &[u8]) {
+        let is_sound = is_sound(message.strip_suffix(b"\r").unwrap_or(message));
+        assert!(is_sound || self.bare_line_ends == BareLineEnds::Pass);
     }
 
     pub(super) fn say(&mut self, code: &str, more: &str, said: Said) {
@@ -106,15 +135,22 @@ impl Mx {
         self.incoming.extend_from_slice(octets);
         while !self.is_wild {
             if self.in_data {
-                assert!(is_sound(
-                    self.incoming.strip_suffix(b"\r").unwrap_or(&self.incoming)
-                ));
+                self.assert_allowed(&self.incoming);
                 let text = [b"\r\n", &self.incoming[..]].concat();
                 let Some(end) = find(&text, b"\r\n.\r\n") else {
                     return;
                 };
                 let message: Vec<u8> = self.incoming.drain(..end + 3).collect();
                 self.accept_or_not(message, tape);
+            } else if let Some(mut chunk) = self.chunk {
+                let here = chunk.take(self.incoming.len());
+                self.assert_allowed(&[&self.chunks[..], &self.incoming[..here]].concat());
+                if chunk.left > 0 {
+                    return;
+                }
+                self.chunks.extend(self.incoming.drain(..here));
+                self.chunk = None;
+                self.take_chunk(chunk.last, tape);
             } else {
                 let Some(end) = find(&self.incoming, b"\r\n") else {
                     assert!(self.incoming.is_empty(), "half a command");
@@ -124,6 +160,20 @@ impl Mx {
                 self.command(line, tape, pinned);
             }
         }
+    }
+
+    fn take_chunk(&mut self, last: Last, tape: &mut Tape) {
+        if last == Last::Yes {
+            let message = std::mem::take(&mut self.chunks);
+            assert!(!message.ends_with(b"\r") || self.bare_line_ends == BareLineEnds::Pass);
+            let accepted = self.delivered.len();
+            self.accept_or_not(message, tape);
+            self.is_spoilt = self.delivered.len() == accepted;
+            return;
+        }
+        let code = self.verdict(tape);
+        self.is_spoilt = code != "250";
+        self.say(code, "", Said::Chunk);
     }
 
     pub(super) fn accept_or_not(&mut self, message: Vec<u8>, tape: &mut Tape) {
@@ -136,10 +186,14 @@ impl Mx {
                 message,
             });
         }
+        let more = match tape.draw(3) {
+            2 => format!("{code}-\r\n{code} 9.9.9 more\r\n"),
+            _ => String::new(),
+        };
         // Refusals take the number of the message that was not delivered.
         self.say(
             code,
-            "",
+            &more,
             Said::Message(self.delivered.len().saturating_sub(1)),
         );
         self.forget();
@@ -164,11 +218,19 @@ impl Mx {
             "pipelined without being asked to: {text}"
         );
         let verb = text[..4].to_ascii_uppercase();
+        assert!(
+            !self.is_spoilt || ["RSET", "QUIT", "EHLO", "HELO"].contains(&verb.as_str()),
+            "{text} after a chunk that failed"
+        );
         match verb.as_str() {
-            "EHLO" if tape.rarely(15) => self.say("500", "", Said::Other),
+            "EHLO" if tape.rarely(15) => {
+                (self.has_chunking, self.has_8bitmime) = (false, false);
+                self.say("500", "", Said::Other);
+            }
             "EHLO" => self.offer(tape),
             "HELO" => {
                 self.forget();
+                (self.has_chunking, self.has_8bitmime) = (false, false);
                 self.say("250", "", Said::Ehlo);
             }
             "STAR" => {
@@ -177,6 +239,7 @@ impl Mx {
             }
             "MAIL" => {
                 assert!(pinned.is_some(), "MAIL without a pin");
+                assert!(!text.contains("8BITMIME") || self.has_8bitmime, "{text}");
                 let code = self.verdict(tape);
                 if code == "250" {
                     assert!(self.mail.is_none() || self.is_wild, "MAIL in a transaction");
@@ -184,21 +247,7 @@ impl Mx {
                 }
                 self.say(code, "", Said::Mail);
             }
-            "RCPT" => {
-                let domain = pinned.take().expect("RCPT without a pin");
-                assert!(
-                    text.to_ascii_lowercase().contains(&domain),
-                    "{text} under a pin for {domain}"
-                );
-                if self.mail.is_none() {
-                    return self.say("503", "", Said::Other);
-                }
-                let code = self.verdict(tape);
-                if code == "250" {
-                    self.recipients.push(line.clone());
-                }
-                self.say(code, "", Said::Rcpt(line));
-            }
+            "RCPT" => self.recipient(line, &text, tape, pinned),
             "DATA" => {
                 assert!(!self.recipients.is_empty(), "DATA without a recipient");
                 let code = self.verdict(tape);
@@ -206,6 +255,7 @@ impl Mx {
                 let code = if self.in_data { "354" } else { code };
                 self.say(code, "", Said::Data);
             }
+            "BDAT" => self.begin_chunk(&text),
             "RSET" => {
                 self.forget();
                 self.say("250", "", Said::Other);
@@ -215,6 +265,40 @@ impl Mx {
         }
     }
 
+    fn recipient(
+        &mut self,
+        line: Vec<u8>,
+        text: &str,
+        tape: &mut Tape,
+        pinned: &mut Option<String>,
+    ) {
+        let domain = pinned.take().expect("RCPT without a pin");
+        assert!(
+            text.to_ascii_lowercase().contains(&domain),
+            "{text} under a pin for {domain}"
+        );
+        if self.mail.is_none() {
+            return self.say("503", "", Said::Other);
+        }
+        let code = self.verdict(tape);
+        if code == "250" {
+            self.recipients.push(line.clone());
+        }
+        self.say(code, "", Said::Rcpt(line));
+    }
+
+    fn begin_chunk(&mut self, text: &str) {
+        assert!(self.has_chunking, "{text}, not offered");
+        assert!(!self.recipients.is_empty(), "BDAT without a recipient");
+        let chunk = Chunk::parse(&text.as_bytes()[4..]).unwrap();
+        assert_eq!(
+            text.to_owned() + "\r\n",
+            chunk.line(),
+            "a count that is not plain"
+        );
+        self.chunk = Some(chunk);
+    }
+
     pub(super) fn offer(&mut self, tape: &mut Tape) {
         self.forget();
         self.pipelining = tape.draw(2) == 1;
@@ -222,8 +306,13 @@ impl Mx {
         if tape.draw(3) > 0 {
             more += "250-STARTTLS\r\n";
         }
-        if tape.draw(3) > 0 {
+        self.has_8bitmime = tape.draw(3) > 0;
+        if self.has_8bitmime {
             more += "250-8BITMIME\r\n";
+        }
+        self.has_chunking = tape.draw(3) > 0;
+        if self.has_chunking {
+            more += "250-CHUNKING\r\n";
         }
         more += if self.pipelining {
             "250 PIPELINING\r\n"

@@ -1,0 +1,51 @@
+//! How the proxy fares: what `/readyz` and `/metrics` show, read at the moment when it is asked for.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Shell, Stage};
+use crate::dns::health::state::Health;
+use crate::report::admin::Check;
+use crate::report::metrics::Vitals;
+
+/// A view of a running proxy, which it does not keep from ending.
+#[derive(Clone)]
+pub struct Status {
+    shell: Arc<Shell>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Status {
+    pub(super) const fn new(shell: Arc<Shell>, stage: watch::Receiver<Stage>) -> Self {
+        Self { shell, stage }
+    }
+
+    /// What has to hold for mail to be taken and delivered.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Check> {
+        let serving = match *self.stage.borrow() {
+            Stage::Running => None,
+            Stage::Draining | Stage::Over => {
+                Some("shutting down: no new sessions are taken".into())
+            }
+        };
+        let dns = match self.shell.engine.monitor.health() {
+            Health::Working | Health::Off => None,
+            Health::Unknown => Some("the first probes have not come back".into()),
+            Health::Broken(broken) => Some(broken.why.to_string()),
+        };
+        vec![Check::new("serving", serving), Check::new("dnssec", dns)]
+    }
+
+    /// The numbers that are not counted by session.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        let engine = &self.shell.engine;
+        Vitals {
+            sessions_open: self.shell.sessions(),
+            health: engine.monitor.health().label(),
+            tally: Arc::clone(&engine.tally),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The metrics: names, labels and help texts, in the format that Prometheus reads.
+//!
+//! Sessions are counted from their [`Record`], once each, by [`Sessions`]; everything else is read when it is asked for
+//! ([`Vitals`]). All label values are words of closed enums: no domains, addresses or texts of others. The reference is
+//! `docs/metrics.md`, and a test holds it against the code.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::{Judgement, Record, Records};
+use crate::dns::health::state::Health;
+use crate::dns::tally::{Asked, Ending, Tally};
+
+/// What [`Metrics::render`] writes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Counts sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    ended: Family<SessionLabels, Counter>,
+}
+
+/// A session in the words of the log line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SessionLabels {
+    via: &'static str,
+    identity: &'static str,
+    demand: &'static str,
+    verdict: &'static str,
+    reason: &'static str,
+}
+
+impl Records for Sessions {
+    fn record(&self, record: &Record) {
+        self.ended.get_or_create(&SessionLabels::of(record)).inc();
+    }
+}
+
+impl SessionLabels {
+    /// A session that judged several domains counts as its first refusal, or else as the first; one that judged none as
+    /// its end.
+    fn of(record: &Record) -> Self {
+        let all = &record.judgements;
+        let refused = |one: &&Judgement| one.verdict == "refuse";
+        let telling = all.iter().find(refused).or_else(|| all.first());
+        let (via, identity) = (record.via.label(), record.identity);
+        match telling {
+            Some(one) => Self {
+                via,
+                identity,
+                demand: one.level.unwrap_or("unknown"),
+                verdict: one.verdict,
+                reason: one.reason,
+            },
+            None => Self {
+                via,
+                identity,
+                demand: "none",
+                verdict: "none",
+                reason: record.end,
+            },
+        }
+    }
+}
+
+/// What is read anew each time.
+#[derive(Clone, Debug)]
+pub struct Vitals {
+    /// Sessions that are open now.
+    pub sessions_open: usize,
+    /// The state of DNSSEC validation, one of [`Health::LABELS`].
+    pub health: &'static str,
+    /// Lookups.
+    pub tally: Arc<Tally>,
+}
+
+/// All metrics of a proxy.
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Shows `sessions` and what `vitals` says at the time.
+    pub fn new(sessions: &Sessions, vitals: impl Fn() -> Vitals + Send + Sync + 'static) -> Self {
+        let mut registry = Registry::with_prefix("danelaw");
+        registry.register(
+            "build",
+            "What is running",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "sessions",
+            "Sessions that have ended, by the verdict that matters most: see docs/metrics.md",
+            sessions.ended.clone(),
+        );
+        registry.register_collector(Box::new(Scrape(vitals)));
+        Self { registry }
+    }
+
+    /// Writes them down.
+    ///
+    /// # Errors
+    /// When a metric cannot be written.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut written = String::new();
+        text::encode(&mut written, &self.registry)?;
+        Ok(written)
+    }
+}
+
+/// Reads the vitals for one page.
+struct Scrape<F>(F);
+
+impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let vitals = (self.0)();
+        sessions_open(&vitals, &mut encoder)?;
+        dns_health(&vitals, &mut encoder)?;
+        dns_lookups(&vitals.tally, &mut encoder)?;
+        dns_disagreements(&vitals.tally, &mut encoder)
+    }
+}
+
+impl<F> fmt::Debug for Scrape<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+fn sessions_open(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let open = i64::try_from(vitals.sessions_open).unwrap_or(i64::MAX);
+    let help = "Sessions that are open now.";
+    ConstGauge::new(open).encode(encoder.encode_descriptor(
+        "sessions_open",
+        help,
+        None,
+        MetricType::Gauge,
+    )?)
+}
+
+fn dns_health(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Whether DNSSEC validation works: 1 for the state that holds, 0 for all others.";
+    let mut family = encoder.encode_descriptor("dns_health", help, None, MetricType::Gauge)?;
+    for state in Health::LABELS {
+        let holds = ConstGauge::new(i64::from(state == vitals.health));
+        holds.encode(family.encode_family(&[("state", state)])?)?;
+    }
+    Ok(())
+}
+
+fn dns_lookups(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "DNS lookups that decisions asked for, by record type and outcome.";
+    let mut family = encoder.encode_descriptor("dns_lookups", help, None, MetricType::Counter)?;
+    for asked in Asked::ALL {
+        for ending in Ending::ALL {
+            let labels = [("rrtype", asked.label()), ("outcome", ending.label())];
+            let count = ConstCounter::new(tally.lookups(asked, ending));
+            count.encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Answers of which the recursive resolver's AD bit says another thing than our own validation.";
+    ConstCounter::new(tally.disagreements()).encode(encoder.encode_descriptor(
+        "dns_disagreements",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
+}
+
+#[cfg(test)]
+pub(in crate::report) mod tests {
+    use super::super::tests::{judgement, record};
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
+    const REFERENCE: &str = include_str!("../../docs/metrics.md");
+
+    pub(in crate::report) fn metrics(sessions: &Sessions) -> Metrics {
+        let tally = Arc::new(Tally::default());
+        Metrics::new(sessions, move || Vitals {
+            sessions_open: 0,
+            health: Health::Unknown.label(),
+            tally: Arc::clone(&tally),
+        })
+    }
+
+    #[test]
+    fn the_registry_is_as_written_down() {
+        let sessions = Sessions::default();
+        // A family without members is not shown.
+        sessions.record(&record());
+        let rendered = metrics(&sessions).render().unwrap();
+        let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        assert!(
+            rendered == GOLDEN,
+            "testdata/golden/metrics.txt is not\n{rendered}"
+        );
+    }
+
+    #[test]
+    fn the_reference_names_every_metric_every_label_and_every_state() {
+        for line in GOLDEN.lines() {
+            if let Some(metric) = line.strip_prefix("# TYPE ") {
+                let name = metric.split(' ').next().unwrap();
+                assert!(REFERENCE.contains(name), "{name}");
+            }
+        }
+        let words = Health::LABELS.into_iter();
+        let words = words.chain(Ending::ALL.map(Ending::label));
+        for word in words.chain(Asked::ALL.map(Asked::label)) {
+            assert!(REFERENCE.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_session_counts_once_by_the_verdict_that_matters_most() {
+        let pinned = |level: &'static str| Judgement {
+            level: Some(level),
+            verdict: "pin",
+            ..judgement("a.example", "dane-ee")
+        };
+        let refused = |reason| judgement("b.example", reason);
+        let rows = [
+            (vec![], ["none", "none", "client-lost"]),
+            (vec![pinned("LD")], ["LD", "pin", "dane-ee"]),
+            (vec![pinned("LD"), pinned("L0")], ["LD", "pin", "dane-ee"]),
+            (
+                vec![pinned("LD"), refused("dns-error"), refused("null-mx")],
+                ["unknown", "refuse", "dns-error"],
+            ),
+        ];
+        for (judgements, [demand, verdict, reason]) in rows {
+            let sessions = Sessions::default();
+            let mut record = record();
+            record.judgements = judgements;
+            record.end = "client-lost";
+            sessions.record(&record);
+            sessions.record(&record);
+            let rendered = metrics(&sessions).render().unwrap();
+            let counted: Vec<&str> = rendered
+                .lines()
+                .filter(|line| line.starts_with("danelaw_sessions_total"))
+                .collect();
+            let expected = format!(
+                "danelaw_sessions_total{{via=\"redirect\",identity=\"envelope\",demand=\"{demand}\",verdict=\"{verdict}\",reason=\"{reason}\"}} 2"
+            );
+            assert_eq!(counted, [expected]);
+        }
+    }
+
+    #[test]
+    fn what_the_vitals_say_is_shown() {
+        let tally = Arc::new(Tally::with(Arc::new(AtomicU64::new(1))));
+        tally.count(Asked::Tlsa, Ending::ProvenAbsent);
+        let metrics = Metrics::new(&Sessions::default(), move || Vitals {
+            sessions_open: 3,
+            health: "clock-skew",
+            tally: Arc::clone(&tally),
+        });
+        let rendered = metrics.render().unwrap();
+        for line in [
+            "danelaw_sessions_open 3",
+            "danelaw_dns_health{state=\"clock-skew\"} 1",
+            "danelaw_dns_health{state=\"working\"} 0",
+            "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
+            "danelaw_dns_disagreements_total 1",
+        ] {
+            assert!(
+                rendered.lines().any(|one| one == line),
+                "{line}\n{rendered}"
+            );
+        }
+    }
+}
