@@ -11,7 +11,7 @@ use danelaw::policy::{Demand, Located};
 use danelaw::smtp::data::{BareLineEnds, EndOfData};
 use danelaw::smtp::ehlo::Extensions;
 use danelaw::smtp::{
-    Action, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
+    Action, Auth, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings, Timeouts,
 };
 use danelaw::tls::Evidence;
 use danelaw::verdict::{Verdict, judge};
@@ -150,5 +150,6 @@ fn settings() -> Settings {
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         client_tls: ClientTls::Hidden,
+        auth: Auth::default(),
     }
 }

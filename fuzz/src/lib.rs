@@ -17,7 +17,7 @@ use danelaw::smtp::ehlo::{Extension, Extensions};
 use danelaw::smtp::path::{self, Charset};
 use danelaw::smtp::reply::ReplyParser;
 use danelaw::smtp::{
-    Action, Channel, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings,
+    Action, Auth, Channel, ClientHandshake, ClientTls, Dialled, Limits, NoTls, Session, Settings,
     Timeouts,
 };
 use danelaw::tls::Evidence;
@@ -44,6 +44,7 @@ pub fn command(data: &[u8]) {
         | Command::Quit
         | Command::Vrfy
         | Command::StartTls
+        | Command::Auth(_)
         | Command::Unserved => Ok(None),
     });
     match outcome {
@@ -369,6 +370,7 @@ impl Driver {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             client_tls: ClientTls::Offered,
+            auth: Auth::default(),
         };
         Self {
             session: Session::new(settings, now),

@@ -27,8 +27,8 @@ use crate::report::metrics::{Metrics, Sessions};
 Examples:
   danelaw run --config /etc/danelaw.toml
 
-The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to a minute;
-a second signal ends them at once.")]
+The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to
+drain_timeout; a second signal ends them at once.")]
 pub(super) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = defaults::PATH)]

@@ -23,6 +23,16 @@ pub const REDIRECT_PORT: u16 = 10225;
 /// Sessions at once: two sockets and some 20 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
 
+/// Of one client: all of them, since a mail server is usually the only one.
+pub const MAX_SESSIONS_PER_CLIENT: usize = MAX_SESSIONS;
+
+/// To one address: half of them, so that an MX host that answers slowly cannot have them all.
+pub const MAX_SESSIONS_PER_DESTINATION: usize = 500;
+
+/// What a message in flight takes to be accepted by the MX is usually far less, and supervisors lose patience after
+/// 90 s.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// One DNS lookup with everything that its validation needs.
 pub const DNS_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -89,6 +99,10 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             max_sessions: MAX_SESSIONS,
+            max_sessions_per_client: MAX_SESSIONS_PER_CLIENT,
+            max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
+            drain_timeout: DRAIN_TIMEOUT,
+            rules: Vec::new(),
         }
     }
 }

@@ -10,10 +10,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
+use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
 use super::{
@@ -211,15 +211,27 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         timeouts,
         limits,
         max_sessions,
+        max_sessions_per_client,
+        max_sessions_per_destination,
+        drain_timeout,
+        rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
-    let max_sessions = section.read("max_sessions", Bound(max_sessions)).0;
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let max_sessions = bound("max_sessions", max_sessions);
+    let max_sessions_per_client = bound("max_sessions_per_client", max_sessions_per_client);
+    let max_sessions_per_destination =
+        bound("max_sessions_per_destination", max_sessions_per_destination);
+    let drain_timeout = section.read("drain_timeout", drain_timeout);
     for table in TABLES {
         section.elsewhere(table);
     }
     section.finish();
     Config {
         max_sessions,
+        max_sessions_per_client,
+        max_sessions_per_destination,
+        drain_timeout,
         listeners: read_listeners(reader, top),
         dns: read_dns(reader.section(top, "dns"), dns),
         upstream: read_upstream(reader.section(top, "upstream"), upstream),
@@ -233,10 +245,11 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 15] = [
     "listener",
     "dns",
     "upstream",
@@ -250,10 +263,14 @@ const TABLES: [&str; 13] = [
     "smtp",
     "timeouts",
     "limits",
+    "route",
+    "bypass",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
-    let given = top.get("listener").map(|value| listeners_of(reader, value));
+    let given = top
+        .get("listener")
+        .map(|value| reader.tables(value, "listener"));
     match given {
         Some(tables) => {
             let mut listeners: Vec<ListenerConfig> = Vec::new();
@@ -271,24 +288,6 @@ fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Listene
                 listener(Section::new(reader, None, place), default)
             })
             .collect(),
-    }
-}
-
-fn listeners_of<'r, 't>(
-    reader: &mut Reader<'t>,
-    value: &'r Spanned<DeValue<'t>>,
-) -> Vec<&'r DeTable<'t>> {
-    match value.get_ref().as_array() {
-        Some(array) if !array.is_empty() => array
-            .iter()
-            .filter_map(|one| reader.table(one, "listener"))
-            .collect(),
-        Some(_) | None => {
-            let got = reader.source(value);
-            let expected = "[[listener]] tables";
-            reader.note(value.span().start, "listener", expected, got);
-            Vec::new()
-        }
     }
 }
 

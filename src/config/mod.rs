@@ -5,6 +5,7 @@
 //! format of the file. The reference for operators is `docs/configuration.md`; a test holds it against this module.
 
 pub mod defaults;
+mod destinations;
 mod file;
 mod read;
 mod show;
@@ -19,6 +20,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
+use crate::policy::identity::Rule;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
 use crate::tls::authority::Files;
@@ -57,6 +59,14 @@ pub struct Config {
     pub limits: Limits,
     /// Sessions at once.
     pub max_sessions: usize,
+    /// Of one client.
+    pub max_sessions_per_client: usize,
+    /// To one destination's address.
+    pub max_sessions_per_destination: usize,
+    /// How long sessions may go on after a shutdown was asked for.
+    pub drain_timeout: Duration,
+    /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
+    pub rules: Vec<Rule>,
 }
 
 /// One listener.

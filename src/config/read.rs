@@ -130,6 +130,26 @@ impl<'t> Reader<'t> {
         table
     }
 
+    /// A value that must be at least one table of this name.
+    pub(super) fn tables<'r>(
+        &mut self,
+        value: &'r Spanned<DeValue<'t>>,
+        name: &'static str,
+    ) -> Vec<&'r DeTable<'t>> {
+        match value.get_ref().as_array() {
+            Some(array) if !array.is_empty() => array
+                .iter()
+                .filter_map(|one| self.table(one, name))
+                .collect(),
+            Some(_) | None => {
+                let got = self.source(value);
+                let expected = format!("[[{name}]] tables");
+                self.note(value.span().start, name, &expected, got);
+                Vec::new()
+            }
+        }
+    }
+
     pub(super) fn note(&mut self, at: usize, key: &str, expected: &str, got: String) {
         self.problems.push(Problem {
             file: self.file.to_owned(),
@@ -248,6 +268,17 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The value of a key that must be there; `stand_in` lets the reading go on without it.
     pub(super) fn required<T: Value>(&mut self, key: &'static str, stand_in: T) -> T {
+        self.note_absence::<T>(key);
+        self.read(key, stand_in)
+    }
+
+    /// The same where nothing can stand in for it; none when it is missing or wrong, which is noted.
+    pub(super) fn needed<T: Value>(&mut self, key: &'static str) -> Option<T> {
+        self.note_absence::<T>(key);
+        self.optional(key)
+    }
+
+    fn note_absence<T: Value>(&mut self, key: &'static str) {
         if self.value(key).is_none() {
             let start = self.start();
             let wanted = T::read(&DeValue::Boolean(false)).err();
@@ -255,7 +286,6 @@ impl<'r, 't> Section<'r, 't> {
             let expected = wanted.unwrap_or("a value");
             self.reader.note(start, &name, expected, "nothing".into());
         }
-        self.read(key, stand_in)
     }
 
     /// Notes that a value does not go with the others.

@@ -13,6 +13,8 @@ fn parse(text: &str) -> Result<Loaded, String> {
     Config::parse(text, Path::new("/etc/d.toml")).map_err(|problems| problems.to_string())
 }
 
+const NETWORK: &str = "destination = \"10.0.0.0/8\"\n";
+
 /// The keys with their tables, as the reference names them.
 fn keys(loaded: &Loaded) -> Vec<(String, String)> {
     let default = |setting: &super::Setting| match &setting.value {
@@ -47,7 +49,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, route, bypass, got an unknown key",
     ),
     (
         "an address without a port",
@@ -170,6 +172,31 @@ const WRONG: &[(&str, &str, &str)] = &[
         "/etc/d.toml:5 listener[0].client_tls: expected \"auto\" or \"never\", or a CA under [client_tls], got \"offer\"",
     ),
     (
+        "a route that leads nowhere",
+        "[[route]]\ndestination = \"192.0.2.1\"",
+        "/etc/d.toml:2 route[0].host: expected the name of a host, as \"smtp.relay.example\", got nothing",
+    ),
+    (
+        "a route to an address",
+        "[[route]]\ndestination = \"192.0.2.1\"\nhost = \"192.0.2.1\"",
+        "/etc/d.toml:3 route[0].host: expected the name of a host, as \"smtp.relay.example\", got \"192.0.2.1\"",
+    ),
+    (
+        "a network with bits beyond its prefix",
+        "[[bypass]]\ndestination = \"10.0.0.1/8\"",
+        "/etc/d.toml:2 bypass[0].destination: expected a network or an address, as \"192.0.2.0/24\", \"192.0.2.1\" or \"2001:db8::/32\", got \"10.0.0.1/8\"",
+    ),
+    (
+        "a network that no destination is ever in",
+        "[[bypass]]\ndestination = \"::ffff:10.0.0.0/104\"",
+        "/etc/d.toml:2 bypass[0].destination: expected a network or an address, as \"192.0.2.0/24\", \"192.0.2.1\" or \"2001:db8::/32\", got \"::ffff:10.0.0.0/104\"",
+    ),
+    (
+        "two minds about one destination",
+        "[[bypass]]\ndestination = \"192.0.2.1/32\"\n[[route]]\ndestination = \"192.0.2.1\"\nhost = \"relay.example\"",
+        "/etc/d.toml:2 bypass[0].destination: expected a destination and port that no other [[route]] or [[bypass]] has, got \"192.0.2.1/32\"",
+    ),
+    (
         "a word that says what nobody does",
         "[smtp]\nbare_line_ends = \"normalise\"",
         "/etc/d.toml:2 smtp.bare_line_ends: expected \"reject\" or \"pass\", got \"normalise\"",
@@ -274,6 +301,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
         "",
         EXAMPLE,
         "[upstream]\nmark = 37\n[tls]\nca_file = \"a\\\"b.pem\"\n",
+        "[[route]]\ndestination = \"192.0.2.1\"\nport = 587\nhost = \"relay.example\"\n[[bypass]]\ndestination = \"fd00::/8\"\n",
         "[dns]\nprobe_good = \"\"\nprobe_bogus = []\n[admin]\naddress = \"[::1]:9225\"\n",
     ] {
         let loaded = parse(text).unwrap();
@@ -313,6 +341,7 @@ fn the_example_holds_every_key_and_the_defaults() {
     let expected = Config {
         listeners: example.config.listeners.clone(),
         store: example.config.store.clone(),
+        rules: example.config.rules.clone(),
         ..Config::default()
     };
     assert_eq!(example.config, expected);
@@ -341,7 +370,19 @@ fn every_configuration_in_the_manual_is_one() {
 #[test]
 fn the_reference_names_every_key_with_its_default_and_no_other() {
     let (reference, _) = REFERENCE.split_once("## The session line").unwrap();
-    let keys = keys(&parse("").unwrap());
+    let mut keys = keys(&parse("").unwrap());
+    // Tables of which there are none by default.
+    let table = "[[route]]\ndestination = \"192.0.2.1\"\nhost = \"a.example\"\n";
+    let others = self::keys(&parse(&format!("{table}[[bypass]]\n{NETWORK}")).unwrap());
+    keys.extend(
+        others
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("route.") || key.starts_with("bypass."))
+            .map(|(key, default)| {
+                let unset = default == "not set";
+                (key, if unset { default } else { "required".into() })
+            }),
+    );
     for (key, default) in &keys {
         let row = format!("| `{key}` | `{default}` |");
         let unset = format!("| `{key}` | {default} |");

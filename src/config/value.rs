@@ -1,9 +1,10 @@
 //! How each type of value is written in the file: read it, or say what was expected; and write it back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -13,6 +14,7 @@ use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
+use crate::name::{DnsName, Domain};
 use crate::policy::{Combine, InsecureMx};
 use crate::smtp::data::BareLineEnds;
 
@@ -123,6 +125,44 @@ impl Value for SocketAddr {
 
     fn write(&self) -> Json {
         self.to_string().into()
+    }
+}
+
+impl Value for IpNet {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let text = value.as_str();
+        text.and_then(|text| text.parse().ok().or_else(|| text.parse().ok().map(alone)))
+            // Bits beyond the prefix, or an address that destinations are never told by, are a slip.
+            .filter(|network: &Self| {
+                let address = network.addr();
+                *network == network.trunc() && address == address.to_canonical()
+            })
+            .ok_or(
+                "a network or an address, as \"192.0.2.0/24\", \"192.0.2.1\" or \"2001:db8::/32\"",
+            )
+    }
+
+    fn write(&self) -> Json {
+        self.to_string().into()
+    }
+}
+
+fn alone(address: IpAddr) -> IpNet {
+    address.into()
+}
+
+impl Value for Domain {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_str()
+            .and_then(|text| DnsName::parse_unicode(text).ok())
+            .filter(DnsName::is_host_name)
+            .map(Self::new)
+            .ok_or("the name of a host, as \"smtp.relay.example\"")
+    }
+
+    fn write(&self) -> Json {
+        self.as_str().into()
     }
 }
 

@@ -77,8 +77,9 @@ impl Talk {
     }
 
     async fn transaction(&mut self, letter: &Letter<'_>) -> io::Result<()> {
-        // Where 8-bit text is not announced, it is sent all the same, as many MTAs do.
-        let announced = self.heard.decisive.contains("8BITMIME");
+        // Where 8-bit text cannot be announced, it is sent all the same, as many MTAs do.
+        let is_offered = self.heard.decisive.contains("8BITMIME");
+        let announced = is_offered && !letter.message.is_ascii();
         let body = if announced { " BODY=8BITMIME" } else { "" };
         let steps = [
             format!("MAIL FROM:<{SENDER}>{body}\r\n").into_bytes(),

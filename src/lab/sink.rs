@@ -42,6 +42,48 @@ pub enum Starttls {
     Refused(&'static str),
     /// It answers 220 with a plaintext reply behind it in the same segment (CVE-2021-38371).
     Injected,
+    /// It goes by a script, from the greeting on.
+    Scripted(&'static Script),
+}
+
+/// What a hostile MX, or somebody on the path to it, says until mail is spoken of: octets as they are, line ends and all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// At once.
+    pub greeting: &'static str,
+    /// To EHLO.
+    pub ehlo: &'static str,
+    /// To HELO.
+    pub helo: &'static str,
+    /// To STARTTLS.
+    pub starttls: &'static str,
+    /// What it does after that.
+    pub then: Then,
+    /// To EHLO inside TLS.
+    pub inside: &'static str,
+}
+
+/// What a scripted sink does after its reply to STARTTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It starts TLS.
+    Handshake,
+    /// It goes on in clear.
+    GoOn,
+    /// It closes.
+    Close,
+}
+
+impl Script {
+    /// Nothing wrong with it.
+    pub const SOUND: Self = Self {
+        greeting: "220 mx.scripted.test ESMTP\r\n",
+        ehlo: "250-mx.scripted.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n",
+        helo: "250 mx.scripted.test\r\n",
+        starttls: "220 2.0.0 go ahead\r\n",
+        then: Then::Handshake,
+        inside: "250-mx.scripted.test\r\n250 PIPELINING\r\n",
+    };
 }
 
 /// What a sink does at the end of a message.
@@ -220,6 +262,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn greet(&mut self) -> io::Result<()> {
+        if let Some(script) = self.script() {
+            return self.recite(script.greeting).await;
+        }
         let greeting = format!("220 {} ESMTP lab sink", self.manner.name);
         self.say(&greeting).await
     }
@@ -238,10 +283,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 .to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" => self.capabilities().await?,
-                "HELO" => self.say(&format!("250 {}", self.manner.name)).await?,
+                "HELO" => match self.script() {
+                    Some(script) => self.recite(script.helo).await?,
+                    None => self.say(&format!("250 {}", self.manner.name)).await?,
+                },
                 "STARTTLS" => {
                     if let Some(stream) = self.starttls().await? {
                         return Ok(Next::StartTls(stream));
+                    }
+                    if self
+                        .script()
+                        .is_some_and(|script| script.then == Then::Close)
+                    {
+                        return Ok(Next::Close);
                     }
                 }
                 "MAIL" => self.mail(&text).await?,
@@ -267,6 +321,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn capabilities(&mut self) -> io::Result<()> {
+        if let Some(script) = self.script() {
+            let reply = if self.protected {
+                script.inside
+            } else {
+                script.ehlo
+            };
+            return self.recite(reply).await;
+        }
         let offered = !self.protected && self.manner.starttls != Starttls::Absent;
         let starttls = if offered { "250-STARTTLS\r\n" } else { "" };
         let name = &self.manner.name;
@@ -290,8 +352,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 self.say("220 2.0.0 go ahead\r\n250-injected\r\n250 SIZE 1")
                     .await?;
             }
+            Starttls::Scripted(script) => self.recite(script.starttls).await?,
         }
-        let starts = matches!(self.manner.starttls, Starttls::Offered | Starttls::Injected);
+        let starts = match self.manner.starttls {
+            Starttls::Offered | Starttls::Injected => true,
+            Starttls::Scripted(script) => script.then == Then::Handshake,
+            Starttls::Absent | Starttls::Refused(_) => false,
+        };
         // Plaintext that came behind STARTTLS must not be taken for protected input (RFC 3207 §6).
         let clean = |stream: &BufReader<S>| stream.buffer().is_empty();
         if starts && !self.stream.as_ref().is_some_and(clean) {
@@ -365,9 +432,22 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn say(&mut self, lines: &str) -> io::Result<()> {
+        self.recite(&format!("{lines}\r\n")).await
+    }
+
+    async fn recite(&mut self, octets: &str) -> io::Result<()> {
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        stream.write_all(format!("{lines}\r\n").as_bytes()).await?;
+        stream.write_all(octets.as_bytes()).await?;
         stream.flush().await
+    }
+
+    const fn script(&self) -> Option<&'static Script> {
+        match self.manner.starttls {
+            Starttls::Scripted(script) => Some(script),
+            Starttls::Offered | Starttls::Absent | Starttls::Refused(_) | Starttls::Injected => {
+                None
+            }
+        }
     }
 }
 

@@ -175,6 +175,38 @@ pub fn demand(facts: &Facts, destination: IpAddr, settings: Settings) -> Result<
     })
 }
 
+/// What `facts` demand of a connection to the next-hop that a route names. Its address is the operator's word, so that
+/// it need not be among those that DNS knows; but what DNS says of them decides whether DANE applies.
+///
+/// # Errors
+/// The [`Reason`] for which no session to it can be judged.
+pub fn demand_of_route(facts: &Facts, settings: Settings) -> Result<Demand, Reason> {
+    let hosts = match &facts.mx {
+        MxFacts::Hosts { hosts, .. } => hosts,
+        MxFacts::Null { .. } | MxFacts::NoSuchDomain => {
+            return Err(Reason::NoSuchDomain {
+                domain: facts.domain.clone(),
+            });
+        }
+        MxFacts::Failed(failure) => {
+            return Err(dns(Question::Address, facts.domain.name(), failure));
+        }
+    };
+    if let Some(reason) = unknown_address(hosts) {
+        return Err(reason);
+    }
+    let names = NextHopNames {
+        domain: &facts.domain,
+        expanded: None,
+        secure: true,
+    };
+    let hosts: Vec<_> = hosts.iter().collect();
+    Ok(Demand {
+        located: Located::ByAddress,
+        candidates: candidates(&hosts, names, &facts.sts, settings)?,
+    })
+}
+
 /// It would be the cheapest way to bounce a protected domain's mail: it is final only where no policy contradicts it.
 fn unsigned_null_mx(facts: &Facts) -> Reason {
     let domain = facts.domain.clone();
@@ -195,11 +227,7 @@ fn by_name(
     build: impl Fn(&[&HostFacts]) -> Result<Vec<Candidate>, Reason>,
 ) -> Result<Demand, Reason> {
     // The host that was meant may be the one whose addresses could not be looked up.
-    let unknown = hosts.iter().find_map(|host| match &host.addresses {
-        AddressFacts::Failed(failure) => Some(dns(Question::Address, host.host.name(), failure)),
-        AddressFacts::Known(_) => None,
-    });
-    if let Some(reason) = unknown {
+    if let Some(reason) = unknown_address(hosts) {
         return Err(reason);
     }
     let mut candidates = build(&hosts.iter().collect::<Vec<_>>())?;
@@ -220,6 +248,13 @@ fn by_name(
             destination,
         },
         candidates,
+    })
+}
+
+fn unknown_address(hosts: &[HostFacts]) -> Option<Reason> {
+    hosts.iter().find_map(|host| match &host.addresses {
+        AddressFacts::Failed(failure) => Some(dns(Question::Address, host.host.name(), failure)),
+        AddressFacts::Known(_) => None,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::dane::Tlsa;
 use crate::dane::tlsa::usable;
 use crate::dns::route::{Route, route};
-use crate::dns::{Answer, Denial, Failure, Family, Lookup, Resolved};
+use crate::dns::{AbsenceKind, Answer, Denial, Failure, Family, Lookup, Resolved};
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
@@ -147,6 +147,37 @@ impl Gatherer {
             domain: domain.clone(),
             mx,
             sts,
+        }
+    }
+
+    /// Gathers for a connection to `destination`, which a route says is `host`: a next-hop that no MX record led to
+    /// (RFC 7672 §2.2.2), and the policy domain (RFC 8461 §3.4). The name comes from the configuration, which nobody on
+    /// the path can forge.
+    pub async fn gather_route(&self, host: &Domain, destination: SocketAddr) -> Facts {
+        let (mx, sts) = join(self.next_hop(host, destination), self.sts.state(host)).await;
+        Facts {
+            domain: host.clone(),
+            mx,
+            sts,
+        }
+    }
+
+    async fn next_hop(&self, next_hop: &Domain, destination: SocketAddr) -> MxFacts {
+        let budgeted = self.lookup.within(self.spending.purse(next_hop));
+        let lookup = budgeted.as_deref().unwrap_or_else(|| self.lookup.as_ref());
+        let family = Family::of(destination.ip());
+        let resolved = lookup.addresses(next_hop.name(), family).await;
+        if let Answer::Absent(absence) = &resolved.answer
+            && absence.kind == AbsenceKind::NxDomain
+        {
+            // A slip of the configuration must not pass for a host that publishes nothing.
+            return MxFacts::NoSuchDomain;
+        }
+        let next_hop = MxHost::new(next_hop.name().clone());
+        MxFacts::Hosts {
+            secure: true,
+            expanded: None,
+            hosts: vec![host(lookup, &next_hop, &resolved, destination.port()).await],
         }
     }
 

@@ -15,7 +15,8 @@ use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
 use crate::name::{DnsName, Domain};
-use crate::policy::demand::demand;
+use crate::policy::demand::{demand, demand_of_route};
+use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
 use crate::smtp::{Channel, GaveUp, Question, Target};
@@ -26,6 +27,8 @@ use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
 pub(super) struct Clerk {
     engine: Arc<Engine>,
     destination: SocketAddr,
+    /// The host that the destination is by configuration, whoever the recipients are.
+    route: Option<Domain>,
     budget: Duration,
     /// What the present connection has shown inside TLS.
     shown: Option<Evidence>,
@@ -71,14 +74,15 @@ pub(super) struct Decision {
 }
 
 impl Clerk {
-    pub(super) const fn new(
-        engine: Arc<Engine>,
-        destination: SocketAddr,
-        budget: Duration,
-    ) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, destination: SocketAddr, budget: Duration) -> Self {
+        let route = match engine.identities.of(destination) {
+            Identity::Route(host) => Some(host.clone()),
+            Identity::Envelope | Identity::Bypass => None,
+        };
         Self {
             engine,
             destination,
+            route,
             budget,
             shown: None,
             asked: None,
@@ -106,7 +110,8 @@ impl Clerk {
     }
 
     /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
-    pub(super) fn take(&mut self, question: Question) {
+    pub(super) fn take(&mut self, mut question: Question) {
+        question.target = self.judged(question.target);
         let known = match self.case.take() {
             Some(Case {
                 question: before,
@@ -126,14 +131,26 @@ impl Clerk {
         self.case = Some(Case { question, state });
     }
 
+    /// Whose demand is to be met. On a route the next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
+    fn judged(&self, target: Target) -> Target {
+        self.route.clone().map_or(target, Target::Domain)
+    }
+
     fn gather(&self, target: &Target) -> State {
         match target {
             Target::Literal(_) | Target::Postmaster => State::Ready,
             Target::Domain(domain) => {
                 let engine = Arc::clone(&self.engine);
                 let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
+                let is_route = self.route.is_some();
                 let facts = async move {
-                    let gathering = engine.gatherer.gather(&domain, destination);
+                    let gathering = async {
+                        if is_route {
+                            engine.gatherer.gather_route(&domain, destination).await
+                        } else {
+                            engine.gatherer.gather(&domain, destination).await
+                        }
+                    };
                     tokio::time::timeout(budget, gathering).await.ok()
                 };
                 State::Gathering(facts.boxed())
@@ -196,11 +213,12 @@ impl Clerk {
     /// The session has given a recipient up, and has answered it itself.
     pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
         self.case = None;
+        let target = self.judged(target.clone());
         let reason = match why {
-            GaveUp::Undecided => budget(target),
+            GaveUp::Undecided => budget(&target),
             GaveUp::Unreachable(what) => Reason::Unreachable { what },
         };
-        judgement(&refuse(reason), target)
+        judgement(&refuse(reason), &target)
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -222,6 +240,9 @@ impl Clerk {
         let demanded = match (&question.target, facts) {
             (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
                 Ok(Demand::of_literal())
+            }
+            (Target::Domain(_), Some(facts)) if self.route.is_some() => {
+                demand_of_route(facts, self.engine.settings)
             }
             (Target::Domain(_), Some(facts)) => {
                 demand(facts, self.destination.ip(), self.engine.settings)
@@ -337,6 +358,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::policy::identity::{Identities, Rule};
     use crate::proxy::tests::world::{Names, engine};
 
     const BUDGET: Duration = Duration::from_secs(60);
@@ -397,6 +419,27 @@ mod tests {
             let told = clerk.gave_up(&target, why).unwrap();
             assert_eq!((told.reason, told.verdict), (expected, "refuse"));
             assert!(clerk.case.is_none() && clerk.stayed().is_none());
+        }
+    }
+
+    #[test]
+    fn on_a_route_who_was_given_up_is_told_of_by_the_host_s_name() {
+        let mut engine = engine(Names::default());
+        engine.identities = Identities::new(vec![Rule {
+            network: "127.0.0.0/8".parse().unwrap(),
+            port: None,
+            identity: Identity::Route("relay.example".parse().unwrap()),
+        }]);
+        let mut clerk = Clerk::new(Arc::new(engine), "127.0.0.1:25".parse().unwrap(), BUDGET);
+        for target in [
+            Target::Postmaster,
+            Target::Domain("plain.example".parse().unwrap()),
+        ] {
+            let told = clerk.gave_up(&target, GaveUp::Undecided).unwrap();
+            assert_eq!(
+                (told.domain.as_str(), told.reason),
+                ("relay.example", "decision-timeout")
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Everything that sessions share to reach a decision: resolver, roots, policies, the TLS client. Built once.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::learned::Learned;
 use crate::clock::Clock;
@@ -14,9 +16,11 @@ use crate::dns::resolver::{
 };
 use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
+use crate::name::DnsName;
 use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
+use crate::policy::identity::{Identities, Identity};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -40,6 +44,8 @@ pub struct Engine {
     pub roots: Arc<Roots>,
     /// Operator choices.
     pub settings: Settings,
+    /// What the operator says of destinations.
+    pub identities: Identities,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// MTA-STS policies.
@@ -116,10 +122,30 @@ impl Engine {
             connector: Connector::new()?,
             roots,
             settings: config.policy,
+            identities: Identities::new(config.rules.clone()),
             clock,
             sts,
             learned: Learned::default(),
         })
+    }
+}
+
+impl Engine {
+    /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client
+    /// means, else what was learned.
+    #[must_use]
+    pub fn sni(
+        &self,
+        destination: SocketAddr,
+        client_means: Option<&DnsName>,
+        now: Instant,
+    ) -> Option<DnsName> {
+        match self.identities.of(destination) {
+            Identity::Route(host) => Some(host.name().clone()),
+            Identity::Envelope | Identity::Bypass => client_means
+                .cloned()
+                .or_else(|| self.learned.sni(destination.ip(), now)),
+        }
     }
 }
 

@@ -10,7 +10,9 @@
     reason = "IO: accepts connections, starts sessions"
 )]
 
+mod bypass;
 mod client;
+mod crowd;
 mod decide;
 pub mod dial;
 pub mod engine;
@@ -35,6 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{debug, warn};
 
+use crowd::{Crowd, Member, client_network};
 use dial::{Dialer, MarkError};
 use engine::Engine;
 
@@ -44,6 +47,7 @@ use crate::intercept::redirect::{self, canonical};
 use crate::intercept::socks5::{self, Rep};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
+use crate::policy::identity::Identity;
 use crate::report::{ClientLeg, Open, Record, Records};
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{self, Limits, Reply, Timeouts};
@@ -51,10 +55,6 @@ use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use status::Status;
-
-/// How long sessions may go on after a shutdown was asked for. What a message in flight takes to be accepted by the MX
-/// is usually far less, and supervisors lose patience after 90 s.
-pub const DRAIN: Duration = Duration::from_secs(60);
 
 /// How long the last octets may take on their way to a peer that is being left.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -76,6 +76,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     stage: watch::Sender<Stage>,
     shell: Arc<Shell>,
+    drain_timeout: Duration,
 }
 
 /// Why the proxy does not run.
@@ -126,6 +127,8 @@ struct Shell {
     limits: Limits,
     slots: Arc<Semaphore>,
     capacity: u32,
+    clients: Arc<Crowd>,
+    destinations: Arc<Crowd>,
     saturated: AtomicBool,
     rechecks: Arc<Semaphore>,
 }
@@ -174,6 +177,8 @@ impl Proxy {
             limits: config.limits,
             slots: Arc::new(Semaphore::new(capacity as usize)),
             capacity,
+            clients: Crowd::new(config.max_sessions_per_client),
+            destinations: Crowd::new(config.max_sessions_per_destination),
             saturated: AtomicBool::new(false),
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
@@ -192,6 +197,7 @@ impl Proxy {
             addresses,
             stage,
             shell,
+            drain_timeout: config.drain_timeout,
         })
     }
 
@@ -213,14 +219,17 @@ impl Proxy {
         Status::new(Arc::clone(&self.shell), self.stage.subscribe())
     }
 
-    /// Stops accepting, lets sessions finish what is in flight for at most [`DRAIN`], then ends them.
+    /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
     pub async fn shutdown(self) {
         self.stage.send_replace(Stage::Draining);
-        if tokio::time::timeout(DRAIN, self.emptied()).await.is_err() {
+        if tokio::time::timeout(self.drain_timeout, self.emptied())
+            .await
+            .is_err()
+        {
             warn!(sessions = self.sessions(), "sessions are cut off");
             self.stage.send_replace(Stage::Over);
             // Each session has its own limit for its last words.
-            let _ = tokio::time::timeout(DRAIN, self.emptied()).await;
+            let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
     }
 
@@ -254,6 +263,25 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
         _ = stage.changed() => {}
+    }
+}
+
+/// One connection, whose destination is known.
+async fn serve(
+    shell: Arc<Shell>,
+    from: Intercepted,
+    client: TcpStream,
+    client_tls: ClientTls,
+    stage: watch::Receiver<Stage>,
+) {
+    let Some(_member) = shell.destinations.join(from.destination.ip()) else {
+        return session::send_away(&shell, &from, client, &refusal::crowded()).await;
+    };
+    match shell.engine.identities.of(from.destination) {
+        Identity::Bypass => bypass::relay(shell, from, client, stage).await,
+        Identity::Envelope | Identity::Route(_) => {
+            session::drive(shell, from, client, client_tls, stage).await;
+        }
     }
 }
 
@@ -293,25 +321,18 @@ impl Door {
 
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        let Ok(slot) = Arc::clone(&self.shell.slots).try_acquire_owned() else {
-            if !self.shell.saturated.swap(true, Ordering::Relaxed) {
-                warn!(
-                    max_sessions = self.shell.capacity,
-                    "no more sessions are taken on"
-                );
-            }
+        let Some(place) = self.shell.place(client) else {
             return self.send_away(&stream, &refusal::busy());
         };
-        self.shell.saturated.store(false, Ordering::Relaxed);
         // Small replies must not wait for one another; without it the session is only slower.
         let _ = stream.set_nodelay(true);
         match self.config.kind {
-            Via::Redirect => self.redirected(stream, client, slot),
-            Via::Socks5 => self.socks5(stream, client, slot),
+            Via::Redirect => self.redirected(stream, client, place),
+            Via::Socks5 => self.socks5(stream, client, place),
         }
     }
 
-    fn redirected(&self, stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn redirected(&self, stream: TcpStream, client: SocketAddr, place: Place) {
         // At once: the answer is lost when connection tracking is flushed.
         let local = stream.local_addr().unwrap_or(self.config.address);
         let destination = match redirect::destination(&stream, local) {
@@ -337,12 +358,12 @@ impl Door {
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         let client_tls = self.config.client_tls;
         tokio::spawn(async move {
-            session::drive(shell, from, stream, client_tls, stage).await;
-            drop(slot);
+            serve(shell, from, stream, client_tls, stage).await;
+            drop(place);
         });
     }
 
-    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
+    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, place: Place) {
         if !self.config.allow_remote && !client.ip().is_loopback() {
             warn!(%client, listener = %self.config.address, "a client that is not on this host");
             return;
@@ -352,14 +373,14 @@ impl Door {
         tokio::spawn(async move {
             let negotiated = shell.negotiate(&mut stream, client);
             match tokio::time::timeout(NEGOTIATION, negotiated).await {
-                Ok(Ok(from)) => session::drive(shell, from, stream, client_tls, stage).await,
+                Ok(Ok(from)) => serve(shell, from, stream, client_tls, stage).await,
                 Ok(Err(socks5::Refused::Io(error))) => {
                     debug!(%client, %error, "a SOCKS5 negotiation broke off");
                 }
                 Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
                 Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
             }
-            drop(slot);
+            drop(place);
         });
     }
 
@@ -384,9 +405,37 @@ impl Door {
     }
 }
 
+/// A session's claim on what there is only so much of.
+struct Place {
+    _slot: OwnedSemaphorePermit,
+    _client: Member,
+}
+
 impl Shell {
     fn sessions(&self) -> usize {
         (self.capacity as usize).saturating_sub(self.slots.available_permits())
+    }
+
+    /// A place for one more session of `client`.
+    fn place(&self, client: SocketAddr) -> Option<Place> {
+        let Some(member) = self.clients.join(client_network(client.ip())) else {
+            debug!(%client, "a client has as many sessions as it may");
+            return None;
+        };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            if !self.saturated.swap(true, Ordering::Relaxed) {
+                warn!(
+                    max_sessions = self.capacity,
+                    "no more sessions are taken on"
+                );
+            }
+            return None;
+        };
+        self.saturated.store(false, Ordering::Relaxed);
+        Some(Place {
+            _slot: slot,
+            _client: member,
+        })
     }
 
     async fn negotiate(
@@ -436,6 +485,7 @@ impl Shell {
             client: from.client,
             destination: from.destination,
             client_leg: ClientLeg::Clear,
+            identity: self.engine.identities.of(from.destination).label(),
             judgements: Vec::new(),
             tls_version: None,
             tls_suite: None,

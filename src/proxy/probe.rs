@@ -20,7 +20,7 @@ use crate::name::{DnsName, Domain};
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::ehlo::Extensions;
 use crate::smtp::{
-    Action, ClientHandshake, ClientTls, Dialled, Limits, Session, Settings, Timeouts,
+    Action, Auth, ClientHandshake, ClientTls, Dialled, Limits, Session, Settings, Timeouts,
 };
 use crate::tls::Handshake;
 use crate::verdict::{Reason, Refusal, Verdict};
@@ -65,13 +65,13 @@ impl Prober {
             trace: "check".into(),
             hint: self
                 .engine
-                .learned
-                .sni(destination.ip(), self.engine.clock.instant()),
+                .sni(destination, None, self.engine.clock.instant()),
             lacking: Extensions::NONE,
             bare_line_ends: BareLineEnds::Reject,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             client_tls: ClientTls::Hidden,
+            auth: Auth::Never,
         };
         let mut run = Run {
             prober: self,

@@ -4,6 +4,7 @@
 use crate::intercept::guard::Loop;
 use crate::intercept::redirect::NotIntercepted;
 use crate::smtp::Reply;
+use crate::verdict::Reason;
 
 /// For a connection that nobody redirected.
 pub(super) fn not_intercepted(why: &NotIntercepted) -> Reply {
@@ -35,6 +36,20 @@ pub(super) fn busy() -> Reply {
     )
 }
 
+/// When no more can be taken on for this destination.
+pub(super) fn crowded() -> Reply {
+    reply(
+        "4.3.2",
+        "busy: too many sessions with this destination at present, try again later",
+    )
+}
+
+/// For a connection that is not judged, and whose destination cannot be reached.
+pub(super) fn unreachable(what: &str) -> Reply {
+    let reply = Reason::Unreachable { what: what.into() }.reply();
+    Reply { code: 421, ..reply }
+}
+
 fn reply(enhanced: &'static str, text: &str) -> Reply {
     Reply {
         code: 421,
@@ -58,6 +73,8 @@ mod tests {
             of_loop(Loop::Nowhere),
             of_loop(Loop::Inward),
             busy(),
+            crowded(),
+            unreachable("no route to host"),
         ];
         for reply in every {
             let line = reply.encode();

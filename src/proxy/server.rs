@@ -1,8 +1,9 @@
 //! The connection to the MX through all its states: dialled, open, secured, gone. Says what happened to it; what that
 //! means is the session's business.
 #![expect(
+    clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "IO: limits the time of handshakes and farewells"
+    reason = "IO: holds the sockets, limits the time of handshakes and farewells"
 )]
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::dial::DialError;
@@ -77,14 +79,7 @@ impl Server {
     pub(super) fn dial(&mut self, shell: &Arc<Shell>, from: &Intercepted) {
         let (shell, from) = (Arc::clone(shell), from.clone());
         let dialled = async move {
-            let destination = from.destination;
-            let stream = shell.dialer.dial(destination, from.client.ip()).await?;
-            let local = stream
-                .local_addr()
-                .map_err(|error| Undialled::Failed(error.to_string()))?;
-            let own = shell.guard.claim(local, destination);
-            // Our own address may have been claimed since accept: then the client is the other end of it.
-            shell.guard.check_client(&from).map_err(Undialled::Looped)?;
+            let (stream, own) = dial(shell, from).await?;
             let wire = Wire::new(Upstream::Clear(stream));
             Ok(Line { wire, own })
         };
@@ -191,6 +186,22 @@ impl Server {
             State::Absent | State::Dialling(_) | State::Securing(_) => None,
         }
     }
+}
+
+/// A connection to the destination, known to the loop guard for as long as the second half lives.
+pub(super) async fn dial(
+    shell: Arc<Shell>,
+    from: Intercepted,
+) -> Result<(TcpStream, OwnAddress), Undialled> {
+    let destination = from.destination;
+    let stream = shell.dialer.dial(destination, from.client.ip()).await?;
+    let local = stream
+        .local_addr()
+        .map_err(|error| Undialled::Failed(error.to_string()))?;
+    let own = shell.guard.claim(local, destination);
+    // Our own address may have been claimed since accept: then the client is the other end of it.
+    shell.guard.check_client(&from).map_err(Undialled::Looped)?;
+    Ok((stream, own))
 }
 
 impl From<DialError> for Undialled {

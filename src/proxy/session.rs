@@ -24,17 +24,19 @@ use tracing::debug;
 use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
-use super::{FAREWELL, Shell, Stage, refusal};
+use super::wire::Wire;
+use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
+use crate::policy::identity::Identity;
 use crate::report::{ClientLeg, Open};
-use crate::smtp::{Action, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
+use crate::smtp::{Action, Auth, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 use crate::tls::authority::LeafName;
 use crate::tls::server::Accepted;
 
 /// How long a client may take to close after its last reply.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Runs a session from its first dial to its end.
 pub(super) async fn drive(
@@ -46,6 +48,28 @@ pub(super) async fn drive(
 ) {
     let driver = Driver::new(shell, from, client, client_tls);
     driver.run(stage).await;
+}
+
+/// Credentials cross the client's leg in clear, so that it must not leave this host.
+fn auth(shell: &Shell, from: &Intercepted) -> Auth {
+    let client = from.client.ip();
+    let is_here = client.is_loopback() || listen::is_ours(client);
+    match shell.engine.identities.of(from.destination) {
+        Identity::Route(_) if is_here => Auth::OnceProven,
+        Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
+    }
+}
+
+/// Says one line in place of a greeting, to a client whose destination is known.
+pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStream, reply: &Reply) {
+    let mut open = shell.open(from);
+    open.record.end = End::Refused.label();
+    open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
+    let mut client = Wire::new(client);
+    client.push(reply.encode());
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
+        let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
+    }
 }
 
 struct Driver {
@@ -97,15 +121,13 @@ impl Driver {
         let open = shell.open(&from);
         let settings = Settings {
             trace: open.record.trace.clone(),
-            hint: from
-                .hint
-                .clone()
-                .or_else(|| engine.learned.sni(from.destination.ip(), now)),
+            hint: engine.sni(from.destination, from.hint.as_ref(), now),
             lacking: engine.learned.lacking(from.destination.ip(), now),
             bare_line_ends: shell.bare_line_ends,
             timeouts: shell.timeouts,
             limits: shell.limits,
             client_tls: shell.client_tls(client_tls, from.client.ip()),
+            auth: auth(&shell, &from),
         };
         Self {
             session: Session::new(settings, now),

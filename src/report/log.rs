@@ -27,6 +27,7 @@ impl Records for Log {
             destination = %record.destination,
             client_tls = line.client_tls,
             client_sni = line.client_sni,
+            identity = record.identity,
             domain = line.domain,
             host = line.host,
             level = line.level,

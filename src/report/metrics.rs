@@ -33,6 +33,7 @@ pub struct Sessions {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SessionLabels {
     via: &'static str,
+    identity: &'static str,
     demand: &'static str,
     verdict: &'static str,
     reason: &'static str,
@@ -51,16 +52,18 @@ impl SessionLabels {
         let all = &record.judgements;
         let refused = |one: &&Judgement| one.verdict == "refuse";
         let telling = all.iter().find(refused).or_else(|| all.first());
-        let via = record.via.label();
+        let (via, identity) = (record.via.label(), record.identity);
         match telling {
             Some(one) => Self {
                 via,
+                identity,
                 demand: one.level.unwrap_or("unknown"),
                 verdict: one.verdict,
                 reason: one.reason,
             },
             None => Self {
                 via,
+                identity,
                 demand: "none",
                 verdict: "none",
                 reason: record.end,
@@ -254,7 +257,7 @@ pub(in crate::report) mod tests {
                 .filter(|line| line.starts_with("danelaw_sessions_total"))
                 .collect();
             let expected = format!(
-                "danelaw_sessions_total{{via=\"redirect\",demand=\"{demand}\",verdict=\"{verdict}\",reason=\"{reason}\"}} 2"
+                "danelaw_sessions_total{{via=\"redirect\",identity=\"envelope\",demand=\"{demand}\",verdict=\"{verdict}\",reason=\"{reason}\"}} 2"
             );
             assert_eq!(counted, [expected]);
         }

@@ -26,7 +26,9 @@ pub struct Record {
     pub destination: SocketAddr,
     /// What protected the client's own leg.
     pub client_leg: ClientLeg,
-    /// One entry per judged recipient domain, in order.
+    /// Whose name the destination went by: `envelope`, `route`, `bypass`.
+    pub identity: &'static str,
+    /// One entry per judged recipient domain, in order; on a route the domain is the route's host.
     pub judgements: Vec<Judgement>,
     /// `TLSv1.3` and the like, of the last connection.
     pub tls_version: Option<&'static str>,
@@ -160,6 +162,7 @@ pub(in crate::report) mod tests {
             client: "127.0.0.1:4711".parse().unwrap(),
             destination: "192.0.2.1:25".parse().unwrap(),
             client_leg: ClientLeg::Clear,
+            identity: "envelope",
             judgements: vec![],
             tls_version: None,
             tls_suite: None,

@@ -33,6 +33,8 @@ pub enum Command<'a> {
     Vrfy,
     /// STARTTLS
     StartTls,
+    /// AUTH, with what follows.
+    Auth(&'a [u8]),
     /// A command that exists and is not served here.
     Unserved,
 }
@@ -98,9 +100,10 @@ impl<'a> Command<'a> {
             b"QUIT" => plain(Self::Quit),
             b"NOOP" => Ok(Self::Noop),
             b"VRFY" => Ok(Self::Vrfy),
+            b"AUTH" => Ok(Self::Auth(argument)),
             b"BDAT" => Ok(Self::Bdat(argument)),
-            b"EXPN" | b"HELP" | b"AUTH" | b"ETRN" | b"ATRN" | b"TURN" | b"XCLIENT"
-            | b"XFORWARD" | b"BURL" => Ok(Self::Unserved),
+            b"EXPN" | b"HELP" | b"ETRN" | b"ATRN" | b"TURN" | b"XCLIENT" | b"XFORWARD"
+            | b"BURL" => Ok(Self::Unserved),
             b"MAIL" | b"RCPT" => Err(CommandError::Arguments),
             _ => Err(CommandError::Unknown),
         }
@@ -232,6 +235,7 @@ mod tests {
             | Command::Quit
             | Command::Vrfy
             | Command::StartTls
+            | Command::Auth(_)
             | Command::Unserved => Ok(()),
         });
         outcome.map_or_else(|error| error.reply().code, |()| 250)

@@ -1,7 +1,7 @@
 //! What EHLO offers (RFC 5321 §4.1.1.1): what the MX says, and what of it the client is told.
 //!
 //! The client hears of an extension only when both legs can keep the promise. What is not listed in [`Extension`] is
-//! never passed on: AUTH, BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next.
+//! never passed on: BINARYMIME, REQUIRETLS, XCLIENT and whatever is invented next. AUTH goes by rules of its own.
 //!
 //! **What an attacker must not hide.** EHLO is answered before anybody has said which domain the mail is for, so before
 //! anything is demanded of the list: whoever strips STARTTLS, breaks the handshake or shows a certificate of his own can
@@ -42,12 +42,14 @@ pub enum Extension {
     Dsn,
     /// RFC 3207
     StartTls,
+    /// RFC 4954
+    Auth,
     /// RFC 3030
     Chunking,
 }
 
 impl Extension {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Pipelining,
         Self::Size,
         Self::EightBitMime,
@@ -55,6 +57,7 @@ impl Extension {
         Self::EnhancedStatusCodes,
         Self::Dsn,
         Self::StartTls,
+        Self::Auth,
         Self::Chunking,
     ];
 
@@ -69,6 +72,7 @@ impl Extension {
             Self::EnhancedStatusCodes => "ENHANCEDSTATUSCODES",
             Self::Dsn => "DSN",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Chunking => "CHUNKING",
         }
     }
@@ -185,17 +189,24 @@ impl fmt::Debug for Extensions {
     }
 }
 
-/// The reply to the client's EHLO: `greeting` is the MX's own first line.
-pub(super) fn answer(greeting: &[u8], told: Extensions, limits: &Limits) -> Bytes {
+/// The reply to the client's EHLO: `greeting` is the MX's own first line, `auth` what is said of logins.
+pub(super) fn answer(
+    greeting: &[u8],
+    auth: Option<&str>,
+    told: Extensions,
+    limits: &Limits,
+) -> Bytes {
     let mut reply = BytesMut::new();
     reply.put(&b"250-"[..]);
     reply.put(printable(greeting, Charset::Ascii).as_bytes());
     reply.put(&b"\r\n"[..]);
-    for extension in told.iter() {
+    let mut put = |keyword: &str| {
         reply.put(&b"250-"[..]);
-        reply.put(extension.keyword().as_bytes());
+        reply.put(keyword.as_bytes());
         reply.put(&b"\r\n"[..]);
-    }
+    };
+    told.iter().map(Extension::keyword).for_each(&mut put);
+    auth.into_iter().for_each(put);
     reply.put(&b"250 "[..]);
     reply.put(limits_told(limits).as_bytes());
     reply.put(&b"\r\n"[..]);
@@ -249,7 +260,7 @@ mod tests {
              250-LIMITS MAILMAX=1 RCPTMAX=5\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",
         );
         let told = Extensions::parse(&said).offered(&Channel::Protected, everything_lacking());
-        let told = answer(b"mx.example", told, &Limits::default());
+        let told = answer(b"mx.example", None, told, &Limits::default());
         assert_eq!(
             told,
             "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n\

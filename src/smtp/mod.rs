@@ -16,6 +16,7 @@
 //! ends.
 //! [`Session`] is the machine.
 
+mod auth;
 pub mod chunk;
 pub mod command;
 pub mod data;
@@ -61,6 +62,18 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether the client may have TLS.
     pub client_tls: ClientTls,
+    /// Whether clients may log in at the destination.
+    pub auth: Auth,
+}
+
+/// Whether AUTH may pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// It may not.
+    #[default]
+    Never,
+    /// The destination is one host for all recipients: it may once that host is proven.
+    OnceProven,
 }
 
 /// STARTTLS on the client's side of a session.
@@ -129,7 +142,7 @@ pub enum Action {
     },
     /// Find out what the recipient demands and judge; answer with [`Session::handle_verdict`].
     Judge(Question),
-    /// Note down that a recipient was refused without a verdict.
+    /// Note down that a recipient was refused, or a hello answered, without the verdict; none is wanted any more.
     GaveUp {
         /// Whose.
         target: Target,

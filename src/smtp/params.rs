@@ -21,7 +21,7 @@ struct Parameter {
     is_sound: fn(Option<&[u8]>) -> bool,
 }
 
-const MAIL: [Parameter; 5] = [
+const MAIL: [Parameter; 6] = [
     Parameter {
         keyword: "SIZE",
         extension: Extension::Size,
@@ -36,6 +36,11 @@ const MAIL: [Parameter; 5] = [
         keyword: "SMTPUTF8",
         extension: Extension::SmtpUtf8,
         is_sound: |value| value.is_none(),
+    },
+    Parameter {
+        keyword: "AUTH",
+        extension: Extension::Auth,
+        is_sound: |value| value.is_some_and(|value| value == b"<>" || is_xtext(value)),
     },
     Parameter {
         keyword: "RET",

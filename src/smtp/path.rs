@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a2_dn_17_smtp_14_smtp_15_a_path_has_one_unambiguous_domain_or_none() {
         use PathError as E;
-        let rows: [(&str, Result<Target, PathError>); 40] = [
+        let rows: [(&str, Result<Target, PathError>); 44] = [
             ("<u@good.example>", domain("good.example")),
             ("<U@GOOD.Example>", domain("good.example")),
             ("<u@localhost>", domain("localhost")),
@@ -251,6 +251,10 @@ mod tests {
             ("<u@[192.0.2.1]>", literal("192.0.2.1")),
             ("<u@[IPv6:::1]>", literal("::1")),
             ("<u@[ipv6:2001:db8::1]>", literal("2001:db8::1")),
+            ("<u@[IPv6:::ffff:192.0.2.1]>", literal("::ffff:192.0.2.1")),
+            (r#"<""@good.example>"#, domain("good.example")),
+            ("<u@xn--mller-kva.example>", domain("xn--mller-kva.example")),
+            ("<u@XN--MLLER-KVA.example>", domain("xn--mller-kva.example")),
             ("<Postmaster>", Ok(Target::Postmaster)),
             ("<pOSTMASTER>", Ok(Target::Postmaster)),
             ("<@evil:u@good.example>", Err(E::SourceRoute)),
@@ -291,13 +295,49 @@ mod tests {
     }
 
     #[test]
+    fn dn_17_smtp_17_a_literal_that_readers_might_take_for_two_addresses_is_none() {
+        for path in [
+            // Octal to some, decimal to others.
+            "<u@[010.0.0.1]>",
+            "<u@[IPv6:192.0.2.1]>",
+            "<u@[IPv6:fe80::1%eth0]>",
+            "<u@[192.0.2.1].example>",
+        ] {
+            let read = forward(path.as_bytes(), Charset::Ascii);
+            assert_eq!(read, Err(PathError::Literal), "{path}");
+        }
+    }
+
+    #[test]
     fn dn_18_eai_2_international_paths_need_smtputf8_and_give_one_a_label() {
         use PathError as E;
-        let rows: [(&str, Result<Target, PathError>); 9] = [
+        let rows: [(&str, Result<Target, PathError>); 17] = [
             ("<u@müller.example>", domain("xn--mller-kva.example")),
             ("<u@MÜLLER.example>", domain("xn--mller-kva.example")),
             ("<u@mu\u{308}ller.example>", domain("xn--mller-kva.example")),
             ("<u@faß.example>", domain("xn--fa-hia.example")),
+            ("<u@βόλος.example>", domain("xn--nxasmm1c.example")),
+            // A joiner counts where the script needs it, and is refused elsewhere (RFC 5892 §A.2).
+            (
+                "<u@ශ\u{dca}\u{200d}රී.example>",
+                domain("xn--10cl1a0b660p.example"),
+            ),
+            (
+                "<u@نامه\u{200c}ای.example>",
+                domain("xn--mgba3gch31f060k.example"),
+            ),
+            (
+                "<u@a\u{200d}b.example>",
+                Err(E::Domain(InvalidName::NotIdna)),
+            ),
+            (
+                "<u@a\u{200c}b.example>",
+                Err(E::Domain(InvalidName::NotIdna)),
+            ),
+            ("<u@ｇｏｏｄ.example>", domain("good.example")),
+            // A homograph is another domain.
+            ("<u@\u{430}pple.example>", domain("xn--pple-43d.example")),
+            ("<u@a.example\u{ff0e}>", Err(E::NoDomain)),
             ("<ü@good.example>", domain("good.example")),
             ("<\"ü\"@good.example>", domain("good.example")),
             ("<u@a\u{3002}example>", domain("a.example")),
@@ -335,6 +375,32 @@ mod tests {
         for (path, expected) in rows {
             let name = String::from_utf8_lossy(path);
             assert_eq!(forward(path, Charset::Utf8), Err(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn smtp_19_paths_up_to_the_sizes_of_the_rfc_are_read_and_beyond_those_of_dns_refused() {
+        let local = |octets| "l".repeat(octets);
+        let labels = |last: usize| format!("{0}.{0}.{0}.{1}", "d".repeat(63), "d".repeat(last));
+        for (local_part, host, expected) in [
+            (local(64), "good.example".into(), Ok(())),
+            // Beyond the 256 octets of RFC 5321 §4.5.3.1.3, which are what must be taken at least.
+            (local(64), labels(61), Ok(())),
+            (
+                local(64),
+                labels(62),
+                Err(PathError::Domain(InvalidName::TooLong)),
+            ),
+            (local(1), format!("{}.example", "d".repeat(63)), Ok(())),
+            (
+                local(1),
+                format!("{}.example", "d".repeat(64)),
+                Err(PathError::Domain(InvalidName::LongLabel)),
+            ),
+        ] {
+            let path = format!("<{local_part}@{host}>");
+            let read = forward(path.as_bytes(), Charset::Ascii).map(|_| ());
+            assert_eq!(read, expected, "{path}");
         }
     }
 

@@ -43,6 +43,14 @@ pub(super) fn tls_unavailable() -> Reply {
     reply(454, "4.7.0", "no-client-ca: TLS is not available here")
 }
 
+pub(super) fn malformed_auth() -> Reply {
+    reply(501, "5.5.4", "AUTH takes a mechanism and base64")
+}
+
+pub(super) fn no_such_mechanism() -> Reply {
+    reply(504, "5.5.4", "this mechanism is not offered")
+}
+
 pub(super) fn malformed() -> Reply {
     reply(500, "5.5.2", "bare CR, bare LF or NUL in a command line")
 }
@@ -95,6 +103,7 @@ pub(super) fn shortfall(missing: Extension) -> Reply {
         | Extension::Pipelining
         | Extension::EnhancedStatusCodes
         | Extension::StartTls
+        | Extension::Auth
         | Extension::Chunking => (451, "4.3.3"),
     };
     let text = format!(

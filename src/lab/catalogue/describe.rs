@@ -105,6 +105,7 @@ impl fmt::Display for Presents {
                 write!(f, "STARTTLS answered {code}")?;
             }
             Starttls::Injected => f.write_str("plaintext injected behind 220")?,
+            Starttls::Scripted(_) => f.write_str("a script of its own")?,
             Starttls::Offered => write!(f, "{}", self.certificate)?,
         }
         if !self.rcpt.starts_with('2') {

@@ -7,9 +7,10 @@ use crate::clock::SystemClock;
 use crate::dns::Denial;
 use crate::dns::route::literal::{Literal, Said};
 use crate::mtasts::fetch::FetchPolicy;
-use crate::policy::demand::demand;
-use crate::policy::{Candidate, Settings};
+use crate::policy::demand::{demand, demand_of_route};
+use crate::policy::{Candidate, Demand, Settings};
 use crate::store::memory::MemoryStore;
+use crate::verdict::Reason;
 
 const EE: Said = Said::Secure(&["3 1 1 ab"]);
 const UNUSABLE: Said = Said::Secure(&["1 1 1 ab"]);
@@ -38,15 +39,23 @@ struct Learned {
     sts_asked: Vec<String>,
 }
 
-/// With a fresh cache, for mail to `domain`.
+/// With a fresh cache, for mail to `domain`, or over a route to the host of that name.
 async fn gather(dns: Literal, host: PolicyHost, domain: &str, destination: &str) -> Learned {
     let dns = Arc::new(dns);
     let lookup = || Arc::clone(&dns) as Arc<dyn Lookup>;
     let store = Arc::new(MemoryStore::default());
     let sts = StsCache::open(lookup(), Arc::new(host), store, Arc::new(SystemClock)).unwrap();
     let gatherer = Gatherer::new(lookup(), Arc::new(sts), Arc::new(SystemClock));
+    let (destination, is_route) = match destination.strip_prefix("route ") {
+        Some(destination) => (destination.parse().unwrap(), true),
+        None => (destination.parse().unwrap(), false),
+    };
     let domain = domain.parse().unwrap();
-    let facts = gatherer.gather(&domain, destination.parse().unwrap()).await;
+    let facts = if is_route {
+        gatherer.gather_route(&domain, destination).await
+    } else {
+        gatherer.gather(&domain, destination).await
+    };
     let is_txt = |asked: &String| asked.starts_with("TXT");
     let (sts_asked, asked) = dns.asked().into_iter().partition(is_txt);
     Learned {
@@ -841,11 +850,12 @@ async fn attack_dane_11_dns_02_a_forged_mx_with_tlsa_records_of_its_own_is_still
 
 /// The level of the one candidate and whether the policy fails to list it, or the label of the refusal.
 fn demanded(learned: &Learned) -> String {
-    match demand(
-        &learned.facts,
-        "192.0.2.25".parse().unwrap(),
-        Settings::default(),
-    ) {
+    let destination = "192.0.2.25".parse().unwrap();
+    told(demand(&learned.facts, destination, Settings::default()))
+}
+
+fn told(demanded: Result<Demand, Reason>) -> String {
+    match demanded {
         Ok(demand) => {
             let requirement = &demand.candidates[0].requirement;
             let unlisted = requirement.sts.as_ref().is_some_and(|sts| !sts.listed);
@@ -853,5 +863,95 @@ fn demanded(learned: &Learned) -> String {
             format!("{}{unlisted}", requirement.level())
         }
         Err(reason) => reason.label().into(),
+    }
+}
+
+/// A route to `relay.example.org` at port 587 of 192.0.2.25: what is demanded and what was asked.
+async fn route(rows: &[(&'static str, Said)], host: PolicyHost) -> (String, Learned) {
+    let relay = "relay.example.org";
+    let learned = gather(Literal::new(rows), host, relay, "route 192.0.2.25:587").await;
+    let demanded = demand_of_route(&learned.facts, Settings::default());
+    (told(demanded), learned)
+}
+
+#[tokio::test]
+async fn role_3_sts_14_dane_13_on_a_route_the_host_itself_is_asked_about_and_nobody_else() {
+    let (demanded, learned) = route(
+        &[
+            ("relay.example.org A", ELSEWHERE),
+            ("_587._tcp.relay.example.org TLSA", EE),
+            ("_mta-sts.relay.example.org TXT", CLAIMED_NONE),
+        ],
+        PolicyHost(None),
+    )
+    .await;
+    // The operator vouches for the address: it is not even among those of the host.
+    assert_eq!(demanded, "LD");
+    assert_eq!(
+        learned.asked,
+        ["A relay.example.org", "TLSA _587._tcp.relay.example.org"]
+    );
+    assert_eq!(learned.sts_asked, ["TXT _mta-sts.relay.example.org"]);
+}
+
+#[tokio::test]
+async fn role_3_sts_14_what_dns_says_of_a_route_s_host_makes_the_demand() {
+    const LISTED: &str = "version: STSv1\nmode: enforce\nmx: relay.example.org\nmax_age: 86400\n";
+    const UNLISTED: &str = "version: STSv1\nmode: enforce\nmx: mx.example.org\nmax_age: 86400\n";
+    const UNSIGNED: Said = Said::Insecure(&["192.0.2.25"]);
+    for (what, address, tlsa, txt, policy, expected) in [
+        ("nothing", UNSIGNED, Said::Dead, CLAIMED_NONE, None, "L0"),
+        ("no records", HERE, NONE, CLAIMED_NONE, None, "L0"),
+        ("of no use", HERE, UNUSABLE, CLAIMED_NONE, None, "L1"),
+        ("DANE", HERE, EE, CLAIMED_NONE, None, "LD"),
+        ("a policy", HERE, NONE, RECORD, Some(LISTED), "LS"),
+        (
+            "an MX's policy",
+            HERE,
+            NONE,
+            RECORD,
+            Some(UNLISTED),
+            "LS unlisted",
+        ),
+        (
+            "no TLSA answer",
+            HERE,
+            Said::Dead,
+            CLAIMED_NONE,
+            None,
+            "tlsa-lookup-error",
+        ),
+        (
+            "no address answer",
+            Said::Dead,
+            EE,
+            CLAIMED_NONE,
+            None,
+            "dns-error",
+        ),
+        (
+            "a forged address",
+            Said::Bogus,
+            EE,
+            CLAIMED_NONE,
+            None,
+            "dnssec-bogus",
+        ),
+        (
+            "no such host",
+            Said::NxDomain(Denial::Insecure),
+            NONE,
+            CLAIMED_NONE,
+            None,
+            "no-such-domain",
+        ),
+    ] {
+        let rows = [
+            ("relay.example.org A", address),
+            ("_587._tcp.relay.example.org TLSA", tlsa),
+            ("_mta-sts.relay.example.org TXT", txt),
+        ];
+        let (demanded, _) = route(&rows, PolicyHost(policy)).await;
+        assert_eq!(demanded, expected, "{what}");
     }
 }

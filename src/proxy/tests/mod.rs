@@ -12,6 +12,7 @@ use self::world::{Client, Names, Offers, Sink, World, pinned};
 use super::{Proxy, session};
 use crate::config::ClientTls;
 use crate::intercept::{Intercepted, Via};
+use crate::policy::identity::{Identity, Rule};
 
 /// Recipient at the sink itself: an address literal, which demands nothing.
 const LITERAL: [(&str, &str); 3] = [
@@ -264,6 +265,102 @@ async fn attack_tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_i
     assert_eq!(record.dials, 2);
 }
 
+fn route(network: &str, host: &str) -> Rule {
+    Rule {
+        network: network.parse().unwrap(),
+        port: None,
+        identity: Identity::Route(host.parse().unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn role_3_on_a_route_every_recipient_is_judged_by_the_route_s_host() {
+    let (sample, tlsa) = pinned("mx.signed.example");
+    let names = Names { tlsa: vec![tlsa] };
+    let rules = vec![route("127.0.0.0/8", "mx.signed.example")];
+    let mut world = World::with(names, |config| config.rules = rules).await;
+    // It breaks off unless it is asked for the host's own name.
+    let sink = Sink::new(Offers::StartTlsAs(&sample, "mx.signed.example")).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@nowhere.example>", "250"),
+            ("RCPT TO:<b@[192.0.2.1]>", "250"),
+            ("RCPT TO:<postmaster>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
+    };
+    assert_eq!((record.identity, record.dials), ("route", 1));
+    assert_eq!(judgement.domain, "mx.signed.example");
+    assert_eq!(judgement.host.as_deref(), Some("mx.signed.example"));
+    assert_eq!(judgement.level, Some("LD"));
+    assert_eq!((judgement.verdict, judgement.reason), ("pin", "dane-ee"));
+}
+
+#[tokio::test]
+async fn role_6_a_login_is_offered_at_a_proven_route_s_host_and_nowhere_else() {
+    let (sample, tlsa) = pinned("mx.signed.example");
+    let (_, other) = pinned("mx.signed.example");
+    let here = || vec![route("127.0.0.1/32", "mx.signed.example")];
+    for (what, records, rules, is_offered) in [
+        ("proven", vec![tlsa.clone()], here(), true),
+        ("with another key", vec![other], here(), false),
+        ("with nothing to prove", vec![], here(), false),
+        ("an MX host like any other", vec![tlsa], vec![], false),
+    ] {
+        let names = Names { tlsa: records };
+        let mut world = World::with(names, |config| config.rules = rules).await;
+        let sink = Sink::new(Offers::StartTls(&sample)).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        let offer = client.say("EHLO client.example").await;
+        assert_eq!(
+            offer.contains("250-AUTH PLAIN\r\n"),
+            is_offered,
+            "{what}: {offer}"
+        );
+        let code = if is_offered { "235" } else { "502" };
+        client.expect(&[("AUTH PLAIN AGEAYg==", code)]).await;
+        client.expect(&[("QUIT", "221")]).await;
+        assert_eq!(world.record().await.dials, 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn role_3_a_route_s_host_that_is_not_there_gets_nothing_whoever_the_recipient_is() {
+    let (sample, _) = pinned("mx.signed.example");
+    let (_, tlsa) = pinned("mx.signed.example");
+    for (host, code, reason) in [
+        ("mx.signed.example", "451 4.7.5 ", "dane-mismatch"),
+        ("slip.example", "451 4.4.4 ", "no-such-domain"),
+    ] {
+        let rules = vec![route("127.0.0.1/32", host)];
+        let tlsa = vec![tlsa.clone()];
+        let mut world = World::with(Names { tlsa }, |config| config.rules = rules).await;
+        let sink = Sink::new(Offers::StartTls(&sample)).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client.expect(&LITERAL[..2]).await;
+        for recipient in ["b@[127.0.0.1]", "b@plain.example", "postmaster"] {
+            let reply = client.say(&format!("RCPT TO:<{recipient}>")).await;
+            assert!(reply.starts_with(code), "{recipient} at {host}: {reply}");
+        }
+        client.expect(&[("QUIT", "221")]).await;
+        let record = world.record().await;
+        assert_eq!(record.judgements.len(), 1, "{record:?}");
+        assert_eq!(record.judgements[0].reason, reason);
+        assert_eq!(record.judgements[0].domain, host);
+    }
+}
+
 #[tokio::test]
 async fn recipients_without_a_policy_domain_are_refused() {
     for recipient in ["b@[192.0.2.1]", "postmaster"] {
@@ -440,6 +537,87 @@ async fn net_10_beyond_the_cap_a_client_hears_421_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn net_10_dn_10_a_client_with_all_its_sessions_hears_421_and_others_do_not() {
+    let mut world = World::with(Names::default(), |config| {
+        config.max_sessions_per_client = 1
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let mut second = TcpStream::connect(world.redirect()).await.unwrap();
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).await.unwrap();
+    assert!(heard.starts_with("421 4.3.2 busy"), "{heard}");
+    // Another address is another client; that nobody redirected it is a later question.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(world.redirect()).await.unwrap();
+    heard.clear();
+    other.read_to_string(&mut heard).await.unwrap();
+    assert!(
+        heard.starts_with("421 4.3.2 ") && !heard.contains("busy"),
+        "{heard}"
+    );
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
+}
+
+#[tokio::test]
+async fn net_10_dn_10_a_destination_with_all_its_sessions_is_a_421_and_others_are_served() {
+    let mut world = World::with(Names::default(), |config| {
+        config.max_sessions_per_destination = 1;
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    let mut second = Client::new(world.socks5(), sink.address).await;
+    let heard = second.hear().await;
+    assert!(heard.starts_with("421 4.3.2 busy"), "{heard}");
+    assert_eq!(second.hear().await, "");
+    drop(second);
+    let record = world.record().await;
+    assert_eq!((record.end, record.dials), ("refused", 0));
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let other = Client::new(world.socks5(), listener.local_addr().unwrap()).await;
+    listener.accept().await.unwrap();
+    drop(other);
+    assert_eq!(world.record().await.end, "unreachable");
+    client.expect(&[("QUIT", "221")]).await;
+    assert_eq!(world.record().await.end, "quit");
+    drop(client);
+    // The place is free again, once the connection is closed on both sides.
+    loop {
+        let mut third = Client::new(world.socks5(), sink.address).await;
+        match third.hear().await {
+            heard if heard.starts_with("220 ") => break,
+            heard => assert!(heard.starts_with("421 4.3.2 busy"), "{heard}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn net_07_what_is_not_finished_by_the_deadline_is_cut_off_without_a_word_of_success() {
+    let world = World::with(Names::default(), |config| {
+        config.drain_timeout = std::time::Duration::from_millis(1);
+    })
+    .await;
+    let sink = Sink::new(Offers::Nothing).await;
+    let mut client = Client::new(world.socks5(), sink.address).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    client.send(b"half a message\r\n").await;
+    let World { proxy, mut records } = world;
+    proxy.shutdown().await;
+    assert_eq!(client.hear().await, "");
+    let record = records.recv().await.unwrap();
+    assert_eq!((record.end, record.messages), ("shutdown", 0));
+}
+
+#[tokio::test]
 async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_flight() {
     let world = World::new(Names::default()).await;
     let (idle, busy) = (
@@ -477,4 +655,117 @@ async fn net_07_shutdown_sends_idle_sessions_away_and_waits_for_a_message_in_fli
     shutdown.await.unwrap();
     assert_eq!(busy.message().await, b"half a message\r\n.\r\n");
     assert_eq!(records.recv().await.unwrap().messages, 1);
+}
+
+fn bypass() -> Rule {
+    Rule {
+        network: "127.0.0.0/8".parse().unwrap(),
+        port: None,
+        identity: Identity::Bypass,
+    }
+}
+
+#[tokio::test]
+async fn role_3_a_bypassed_connection_is_carried_untouched_and_recorded_as_one() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mut client = Client::new(world.socks5(), destination).await.stream;
+    let (mut server, _) = listener.accept().await.unwrap();
+    // The client may speak first, say what it likes, and close its side before it has its answer.
+    let question = b"no SMTP\0 \xff bare \n \r\n.\r\nMAIL";
+    client.write_all(question).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    server.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, question);
+    server.write_all(b"250-anything\n").await.unwrap();
+    drop(server);
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"250-anything\n");
+    let record = world.record().await;
+    assert_eq!((record.identity, record.end), ("bypass", "quit"));
+    assert!(record.judgements.is_empty());
+}
+
+#[tokio::test]
+async fn net_09_a_bypassed_destination_that_refuses_is_a_421() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = unused.local_addr().unwrap();
+    drop(unused);
+    let mut client = Client::new(world.socks5(), destination).await;
+    let heard = client.hear().await;
+    assert!(heard.starts_with("421 4.4.1 "), "{heard}");
+    assert_eq!(client.hear().await, "");
+    let record = world.record().await;
+    assert_eq!((record.identity, record.end), ("bypass", "unreachable"));
+    assert_eq!(record.sent_away.as_deref(), Some(heard.trim_end()));
+}
+
+#[tokio::test]
+async fn net_01_the_loop_guard_holds_for_bypassed_destinations() {
+    let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    // The proxy's own listener.
+    let mut stream = TcpStream::connect(world.socks5()).await.unwrap();
+    stream
+        .write_all(&[5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1])
+        .await
+        .unwrap();
+    stream
+        .write_all(&world.redirect().port().to_be_bytes())
+        .await
+        .unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, [5, 0, 5, 2], "not allowed");
+    // One of its own connections, which shows only after accept.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sink = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (accepted, address) = listener.accept().await.unwrap();
+    let from = Intercepted {
+        client: address,
+        destination: sink.local_addr().unwrap(),
+        via: Via::Redirect,
+        hint: None,
+    };
+    let Proxy { shell, stage, .. } = &world.proxy;
+    let _own = shell.guard.claim(address, from.destination);
+    let served = super::serve(
+        Arc::clone(shell),
+        from,
+        accepted,
+        ClientTls::Never,
+        stage.subscribe(),
+    );
+    let mut heard = String::new();
+    let ((), read) = tokio::join!(served, client.read_to_string(&mut heard));
+    read.unwrap();
+    assert!(heard.starts_with("421 4.4.6 loop"), "{heard}");
+    assert_eq!(world.record().await.end, "refused");
+}
+
+#[tokio::test]
+async fn net_07_a_shutdown_waits_for_a_bypassed_connection() {
+    let world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mut client = Client::new(world.socks5(), destination).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    let World { proxy, mut records } = world;
+    let address = proxy.addresses()[0];
+    let shutdown = tokio::spawn(proxy.shutdown());
+    // Nobody is accepted any more, once that has come through.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    server.write_all(b"220 late\r\n").await.unwrap();
+    assert_eq!(client.hear().await, "220 late\r\n");
+    drop((client, server));
+    shutdown.await.unwrap();
+    assert_eq!(records.recv().await.unwrap().end, "quit");
 }

@@ -29,6 +29,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
+use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
@@ -152,8 +153,11 @@ impl World {
         };
         change(&mut config);
         let (sender, records) = unbounded_channel();
-        let engine = Arc::new(engine(names));
-        let proxy = Proxy::serve(&config, engine, Arc::new(Kept(sender))).await;
+        let engine = Engine {
+            identities: Identities::new(config.rules.clone()),
+            ..engine(names)
+        };
+        let proxy = Proxy::serve(&config, Arc::new(engine), Arc::new(Kept(sender))).await;
         Self {
             proxy: proxy.unwrap(),
             records,
@@ -188,6 +192,7 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         connector: Connector::new().unwrap(),
         roots: Arc::new(Roots(vec![])),
         settings: crate::policy::Settings::default(),
+        identities: Identities::default(),
         clock,
         sts,
         learned: Learned::default(),
@@ -288,7 +293,8 @@ async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) 
         stream.write_all(segment.as_bytes()).await.ok()?;
     }
     let secured = tls.accept(stream.into_inner()).await.ok()?;
-    converse(BufReader::new(secured), "250-CHUNKING\r\n").await
+    let offer = "250-AUTH PLAIN\r\n250-CHUNKING\r\n";
+    converse(BufReader::new(secured), offer).await
 }
 
 /// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
@@ -307,6 +313,7 @@ where
         let reply = match verb.as_str() {
             "EHLO" => format!("250-mx.signed.example\r\n{offer}250 PIPELINING\r\n"),
             "STAR" => return Some(Vec::new()),
+            "AUTH" => "235 2.7.0 welcome\r\n".into(),
             "DATA" => {
                 stream.write_all(b"354 go ahead\r\n").await.ok()?;
                 message = Some(body(&mut stream).await?);

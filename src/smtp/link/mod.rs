@@ -17,12 +17,13 @@ mod setup;
 use bytes::Bytes;
 
 pub(super) use self::error::LinkError;
+use super::auth::Mechanisms;
 use super::ehlo::Extensions;
 use super::outbox::{Control, Outbox};
 use super::reply::{ReplyParser, ServerReply};
 use super::{Channel, Dialled, Limits, Waiting};
 use crate::name::DnsName;
-use crate::verdict::Redial;
+use crate::verdict::{Cleared, Redial};
 
 /// The connection to the MX.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub(in crate::smtp) struct Link {
     greeter: Option<DnsName>,
     /// The first line of the last greeting or reply to EHLO.
     banner: Bytes,
+    /// What the last EHLO in TLS offers for a login.
+    mechanisms: Mechanisms,
+    /// That the host on this connection is proven.
+    vouched: Option<Cleared>,
 }
 
 /// What the link waits for, or what it has come to.
@@ -104,6 +109,8 @@ impl Link {
             mode: Mode::Tls,
             greeter: None,
             banner: Bytes::new(),
+            mechanisms: Mechanisms::default(),
+            vouched: None,
         }
     }
 
@@ -128,6 +135,7 @@ impl Link {
     }
 
     fn start(&mut self, out: &mut Outbox) {
+        self.vouched = None;
         self.replies.clear();
         self.stage = Stage::Dialling;
         out.dial();
@@ -154,6 +162,7 @@ impl Link {
     }
 
     fn ehlo(&mut self, security: Security, out: &mut Outbox) {
+        (self.mechanisms, self.vouched) = (Mechanisms::default(), None);
         out.control(Control::Ehlo(self.hello.as_deref().unwrap_or_default()));
         self.stage = Stage::Ehlo(security);
     }
@@ -315,6 +324,33 @@ impl Link {
     /// The name that the client knows the destination by: worth more than a greeting, less than what lookups said.
     pub(in crate::smtp) fn suggest(&mut self, name: Option<DnsName>) {
         self.sni = self.sni.take().or(name);
+    }
+
+    pub(in crate::smtp) const fn mechanisms(&self) -> Mechanisms {
+        self.mechanisms
+    }
+
+    /// The host on the present connection is proven; without a connection that is worth nothing.
+    pub(in crate::smtp) fn vouch(&mut self, permission: Cleared) {
+        let is_there = matches!(self.stage, Stage::Usable(Channel::Protected, _));
+        self.vouched = is_there.then_some(permission);
+    }
+
+    /// The permission to log in on the present connection.
+    pub(in crate::smtp) const fn vouched(&self) -> Option<&Cleared> {
+        match self.stage {
+            Stage::Usable(Channel::Protected, _) => self.vouched.as_ref(),
+            Stage::Usable(..)
+            | Stage::Gone
+            | Stage::Dialling
+            | Stage::Greeting
+            | Stage::Greeted
+            | Stage::Ehlo(_)
+            | Stage::Helo(_)
+            | Stage::StartTls(_)
+            | Stage::Shaking
+            | Stage::Broken(_) => None,
+        }
     }
 
     /// How the MX calls itself, for the reply to the client's hello.

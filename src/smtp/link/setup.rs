@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::auth::Mechanisms;
 use super::super::ehlo::{Extension, Extensions};
 use super::super::outbox::{Control, Outbox};
 use super::super::path::Charset;
@@ -62,6 +63,7 @@ impl Link {
         let said = Extensions::parse(&reply);
         match (security, &self.mode) {
             (Security::Fresh | Security::Protected, _) => {
+                self.mechanisms = Mechanisms::parse(&reply);
                 self.settle(Channel::Protected, said, &reply)
             }
             (Security::Clear, Mode::Clear(why)) => {

@@ -133,6 +133,7 @@ impl Session {
             | State::ChunkReply(_)
             | State::Outcome(_)
             | State::Swallowing { .. }
+            | State::Auth(_)
             | State::Over => octets,
         };
         self.end_chunk();

@@ -29,6 +29,7 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply(_)
             | State::DataReply(_)
+            | State::Auth(_)
             | State::ChunkReply(_)
             | State::Outcome(_) => self.queue(octets),
         }
@@ -48,6 +49,7 @@ impl Session {
 
     /// Runs commands for as long as they can be answered at once.
     pub(super) fn advance(&mut self) {
+        self.take_response();
         while let State::Command(trust) = self.state {
             if self.life == Life::Draining && !self.is_relaying() {
                 return self.hang_up(Some(replies::closing_shutdown()), End::Shutdown);
@@ -108,6 +110,7 @@ impl Session {
             Command::Rset => self.on_rset(),
             Command::Quit => self.on_quit(),
             Command::Noop => self.say_idle(&replies::ok()),
+            Command::Auth(argument) => self.on_auth(line, argument),
             Command::Vrfy => self.say_idle(&replies::cannot_verify()),
             Command::StartTls => self.on_start_tls(),
             Command::Unserved => self.say_idle(&replies::unserved()),
@@ -121,12 +124,23 @@ impl Session {
             return;
         }
         self.transaction = None;
+        self.reset_offer();
+        if !self.link.is_open() && self.ends_with_login() {
+            return;
+        }
         self.link.say_hello(name, &mut self.out);
         self.enter(State::Hello(greeter));
     }
 
     /// The link has come to something: so much can be promised.
     pub(super) fn answer_hello(&mut self, greeter: Greeter) {
+        if !self.vets(greeter) {
+            self.tell_hello(greeter);
+        }
+    }
+
+    /// Says what is promised.
+    pub(super) fn tell_hello(&mut self, greeter: Greeter) {
         let banner = match self.link.banner() {
             [] => &b"danelaw"[..],
             banner => banner,
@@ -138,9 +152,11 @@ impl Session {
                     said.offered(&channel, self.lacking)
                 });
                 let told = self.with_start_tls(told);
+                let auth = self.auth_keyword();
                 let limits = &self.settings.limits;
-                self.out.tell_client(answer(banner, told, limits));
-                self.told = Some(told);
+                self.out
+                    .tell_client(answer(banner, auth.as_deref(), told, limits));
+                self.told = Some(self.with_auth(told));
             }
             Greeter::Helo => {
                 let reply = Reply {

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::super::link::LinkError;
-use super::super::{End, Reply, Timeouts, Waiting, replies};
-use super::{Life, Session, State};
+use super::super::{End, GaveUp, Reply, Target, Timeouts, Waiting, replies};
+use super::{AuthStep, Life, Session, State};
 
 impl Session {
     /// Ends the session, with a last word about what went wrong when there is one.
@@ -32,6 +32,7 @@ impl Session {
             | State::Hello(_)
             | State::Connecting(_)
             | State::Verdict(_)
+            | State::Auth(AuthStep::Vetting(_))
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. } => self.link.dismiss(&mut self.out),
             // A command is outstanding, or half a message is with the MX: QUIT would not be heard, or become part of it.
@@ -44,6 +45,7 @@ impl Session {
             | State::Chunk { .. }
             | State::ChunkReply(_)
             | State::Outcome(_)
+            | State::Auth(AuthStep::Reply | AuthStep::Response)
             | State::Over => self.link.abort(&mut self.out),
         }
         self.out.close_client();
@@ -61,14 +63,16 @@ impl Session {
             | State::Message { .. }
             | State::Chunk { .. }
             | State::Swallowing { .. }
-            | State::SwallowingChunk { .. } => Some(Waiting::Client),
+            | State::SwallowingChunk { .. }
+            | State::Auth(AuthStep::Response) => Some(Waiting::Client),
             State::Securing => Some(Waiting::ClientTls),
-            State::Verdict(_) => Some(Waiting::Verdict),
+            State::Verdict(_) | State::Auth(AuthStep::Vetting(_)) => Some(Waiting::Verdict),
             State::MailReply { .. }
             | State::RcptReply { .. }
             | State::RefusedMail(_)
             | State::ResetReply(_)
             | State::DataReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::ChunkReply(_)
             | State::Outcome(_) => Some(Waiting::Server),
             State::Over => None,
@@ -86,6 +90,7 @@ impl Session {
             | State::RcptReply { .. }
             | State::RefusedMail(_)
             | State::ResetReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::DataReply(_)
             | State::ChunkReply(_) => self.since + timeouts.reply,
             State::Connecting(pending) => {
@@ -93,10 +98,13 @@ impl Session {
                 decide_by.min(self.since + timeouts.reply)
             }
             State::Verdict(pending) => pending.received + timeouts.decision,
+            State::Auth(AuthStep::Vetting(_)) => self.since + timeouts.decision,
             State::Command(_) if self.is_server_unused() => {
                 self.since + timeouts.command.min(timeouts.unused)
             }
-            State::Command(_) | State::Securing => self.since + timeouts.command,
+            State::Command(_) | State::Securing | State::Auth(AuthStep::Response) => {
+                self.since + timeouts.command
+            }
             State::Message { .. }
             | State::Chunk { .. }
             | State::Swallowing { .. }
@@ -116,6 +124,11 @@ impl Session {
             State::Connecting(pending) if self.now >= pending.received + decision => {
                 self.give_up_deciding(pending);
             }
+            // The client is not to blame: it hears what can be promised without.
+            State::Auth(AuthStep::Vetting(greeter)) => {
+                self.out.gave_up(Target::Postmaster, GaveUp::Undecided);
+                self.tell_hello(greeter);
+            }
             // The client may stay; an MX does not wait for a client that may never say whom it writes to.
             state @ State::Command(_)
                 if self.is_server_unused() && self.now < self.since + command =>
@@ -127,7 +140,8 @@ impl Session {
             | State::Message { .. }
             | State::Chunk { .. }
             | State::Swallowing { .. }
-            | State::SwallowingChunk { .. }) => {
+            | State::SwallowingChunk { .. }
+            | State::Auth(AuthStep::Response)) => {
                 self.state = state;
                 self.hang_up(Some(replies::closing_idle()), End::Timeout);
             }
@@ -144,6 +158,7 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply(_)
             | State::DataReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::ChunkReply(_)
             | State::Outcome(_)) => {
                 self.state = state;
@@ -153,8 +168,9 @@ impl Session {
         }
     }
 
+    /// A login is use enough: it would go with the connection.
     fn is_server_unused(&self) -> bool {
-        self.link.is_open() && !self.is_relaying()
+        self.link.is_open() && !self.is_relaying() && !self.login.is_done
     }
 
     /// New transactions end in [`Session::advance`]; here only who waits without the MX having heard of a transaction.
@@ -163,7 +179,7 @@ impl Session {
             self.life = Life::Draining;
         }
         let is_idle = match &self.state {
-            State::Greeting | State::Hello(_) => true,
+            State::Greeting | State::Hello(_) | State::Auth(_) => true,
             State::Connecting(_) | State::Verdict(_) => !self.is_relaying(),
             // A client that shakes hands hears it inside TLS.
             State::Command(_)

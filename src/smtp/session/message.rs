@@ -113,6 +113,7 @@ impl Session {
             | State::ChunkReply(_)
             | State::Outcome(_)
             | State::SwallowingChunk { .. }
+            | State::Auth(_)
             | State::Over => return self.queue(octets),
         };
         match scanned {

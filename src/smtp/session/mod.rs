@@ -1,10 +1,11 @@
 //! The machine: what is awaited, and what happens when it comes.
 //!
 //! One thing is awaited at a time, so commands that the client pipelines wait as octets and are answered strictly in
-//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`recipient`] is RCPT with everything that hangs on it,
-//! [`message`] is DATA, [`chunks`] is BDAT, [`secure`] the client's STARTTLS, [`server`] is what the MX says,
-//! [`closing`] how it all ends.
+//! order (RFC 2920 §3.2). The parts: [`client`] reads commands, [`auth`] is AUTH, [`recipient`] is RCPT with everything
+//! that hangs on it, [`message`] is DATA, [`chunks`] is BDAT, [`secure`] the client's STARTTLS, [`server`] is what the MX
+//! says, [`closing`] how it all ends.
 
+mod auth;
 mod chunks;
 mod client;
 mod closing;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use self::auth::{Login, Step as AuthStep};
 use self::recipient::{Pending, RcptSent};
 use super::chunk::Chunk;
 use super::command::Greeter;
@@ -52,6 +54,7 @@ pub struct Session {
     /// What the client was offered, once it has said hello.
     told: Option<Extensions>,
     transaction: Option<Transaction>,
+    login: Login,
     /// Commands without progress.
     idle: usize,
     /// What a cleared MX did not offer although it was used.
@@ -111,6 +114,8 @@ enum State {
     Swallowing { scanner: EndOfData, answer: Bytes },
     /// The end of a chunk that nobody gets, to be answered with this.
     SwallowingChunk { chunk: Chunk, answer: Bytes },
+    /// Something on the way to a login.
+    Auth(AuthStep),
     /// Nothing: the session is over.
     Over,
 }
@@ -177,6 +182,7 @@ impl Session {
             input: LineBuffer::default(),
             told: None,
             transaction: None,
+            login: Login::default(),
             idle: 0,
             targets: HashSet::new(),
             client: ClientSide::Open,
@@ -278,7 +284,8 @@ impl Session {
             | State::Message { .. }
             | State::Chunk { .. }
             | State::Swallowing { .. }
-            | State::SwallowingChunk { .. } => true,
+            | State::SwallowingChunk { .. }
+            | State::Auth(AuthStep::Response) => true,
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
@@ -292,6 +299,7 @@ impl Session {
             | State::ResetReply(_)
             | State::ChunkReply(_)
             | State::Outcome(_)
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply)
             | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open

@@ -14,7 +14,7 @@ use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Transaction, wire};
 use super::super::{GaveUp, Question, Reply, Target, replies};
-use super::{Session, State, Trust};
+use super::{AuthStep, Session, State, Trust};
 use crate::verdict::{Cleared, MAX_REDIALS, Reason, Redial, Verdict};
 
 /// A recipient whose fate is open.
@@ -72,6 +72,9 @@ impl Session {
         if self.link.channel().is_some() {
             return self.ask(pending);
         }
+        if self.ends_with_login() {
+            return;
+        }
         self.link.dial(&mut self.out);
         self.enter(State::Connecting(pending));
     }
@@ -91,6 +94,9 @@ impl Session {
     }
 
     pub(super) fn on_verdict(&mut self, verdict: Verdict) {
+        if let State::Auth(AuthStep::Vetting(greeter)) = self.state {
+            return self.on_vetted(greeter, verdict);
+        }
         if !matches!(self.state, State::Verdict(_)) {
             return; // the answer to a question that is void
         }
@@ -156,6 +162,9 @@ impl Session {
                 Target::Literal(_) | Target::Postmaster => replies::session_taken(),
             };
             return self.turn_down(pending.rcpt.target, reply);
+        }
+        if self.ends_with_login() {
+            return;
         }
         if pending.redials >= MAX_REDIALS {
             let what = String::from("every connection calls for yet another");

@@ -27,6 +27,10 @@ impl Session {
         if self.transaction.is_some() {
             return self.say_idle(&replies::out_of_order("a transaction is open"));
         }
+        // What the MX knows of the client would outlast what is forgotten here.
+        if self.login.is_done {
+            return self.say_idle(&replies::out_of_order("the login came first"));
+        }
         if !self.input.is_empty() {
             // RFC 2920 §3.1: STARTTLS ends a group of commands.
             return self.hang_up(Some(replies::closing_tls_behind()), End::Refused);

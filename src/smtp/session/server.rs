@@ -5,7 +5,7 @@ use super::super::path::Charset;
 use super::super::relay::{Enhanced, relayed};
 use super::super::reply::ServerReply;
 use super::super::{End, Waiting, replies};
-use super::{Asker, Session, State, Trust};
+use super::{Asker, AuthStep, Session, State, Trust};
 
 impl Session {
     /// Takes octets of the MX in. Replies are counted, never matched: what comes without a command outstanding is an
@@ -37,12 +37,14 @@ impl Session {
             | State::Message { .. }
             | State::Chunk { .. }
             | State::ChunkReply(_)
+            | State::Auth(AuthStep::Reply)
             | State::Outcome(_) => true,
             State::Command(_)
             | State::Securing
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Response)
             | State::Over => false,
         }
     }
@@ -65,6 +67,7 @@ impl Session {
             State::DataReply(relaying) => self.on_data_reply(&reply, relaying),
             State::ChunkReply(chunked) => self.on_chunk_reply(&reply, chunked),
             State::Outcome(carrier) => self.on_outcome(&reply, carrier),
+            State::Auth(AuthStep::Reply) => self.on_auth_reply(&reply),
             message @ State::Message { .. } => {
                 self.state = message;
                 self.on_early_reply(&reply);
@@ -78,6 +81,7 @@ impl Session {
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }
+            | State::Auth(_)
             | State::Over) => {
                 self.state = other;
                 self.lose_server(LinkError::Unasked);
@@ -167,7 +171,7 @@ impl Session {
                 self.state = chunk;
                 self.discard_chunk(replies::lost(&error));
             }
-            State::Outcome(_) => {
+            State::Outcome(_) | State::Auth(AuthStep::Reply | AuthStep::Response) => {
                 let end = error.end(End::ServerLost);
                 self.hang_up(Some(replies::closing_lost(&error)), end);
             }
@@ -176,6 +180,7 @@ impl Session {
             | State::Verdict(_)
             | State::Swallowing { .. }
             | State::SwallowingChunk { .. }
+            | State::Auth(AuthStep::Vetting(_))
             | State::Over) => self.state = other,
         }
     }

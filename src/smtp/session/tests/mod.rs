@@ -1,6 +1,7 @@
 //! Conversations as tables, and a model that knows only what must never happen.
 
 mod anytime;
+mod auth;
 mod chunks;
 mod commands;
 mod endings;
@@ -14,7 +15,7 @@ mod verdicts;
 
 use super::super::data::BareLineEnds;
 use super::super::ehlo::Extensions;
-use super::super::{ClientTls, Limits, Settings, Timeouts};
+use super::super::{Auth, ClientTls, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
 use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
@@ -44,15 +45,20 @@ fn settings() -> Settings {
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         client_tls: ClientTls::Hidden,
+        auth: Auth::default(),
     }
 }
 
 fn pin() -> Verdict {
+    pin_by(Basis::OpportunisticTls)
+}
+
+fn pin_by(basis: Basis) -> Verdict {
     Verdict::Pin(Pin {
         cleared: Cleared::asserted(),
         host: None,
         level: Level::Opportunistic,
-        basis: Basis::OpportunisticTls,
+        basis,
         observed: None,
     })
 }

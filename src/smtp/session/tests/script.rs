@@ -15,8 +15,8 @@ use super::super::super::{
     Action, Channel, ClientHandshake, Dialled, GaveUp, NoTls, Settings, Target, Waiting,
 };
 use super::super::Session;
-use super::{pin, refuse, settings};
-use crate::verdict::{Redial, Verdict};
+use super::{pin, pin_by, refuse, settings};
+use crate::verdict::{Basis, Redial, Verdict};
 
 /// Greeted, with nothing said yet.
 const GREETED: &str = "
@@ -265,6 +265,7 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
             let sni = sni.parse().ok();
             session.handle_client_tls(ClientHandshake::Secured { sni }, *now);
         }
+        ("pin", "dane") => session.handle_verdict(pin_by(Basis::DaneEe), *now),
         ("pin", "") => session.handle_verdict(pin(), *now),
         ("refuse", "") => session.handle_verdict(refuse(), *now),
         ("redial", "clear") => session.handle_verdict(Verdict::Redial(Redial::Cleartext), *now),

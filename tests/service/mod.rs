@@ -1,0 +1,94 @@
+//! The real binary as a service with a SOCKS5 listener, and its log, line by line.
+#![allow(dead_code, reason = "each test crate uses its part of it")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// A proxy that runs; it is killed when this is dropped.
+pub(crate) struct Service {
+    child: Child,
+    log: Receiver<String>,
+    /// Its SOCKS5 listener.
+    pub(crate) address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Service {
+    /// With this configuration, but for the listener: keys of the top level first.
+    pub(crate) fn start(configuration: &str) -> Self {
+        Self::spawn(configuration, |program| Command::new(program))
+    }
+
+    /// The same, with at most so many file descriptors.
+    pub(crate) fn with_descriptors(count: usize, configuration: &str) -> Self {
+        Self::spawn(configuration, |program| {
+            let mut command = Command::new("sh");
+            let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+            command.args(["-c", &script, program]);
+            command
+        })
+    }
+
+    fn spawn(configuration: &str, command: impl FnOnce(&str) -> Command) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("danelaw.toml");
+        let listener = "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:0\"\n";
+        fs::write(&path, format!("{configuration}\n{listener}")).unwrap();
+        let mut child = command(env!("CARGO_BIN_EXE_danelaw"))
+            .args(["run", "--config"])
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, log) = channel();
+        // It must never have to wait for somebody to read its log.
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let mut service = Self {
+            child,
+            log,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            _directory: directory,
+        };
+        let line = service.logged("listening address=");
+        let (_, rest) = line.split_once("address=").unwrap();
+        service.address = rest.split(' ').next().unwrap().parse().unwrap();
+        service
+    }
+
+    /// Waits for a line of the log with this in it.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        let found = self.log.iter().find(|line| line.contains(part));
+        found.unwrap_or_else(|| panic!("the proxy ended without a word of {part}"))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(id, signal).unwrap();
+    }
+
+    /// Waits for its end; the exit code, or none after a signal that it could not catch.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
