@@ -26,7 +26,7 @@ Examples:
 Exit codes:
   0   secure: signed, or proven not to be there
   1   insecure: a zone on the way to it is proven to be unsigned
-  2   bogus, or no answer: nothing may be concluded
+  2   bogus, or no answer: nothing may be concluded; or a file that is named cannot be used
   64  the command line is wrong")]
 pub(super) struct Args {
     /// A name; always taken as fully qualified.
