@@ -249,6 +249,11 @@ mod tests {
             ("MÜLLER.example", "xn--mller-kva.example"),
             ("faß.example", "xn--fa-hia.example"),
             ("a\u{3002}example", "a.example"),
+            // Decomposed, a final sigma, a non-joiner that its script needs, and a homograph, which is another name.
+            ("mu\u{308}ller.example", "xn--mller-kva.example"),
+            ("βόλος.example", "xn--nxasmm1c.example"),
+            ("نامه\u{200c}ای.example", "xn--mgba3gch31f060k.example"),
+            ("p\u{430}ypal.example", "xn--pypal-4ve.example"),
             ("plain.example", "plain.example"),
         ] {
             assert_eq!(

@@ -142,7 +142,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
     use rustls::crypto::ring::Ticketer;
     use rustls::crypto::ring::sign::any_supported_type;
-    use rustls::server::WebPkiClientVerifier;
+    use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
     use rustls::sign::{CertifiedKey, SingleCertAndKey};
     use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
     use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_11_tls_12_tls_13_nothing_is_resumed_and_nothing_is_sent_early() {
+    async fn attack_tls_11_tls_11_tls_12_tls_13_nothing_is_resumed_and_nothing_is_sent_early() {
         let connector = Connector::new().unwrap();
         for version in BOTH {
             let mut config = Identity::self_signed(server(&[MX])).config(&[version]);
@@ -374,39 +374,114 @@ mod tests {
             config.send_tls13_tickets = 2;
             config.ticketer = Ticketer::new().unwrap();
             let config = Arc::new(config);
-            for _ in 0..2 {
-                let seen = shake(&connector, &config, Some(&mx())).await.unwrap();
+            for name in [MX, "mx.example.org", MX] {
+                let name = name.parse().unwrap();
+                let seen = shake(&connector, &config, Some(&name)).await.unwrap();
                 assert_ne!(seen.kind, Some(HandshakeKind::Resumed));
             }
         }
         assert!(!connector.config.enable_early_data);
     }
 
+    /// A server that asks for a certificate, and insists on one unless it is told otherwise.
+    fn asking(
+        version: &'static SupportedProtocolVersion,
+        change: impl FnOnce(ClientCertVerifierBuilder) -> ClientCertVerifierBuilder,
+    ) -> Arc<ServerConfig> {
+        let provider = Arc::new(default_provider());
+        let root = Sample::self_signed(ca("Root"));
+        let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
+        let roots = Arc::new(Roots(vec![anchor.to_owned()]).store());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(change(verifier).build().unwrap())
+            .with_cert_resolver(
+                Identity::self_signed(server(&[MX]))
+                    .config(&[version])
+                    .cert_resolver,
+            );
+        Arc::new(config)
+    }
+
     #[tokio::test]
     async fn attack_tls_12_a_request_for_a_client_certificate_is_answered_with_none() {
         let connector = Connector::new().unwrap();
-        let root = Sample::self_signed(ca("Root"));
-        let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(
-            Arc::new(Roots(vec![anchor.to_owned()]).store()),
-            Arc::new(default_provider()),
-        )
-        .allow_unauthenticated()
-        .build()
-        .unwrap();
-        let identity = Identity::self_signed(server(&[MX]));
         for version in BOTH {
-            let resolver = identity.config(&[version]).cert_resolver;
-            let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-                .with_protocol_versions(&[version])
-                .unwrap()
-                .with_client_cert_verifier(Arc::clone(&verifier) as _)
-                .with_cert_resolver(resolver);
-            assert!(
-                shake(&connector, &Arc::new(config), Some(&mx()))
-                    .await
-                    .is_ok()
-            );
+            let config = asking(version, ClientCertVerifierBuilder::allow_unauthenticated);
+            assert!(shake(&connector, &config, Some(&mx())).await.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn attack_tls_12_a_server_that_insists_on_a_client_certificate_is_lost() {
+        let connector = Connector::new().unwrap();
+        for version in BOTH {
+            let acceptor = TlsAcceptor::from(asking(version, |insists| insists));
+            let (near, far) = duplex(1 << 14);
+            let client = async {
+                // TLS 1.3 has the client done before the server has looked for its certificate.
+                match connector.handshake(near, Some(&mx())).await {
+                    Ok((mut stream, _)) => stream.read_u8().await.unwrap_err().to_string(),
+                    Err(why) => why,
+                }
+            };
+            let (accepted, why) = tokio::join!(acceptor.accept(far), client);
+            assert!(accepted.is_err());
+            assert!(why.contains("alert"), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn attack_tls_13_a_flood_of_key_updates_ends_the_connection() {
+        let connector = Connector::new().unwrap();
+        let config = Identity::self_signed(server(&[MX])).config(&BOTH[1..]);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        for (updates, survives) in [(10, true), (1000, false)] {
+            let (near, far) = duplex(1 << 18);
+            let server = async {
+                let mut stream = acceptor.accept(far).await.unwrap();
+                for _ in 0..updates {
+                    stream.get_mut().1.refresh_traffic_keys().unwrap();
+                }
+                stream.write_all(b"250 ok\r\n").await.unwrap();
+                stream.flush().await.unwrap();
+                stream // kept, so that what the client still has to say can go somewhere
+            };
+            let client = async {
+                let (mut stream, _) = connector.handshake(near, Some(&mx())).await.unwrap();
+                let mut line = [0; 8];
+                let read = stream.read_exact(&mut line).await;
+                read.map(|_| line)
+            };
+            let (_server, line) = tokio::join!(server, client);
+            assert_eq!(line.is_ok(), survives, "{updates}: {line:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn attack_tls_13_many_certificates_are_taken_and_a_megabyte_of_them_is_not() {
+        let connector = Connector::new().unwrap();
+        let identity = Identity::self_signed(server(&[MX]));
+        for (count, length, taken) in [(100, 400, true), (100, 10_000, false), (1, 1 << 20, false)]
+        {
+            let mut identity = identity.clone();
+            let filler = CertificateDer::from(vec![0x30; length]);
+            identity.chain.extend(vec![filler; count]);
+            for version in BOTH {
+                let config = Arc::new(identity.config(&[version]));
+                match shake(&connector, &config, Some(&mx())).await {
+                    Ok(seen) => {
+                        assert!(taken, "{count} of {length} octets were taken");
+                        assert_eq!(seen.handshake.chain().len(), 1 + count);
+                    }
+                    Err(why) => {
+                        assert!(!taken, "{count} of {length} octets: {why}");
+                        assert!(why.contains("is not TLS, or is damaged"), "{why}");
+                    }
+                }
+            }
         }
     }
 
@@ -522,6 +597,106 @@ mod tests {
         }
     }
 
+    /// A handshake record with a ServerHello of this version and suite, and nothing else.
+    fn server_hello(version: [u8; 2], suite: [u8; 2]) -> Vec<u8> {
+        let hello = [
+            &[0x16][..],
+            &version,
+            &[0, 42, 2, 0, 0, 38],
+            &version,
+            &[7; 32],
+            &[0],
+            &suite,
+            &[0],
+        ];
+        hello.concat()
+    }
+
+    #[tokio::test]
+    async fn attack_tls_14_old_versions_and_weak_suites_are_no_handshake() {
+        let old = "neither TLS 1.2 nor TLS 1.3";
+        let foreign = "has broken the TLS protocol";
+        let ssl_2 = [
+            &[0x80, 29, 4, 0, 1, 0, 2, 0, 0, 0, 3, 0, 16][..],
+            &[1, 0, 0x80],
+            &[7; 16],
+        ];
+        for (sentence, answer, expected) in [
+            ("SSL 2", ssl_2.concat(), "is not TLS, or is damaged"),
+            ("SSL 3", server_hello([3, 0], [0, 0x2f]), old),
+            ("TLS 1.0", server_hello([3, 1], [0xc0, 0x13]), old),
+            ("TLS 1.1", server_hello([3, 2], [0xc0, 0x14]), old),
+            ("RC4", server_hello([3, 3], [0, 0x05]), foreign),
+            ("3DES", server_hello([3, 3], [0, 0x0a]), foreign),
+            ("no encryption", server_hello([3, 3], [0, 0x3b]), foreign),
+            ("exportable DHE", server_hello([3, 3], [0, 0x14]), foreign),
+            ("DHE", server_hello([3, 3], [0, 0x9e]), foreign),
+            ("anonymous DH", server_hello([3, 3], [0, 0xa6]), foreign),
+            (
+                "anonymous ECDH",
+                server_hello([3, 3], [0xc0, 0x18]),
+                foreign,
+            ),
+            ("RSA key exchange", server_hello([3, 3], [0, 0x9c]), foreign),
+            ("CBC", server_hello([3, 3], [0xc0, 0x13]), foreign),
+            (
+                "the alert of a server that has nothing better",
+                vec![0x15, 3, 1, 0, 2, 2, 70],
+                "alert protocol_version",
+            ),
+        ] {
+            let why = answered(async |_| answer).await.unwrap_err();
+            assert!(why.contains(expected), "{sentence}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn attack_tls_13_floods_of_odd_records_are_no_handshake() {
+        let config = Arc::new(Identity::self_signed(server(&[MX])).config(&BOTH[..1]));
+        let damaged = "is not TLS, or is damaged";
+        for (sentence, record, expected) in [
+            ("empty handshake records", &[0x16, 3, 3, 0, 0][..], damaged),
+            ("empty alerts", &[0x15, 3, 3, 0, 0], damaged),
+            ("empty data", &[0x17, 3, 3, 0, 0], "out of turn"),
+            (
+                "requests to renegotiate",
+                &[0x16, 3, 3, 0, 4, 0, 0, 0, 0],
+                "out of turn",
+            ),
+            (
+                "warnings",
+                &[0x15, 3, 3, 0, 2, 1, 90],
+                "has broken the TLS protocol",
+            ),
+            ("a record too long", &[0x16, 3, 3, 0xff, 0xff], damaged),
+            (
+                "a message of 16 megabytes",
+                &[0x16, 3, 3, 0, 4, 2, 0xff, 0xff, 0xff],
+                damaged,
+            ),
+        ] {
+            let why = answered(async |_| record.repeat(1000)).await.unwrap_err();
+            assert!(why.contains(expected), "{sentence}: {why}");
+        }
+        // Each octet of a sound flight in a record of its own is a flight all the same.
+        let why = answered(async |hello| {
+            let flight = flight(&config, hello);
+            let mut tiny = Vec::new();
+            let mut rest = &flight[..];
+            while let [0x16, 3, 3, high, low, tail @ ..] = rest {
+                let length = usize::from(*high) << 8 | usize::from(*low);
+                let (body, after) = tail.split_at(length);
+                tiny.extend(body.iter().flat_map(|octet| [0x16, 3, 3, 0, 1, *octet]));
+                rest = after;
+            }
+            assert!(rest.is_empty() && tiny.len() > 3000, "{}", tiny.len());
+            tiny
+        })
+        .await
+        .unwrap_err();
+        assert!(why.contains("closed the connection"), "{why}");
+    }
+
     #[tokio::test]
     async fn tls_16_tls_13_tlsa_23_dane_33_the_hello_offers_what_is_ordinary_and_nothing_else() {
         let mut hello = Vec::new();
@@ -569,6 +744,7 @@ mod tests {
         for (extension, what) in [
             (19, "raw public keys of the client"),
             (20, "raw public keys of the server"),
+            (27, "compressed certificates"),
             (41, "a pre-shared key"),
             (42, "early data"),
         ] {
@@ -602,24 +778,26 @@ mod tests {
         assert_eq!(why, "the server has presented no certificate");
     }
 
+    /// What a sound server answers to this ClientHello.
+    fn flight(config: &Arc<ServerConfig>, hello: &[u8]) -> Vec<u8> {
+        let mut connection = ServerConnection::new(Arc::clone(config)).unwrap();
+        connection.read_tls(&mut &*hello).unwrap();
+        connection.process_new_packets().unwrap();
+        let mut flight = Vec::new();
+        while connection.wants_write() {
+            connection.write_tls(&mut flight).unwrap();
+        }
+        flight
+    }
+
     #[tokio::test]
     async fn tls_09_a_flight_cut_off_anywhere_is_no_handshake() {
         let config = Arc::new(Identity::self_signed(server(&[MX])).config(&BOTH));
-        let flight = |hello: &[u8]| {
-            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            connection.read_tls(&mut &*hello).unwrap();
-            connection.process_new_packets().unwrap();
-            let mut flight = Vec::new();
-            while connection.wants_write() {
-                connection.write_tls(&mut flight).unwrap();
-            }
-            flight
-        };
-        let whole = answered(async |hello| flight(hello)).await;
+        let whole = answered(async |hello| flight(&config, hello)).await;
         assert_eq!(whole.unwrap().version(), "TLSv1.3");
         for eighth in 0..8 {
             let why = answered(async |hello| {
-                let mut flight = flight(hello);
+                let mut flight = flight(&config, hello);
                 flight.truncate(flight.len() * eighth / 8);
                 flight
             })

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_2_does_not_bind_an_ecdsa_scheme_to_its_curve_and_tls_1_3_does() {
+    fn version_1_2_does_not_bind_an_ecdsa_scheme_to_its_curve_and_version_1_3_does() {
         let leaf = include_bytes!("../../testdata/dane/p256.der");
         let signature = include_bytes!("../../testdata/dane/p256.sha384.sig");
         assert_eq!(
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn tlsa_13_rsa_of_1024_bits_proves_possession_in_tls_1_2() {
+    fn tlsa_13_rsa_of_1024_bits_proves_possession_in_version_1_2() {
         use SignatureScheme as S;
         let leaf = include_bytes!("../../testdata/dane/rsa1024.der");
         let sha256 = include_bytes!("../../testdata/dane/rsa1024.sha256.sig");

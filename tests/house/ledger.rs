@@ -1,11 +1,11 @@
 //! Which requirement, attack or row of the decision table is held by which test.
 //!
 //! `testdata/requirements.txt` lists the IDs. A test holds an ID when its name says so (`dane_14_dane_15_…`,
-//! `dnssec_1_13_…`, `tlsa_12_to_18_…`, `dns_03_…`, `attack_dane_11_…`, `a4_…`, `row_me_…`), a scenario of the lab when the comment
-//! above its name does. `testdata/untested.txt` says why the others are not held by any.
+//! `dnssec_1_13_…`, `tlsa_12_to_18_…`, `dns_03_…`, `dn_21_…`, `attack_dane_11_…`, `a4_…`, `row_me_…`), a scenario of the lab when
+//! the comment above its name does. `testdata/untested.txt` says why the others are not held by any.
 //!
 //! Attacks on DANE and TLS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes the
-//! difference.
+//! difference; what is numbered `DNS` or `DN` is an attack in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -143,7 +143,7 @@ impl Ledger {
         for id in ids {
             if self.knows(&id) {
                 self.held.entry(id).or_default().insert(by.to_owned());
-            } else if !is_listed_elsewhere(&id) {
+            } else {
                 self.complaints
                     .push(format!("{by} names {id}, which {LIST} does not have"));
             }
@@ -210,11 +210,6 @@ impl Ledger {
             }
         }
     }
-}
-
-/// Attacks on TLS are numbered too, and many tests are named after them, but they are no part of this list.
-fn is_listed_elsewhere(id: &Id) -> bool {
-    id.kind == Kind::Attack && id.text.starts_with("TLS-")
 }
 
 fn content(text: &str) -> impl Iterator<Item = &str> {
@@ -306,7 +301,9 @@ impl Numbers {
     fn of(self, prefix: &str, mark: Mark) -> impl Iterator<Item = Id> {
         let prefix = prefix.to_ascii_uppercase();
         self.written.into_iter().map(move |number| {
-            let is_attack = mark == Mark::Attack || number.starts_with('0') || prefix == "DNS";
+            let is_attack = mark == Mark::Attack
+                || number.starts_with('0')
+                || ATTACKS_ONLY.contains(&prefix.as_str());
             Id {
                 kind: if is_attack {
                     Kind::Attack
@@ -365,15 +362,14 @@ fn cited_ids(comment: &str) -> BTreeSet<Id> {
         .map(|part| {
             let attack = part.strip_prefix("attack ");
             let text = attack.unwrap_or(part);
-            let is_row = !NUMBERED.iter().any(|prefix| {
-                text.split('-')
-                    .next()
-                    .is_some_and(|word| word.eq_ignore_ascii_case(prefix))
-            });
+            let word = text.split('-').next().unwrap_or_default();
+            let is_row = !NUMBERED
+                .iter()
+                .any(|prefix| word.eq_ignore_ascii_case(prefix));
             let kind = match (is_row, attack) {
                 (true, _) => Kind::Row,
                 (false, Some(_)) => Kind::Attack,
-                (false, None) if text.starts_with("DNS-") => Kind::Attack,
+                (false, None) if ATTACKS_ONLY.contains(&word) => Kind::Attack,
                 (false, None) => Kind::Requirement,
             };
             Id {
@@ -387,7 +383,9 @@ fn cited_ids(comment: &str) -> BTreeSet<Id> {
 pub(crate) const LIST: &str = "testdata/requirements.txt";
 pub(crate) const UNTESTED: &str = "testdata/untested.txt";
 const CATALOGUE: &str = "src/lab/catalogue/";
-const NUMBERED: &[&str] = &["dnssec", "tlsa", "dane", "tls", "id", "dns"];
+const NUMBERED: &[&str] = &["dnssec", "tlsa", "dane", "tls", "id", "dns", "dn"];
+/// No requirement is numbered like these.
+const ATTACKS_ONLY: &[&str] = &["DNS", "DN"];
 const NAMED_ROWS: &[&str] = &["me", "ld", "ls"];
 /// M1 is the ordinary case.
 const UNLISTED_ROWS: &[&str] = &["m1"];
@@ -432,6 +430,10 @@ fn a_name_holds_what_it_says() {
         ("level_ld_half_is_so", "LD-half"),
         ("l0_testing_is_so", "L0-T"),
         ("rows_m1_and_m2_only", "M2"),
+        (
+            "dn_11_dn_06_tls_14_attack_tls_14_commands",
+            "attack DN-11, attack DN-06, TLS-14, attack TLS-14",
+        ),
         ("a_dns_answer_of_an_id", ""),
     ] {
         let expected: BTreeSet<String> = ids

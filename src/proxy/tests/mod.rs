@@ -407,6 +407,49 @@ async fn tls_05_plaintext_around_the_220_never_becomes_a_reply_in_tls() {
 }
 
 #[tokio::test]
+async fn attack_tls_14_old_tls_is_refused_where_tls_is_demanded_and_elsewhere_there_is_cleartext() {
+    let (_, tlsa) = pinned("mx.signed.example");
+    let version_1_0 = b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01\
+        a server's random of 32 octets..\x00\x00\x2f\x00";
+    let rc4 = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03\
+        a server's random of 32 octets..\x00\x00\x05\x00";
+    let alert = b"\x15\x03\x01\x00\x02\x02\x46";
+    for (answer, why) in [
+        (&version_1_0[..], "neither TLS 1.2 nor TLS 1.3"),
+        (rc4, "has broken the TLS protocol"),
+        (alert, "alert protocol_version"),
+    ] {
+        for (domain, level, reply, reason) in [
+            ("signed.example", "LD", "451 4.7.5 ", "tls-handshake"),
+            ("policy.example", "LS", "451 4.7.5 ", "tls-handshake"),
+            ("plain.example", "L0", "250 ", "cleartext"),
+        ] {
+            let tlsa = vec![tlsa.clone()];
+            let mut world = World::new(Names { tlsa }).await;
+            let sink = Sink::new(Offers::Octets(answer)).await;
+            let mut client = Client::new(world.socks5(), sink.address).await;
+            client.hear().await;
+            client.expect(&LITERAL[..2]).await;
+            let heard = client.say(&format!("RCPT TO:<b@{domain}>")).await;
+            assert!(heard.starts_with(reply), "{domain}: {heard}");
+            if level == "L0" {
+                client.expect(&[("DATA", "354"), ("\r\n.", "250")]).await;
+            } else {
+                assert!(heard.contains(why), "{domain}: {heard}");
+            }
+            client.expect(&[("QUIT", "221")]).await;
+            let record = world.record().await;
+            assert_eq!(record.judgements[0].level, Some(level), "{domain}");
+            assert_eq!(record.judgements[0].reason, reason, "{domain}");
+            assert_eq!(record.tls_version, None, "{domain}");
+            if level == "L0" {
+                assert_eq!(sink.message().await, b"\r\n.\r\n");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
     let mut world = World::new(Names::default()).await;
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -40,8 +40,8 @@ use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
 /// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
-/// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures.
-/// Nothing else exists.
+/// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
+/// so is `policy.example`, which enforces MTA-STS. Nothing else exists.
 #[derive(Default)]
 pub(in crate::proxy) struct Names {
     pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
@@ -77,7 +77,7 @@ impl Lookup for Names {
         };
         told(match domain.as_str() {
             "signed.example" | "second.example" | "other.example" => secure(mx()),
-            "plain.example" => Answer::Insecure(mx()),
+            "plain.example" | "policy.example" => Answer::Insecure(mx()),
             _ => nothing(Denial::Insecure),
         })
     }
@@ -92,7 +92,7 @@ impl Lookup for Names {
             ("mx.signed.example" | "mx.second.example" | "mx.other.example", Family::V4) => {
                 secure(here())
             }
-            ("mx.plain.example", Family::V4) => Answer::Insecure(here()),
+            ("mx.plain.example" | "mx.policy.example", Family::V4) => Answer::Insecure(here()),
             _ => nothing(Denial::Insecure),
         })
     }
@@ -105,17 +105,26 @@ impl Lookup for Names {
         })
     }
 
-    fn txt<'a>(&'a self, _: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
-        told(nothing(Denial::Insecure))
+    fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
+        told(match name.as_str() {
+            "_mta-sts.policy.example" => Answer::Insecure(vec![b"v=STSv1; id=1;".to_vec()]),
+            _ => nothing(Denial::Insecure),
+        })
     }
 }
 
-/// No policy host answers.
-struct NoPolicies;
+/// The policy host of `policy.example`; no other answers.
+struct OnePolicy;
 
-impl FetchPolicy for NoPolicies {
-    fn fetch<'a>(&'a self, _: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
-        Box::pin(async { Err(FetchFailure::Fetch("no such host".into())) })
+impl FetchPolicy for OnePolicy {
+    fn fetch<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
+        let policy = b"version: STSv1\nmode: enforce\nmx: mx.policy.example\nmax_age: 86400\n";
+        Box::pin(async {
+            match domain.as_str() {
+                "policy.example" => Ok(Policy::parse(policy).unwrap()),
+                _ => Err(FetchFailure::Fetch("no such host".into())),
+            }
+        })
     }
 }
 
@@ -181,7 +190,7 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::default());
-    let fetch = Arc::new(NoPolicies);
+    let fetch = Arc::new(OnePolicy);
     let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
     let sts = Arc::new(sts);
     Engine {
@@ -214,6 +223,14 @@ pub(super) enum Offers<'a> {
     StartTlsAs(&'a Sample, &'a str),
     /// STARTTLS is answered with these segments, then the handshake goes on as if nothing were.
     Injected(&'a Sample, &'a [&'static str]),
+    /// The ClientHello is answered with these octets and no more.
+    Octets(&'static [u8]),
+}
+
+/// What stands behind the 220 to STARTTLS.
+enum Behind {
+    Handshake(TlsAcceptor),
+    Octets(&'static [u8]),
 }
 
 impl Sink {
@@ -221,14 +238,18 @@ impl Sink {
     pub(super) async fn new(offers: Offers<'_>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tls = match offers {
+        let behind = match offers {
             Offers::Nothing => None,
-            Offers::StartTls(sample) => Some(acceptor(sample, None)),
-            Offers::StartTlsAs(sample, name) => Some(acceptor(sample, Some(name))),
-            Offers::Injected(sample, _) => Some(acceptor(sample, None)),
+            Offers::StartTls(sample) | Offers::Injected(sample, _) => {
+                Some(Behind::Handshake(acceptor(sample, None)))
+            }
+            Offers::StartTlsAs(sample, name) => {
+                Some(Behind::Handshake(acceptor(sample, Some(name))))
+            }
+            Offers::Octets(octets) => Some(Behind::Octets(octets)),
         };
         let go_ahead = match offers {
-            Offers::Nothing | Offers::StartTls(_) | Offers::StartTlsAs(..) => {
+            Offers::Nothing | Offers::StartTls(_) | Offers::StartTlsAs(..) | Offers::Octets(_) => {
                 vec!["220 go ahead\r\n"]
             }
             Offers::Injected(_, segments) => segments.to_vec(),
@@ -236,7 +257,7 @@ impl Sink {
         let message = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                if let Some(message) = serve(stream, tls.as_ref(), &go_ahead).await {
+                if let Some(message) = serve(stream, behind.as_ref(), &go_ahead).await {
                     return message;
                 }
             }
@@ -271,14 +292,14 @@ fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) -> Option<Vec<u8>> {
+async fn serve(stream: TcpStream, behind: Option<&Behind>, go_ahead: &[&str]) -> Option<Vec<u8>> {
     stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
     stream
         .write_all(b"220 mx.signed.example ready\r\n")
         .await
         .ok()?;
-    let Some(tls) = tls else {
+    let Some(behind) = behind else {
         return converse(stream, "").await;
     };
     match converse(&mut stream, "250-STARTTLS\r\n").await {
@@ -292,7 +313,19 @@ async fn serve(stream: TcpStream, tls: Option<&TlsAcceptor>, go_ahead: &[&str]) 
     for segment in go_ahead {
         stream.write_all(segment.as_bytes()).await.ok()?;
     }
-    let secured = tls.accept(stream.into_inner()).await.ok()?;
+    let mut stream = stream.into_inner();
+    let secured = match behind {
+        Behind::Handshake(acceptor) => acceptor.accept(stream).await.ok()?,
+        Behind::Octets(octets) => {
+            let mut header = [0; 5];
+            stream.read_exact(&mut header).await.ok()?;
+            let length = u16::from_be_bytes([header[3], header[4]]);
+            let mut hello = vec![0; length.into()];
+            stream.read_exact(&mut hello).await.ok()?;
+            stream.write_all(octets).await.ok()?;
+            return None;
+        }
+    };
     let offer = "250-AUTH PLAIN\r\n250-CHUNKING\r\n";
     converse(BufReader::new(secured), offer).await
 }
