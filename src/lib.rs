@@ -35,12 +35,12 @@
 //! [`mtasts`] parses records and policies (RFC 8461); [`x509`] reads certificates and builds paths;
 //! [`policy::demand`] turns facts into what is demanded; [`verdict`] judges evidence against it.
 //!
-//! **Adapters, IO.** [`dns`] resolves and validates; [`mtasts::fetch`] gets policies; [`policy::facts`] gathers;
-//! [`policy::cache`] and [`store`] remember; [`tls`] shakes hands, with MX hosts and with clients, and writes down what
-//! was seen; [`intercept`] takes connections over.
+//! **Adapters, IO.** [`dns`] resolves, validates, and watches whether it still does; [`mtasts::fetch`] gets policies;
+//! [`policy::facts`] gathers; [`policy::cache`] and [`store`] remember; [`tls`] shakes hands and writes down what was seen,
+//! and is the server of clients that want TLS; [`intercept`] takes connections over.
 //!
-//! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them, [`config`] reads the file, [`cli`] is
-//! the command line. [`lab`] is an embedded world for `danelaw demo` and the tests.
+//! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
+//! file, [`cli`] is the command line. [`lab`] is an embedded world for `danelaw demo` and the tests.
 
 pub mod cli;
 pub mod clock;

@@ -82,9 +82,9 @@ impl Matter<'_> {
             key_tag: signed.key_tag,
             algorithm: signed.algorithm.to_string(),
             signature_expires: signed.signature_expires,
-            wildcard: signed.expanded_from.map(|labels| {
+            wildcard: signed.expanded_from.and_then(|labels| {
                 let parent = set.owner().trim_to(usize::from(labels));
-                format!("*.{}", parent.to_ascii())
+                Some(denial::wildcard_of(&parent)?.to_ascii())
             }),
         });
     }

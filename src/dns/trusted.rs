@@ -97,13 +97,11 @@ impl<H: DnsHandle> Trusted<H> {
         errand: &Errand,
     ) -> Result<Trust, Trouble> {
         let alone = self.reply(name, RecordType::CNAME, errand).await?;
-        let leads_there = matches!(
-            alias::read(&alone.answers, name, RecordType::CNAME),
-            Reading::Alias { target: found, .. } if &found == target
-        ) || matches!(
-            alias::read(&alone.answers, name, RecordType::CNAME),
-            Reading::Records(set) if set.data().eq([&RData::CNAME(CNAME(target.clone()))])
-        );
+        let leads_there = match alias::read(&alone.answers, name, RecordType::CNAME) {
+            Reading::Records(set) => set.data().eq([&RData::CNAME(CNAME(target.clone()))]),
+            Reading::Alias { target: found, .. } => &found == target,
+            Reading::Dangling | Reading::Nothing => false,
+        };
         // An alias that changed between two questions is not worth a downgrade: that is for the next lookup to find out.
         if leads_there {
             Ok(trust(&alone))

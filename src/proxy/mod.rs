@@ -15,6 +15,7 @@ mod client;
 mod crowd;
 mod decide;
 pub mod dial;
+mod door;
 pub mod engine;
 pub mod learned;
 mod listen;
@@ -22,35 +23,28 @@ pub mod probe;
 mod refusal;
 mod server;
 mod session;
+mod shell;
 mod status;
 mod wire;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tracing::{debug, warn};
+use tokio::sync::{Semaphore, watch};
+use tracing::warn;
 
-use crowd::{Crowd, Member, client_network};
+use crowd::Crowd;
 use dial::{Dialer, MarkError};
+use door::Door;
 use engine::Engine;
+use shell::Shell;
 
-use crate::config::{ClientTls, Config, ListenerConfig};
+use crate::config::Config;
 use crate::intercept::guard::Guard;
-use crate::intercept::redirect::{self, canonical};
-use crate::intercept::socks5::{self, Rep};
-use crate::intercept::{Intercepted, Via};
-use crate::name::Domain;
-use crate::policy::identity::Identity;
-use crate::report::{ClientLeg, Open, Record, Records};
-use crate::smtp::data::BareLineEnds;
-use crate::smtp::{self, Limits, Reply, Timeouts};
+use crate::report::Records;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
@@ -58,15 +52,6 @@ pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// How long a client may take to say where it wants to go, name resolution included.
-const NEGOTIATION: Duration = Duration::from_secs(60);
-
-/// How long accept rests when descriptors are used up.
-const BACK_OFF: Duration = Duration::from_millis(100);
-
-/// Second looks at MTA-STS policies that may be under way at once.
-const RECHECKS: usize = 16;
 
 /// How long before its end the operator hears of a CA that needs a successor.
 const LAST_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -112,25 +97,6 @@ enum Stage {
     Draining,
     /// They end at once.
     Over,
-}
-
-/// What all sessions share.
-struct Shell {
-    engine: Arc<Engine>,
-    dialer: Dialer,
-    /// None without a local CA.
-    acceptor: Option<Acceptor>,
-    guard: Guard,
-    records: Arc<dyn Records>,
-    bare_line_ends: BareLineEnds,
-    timeouts: Timeouts,
-    limits: Limits,
-    slots: Arc<Semaphore>,
-    capacity: u32,
-    clients: Arc<Crowd>,
-    destinations: Arc<Crowd>,
-    saturated: AtomicBool,
-    rechecks: Arc<Semaphore>,
 }
 
 impl Proxy {
@@ -266,25 +232,6 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     }
 }
 
-/// One connection, whose destination is known.
-async fn serve(
-    shell: Arc<Shell>,
-    from: Intercepted,
-    client: TcpStream,
-    client_tls: ClientTls,
-    stage: watch::Receiver<Stage>,
-) {
-    let Some(_member) = shell.destinations.join(from.destination.ip()) else {
-        return session::send_away(&shell, &from, client, &refusal::crowded()).await;
-    };
-    match shell.engine.identities.of(from.destination) {
-        Identity::Bypass => bypass::relay(shell, from, client, stage).await,
-        Identity::Envelope | Identity::Route(_) => {
-            session::drive(shell, from, client, client_tls, stage).await;
-        }
-    }
-}
-
 /// Also while sessions finish: they may still have questions.
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
@@ -293,238 +240,8 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
     }
 }
 
-/// One listener's accept loop.
-struct Door {
-    config: ListenerConfig,
-    shell: Arc<Shell>,
-    stage: watch::Receiver<Stage>,
-}
-
-impl Door {
-    async fn open(mut self, listener: TcpListener) {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                // Draining, or the proxy was dropped.
-                _ = self.stage.changed() => return,
-            };
-            match accepted {
-                Ok((stream, client)) => self.admit(stream, canonical(client)),
-                Err(error) if listen::is_exhausted(&error) => {
-                    warn!(%error, listener = %self.config.address, "accept has to wait");
-                    tokio::time::sleep(BACK_OFF).await;
-                }
-                Err(error) => debug!(%error, "a connection was gone before it was accepted"),
-            }
-        }
-    }
-
-    /// Gives a connection a session, or one line.
-    fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        let Some(place) = self.shell.place(client) else {
-            return self.send_away(&stream, &refusal::busy());
-        };
-        // Small replies must not wait for one another; without it the session is only slower.
-        let _ = stream.set_nodelay(true);
-        match self.config.kind {
-            Via::Redirect => self.redirected(stream, client, place),
-            Via::Socks5 => self.socks5(stream, client, place),
-        }
-    }
-
-    fn redirected(&self, stream: TcpStream, client: SocketAddr, place: Place) {
-        // At once: the answer is lost when connection tracking is flushed.
-        let local = stream.local_addr().unwrap_or(self.config.address);
-        let destination = match redirect::destination(&stream, local) {
-            Ok(destination) => destination,
-            Err(error) => {
-                let reply = refusal::not_intercepted(&error);
-                return self.turn_away(&stream, client, (&reply, &error));
-            }
-        };
-        let from = Intercepted {
-            client,
-            destination,
-            via: Via::Redirect,
-            hint: None,
-        };
-        let guard = &self.shell.guard;
-        let checked = guard
-            .check_client(&from)
-            .and_then(|()| guard.check_destination(client, destination, listen::is_ours));
-        if let Err(looped) = checked {
-            return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
-        }
-        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
-        let client_tls = self.config.client_tls;
-        tokio::spawn(async move {
-            serve(shell, from, stream, client_tls, stage).await;
-            drop(place);
-        });
-    }
-
-    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, place: Place) {
-        if !self.config.allow_remote && !client.ip().is_loopback() {
-            warn!(%client, listener = %self.config.address, "a client that is not on this host");
-            return;
-        }
-        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
-        let client_tls = self.config.client_tls;
-        tokio::spawn(async move {
-            let negotiated = shell.negotiate(&mut stream, client);
-            match tokio::time::timeout(NEGOTIATION, negotiated).await {
-                Ok(Ok(from)) => serve(shell, from, stream, client_tls, stage).await,
-                Ok(Err(socks5::Refused::Io(error))) => {
-                    debug!(%client, %error, "a SOCKS5 negotiation broke off");
-                }
-                Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
-                Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
-            }
-            drop(place);
-        });
-    }
-
-    /// Refuses for a reason that somebody has to do something about.
-    fn turn_away(
-        &self,
-        stream: &TcpStream,
-        client: SocketAddr,
-        (reply, why): (&Reply, &dyn std::error::Error),
-    ) {
-        warn!(%client, listener = %self.config.address, error = %why, "a connection was refused");
-        self.send_away(stream, reply);
-    }
-
-    fn send_away(&self, stream: &TcpStream, reply: &Reply) {
-        match self.config.kind {
-            // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
-            Via::Redirect => drop(SockRef::from(stream).send(&reply.encode())),
-            // SOCKS has no words before the request.
-            Via::Socks5 => {}
-        }
-    }
-}
-
-/// A session's claim on what there is only so much of.
-struct Place {
-    _slot: OwnedSemaphorePermit,
-    _client: Member,
-}
-
-impl Shell {
-    fn sessions(&self) -> usize {
-        (self.capacity as usize).saturating_sub(self.slots.available_permits())
-    }
-
-    /// A place for one more session of `client`.
-    fn place(&self, client: SocketAddr) -> Option<Place> {
-        let Some(member) = self.clients.join(client_network(client.ip())) else {
-            debug!(%client, "a client has as many sessions as it may");
-            return None;
-        };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            if !self.saturated.swap(true, Ordering::Relaxed) {
-                warn!(
-                    max_sessions = self.capacity,
-                    "no more sessions are taken on"
-                );
-            }
-            return None;
-        };
-        self.saturated.store(false, Ordering::Relaxed);
-        Some(Place {
-            _slot: slot,
-            _client: member,
-        })
-    }
-
-    async fn negotiate(
-        &self,
-        stream: &mut TcpStream,
-        client: SocketAddr,
-    ) -> Result<Intercepted, socks5::Refused> {
-        let request = socks5::accept(stream, &*self.engine.lookup).await?;
-        let destination = request.destination;
-        if let Err(looped) = self
-            .guard
-            .check_destination(client, destination, listen::is_ours)
-        {
-            debug!(%looped, %destination, "not a destination");
-            let (code, why) = (
-                Rep::NotAllowed,
-                "the destination is this proxy, its host or nowhere",
-            );
-            socks5::answer(stream, code).await?;
-            return Err(socks5::Refused::Request { code, why });
-        }
-        socks5::answer(stream, Rep::Succeeded).await?;
-        Ok(Intercepted {
-            client,
-            destination,
-            via: Via::Socks5,
-            hint: request.hint,
-        })
-    }
-
-    /// What a client is offered by a listener: TLS protects what leaves the host.
-    fn client_tls(&self, wanted: ClientTls, client: IpAddr) -> smtp::ClientTls {
-        let is_local = || client.is_loopback() || listen::is_ours(client);
-        match (wanted, &self.acceptor) {
-            (ClientTls::Never, _) => smtp::ClientTls::Hidden,
-            (ClientTls::Auto | ClientTls::Offer, None) => smtp::ClientTls::Unavailable,
-            (ClientTls::Auto, Some(_)) if is_local() => smtp::ClientTls::Hidden,
-            (ClientTls::Auto | ClientTls::Offer, Some(_)) => smtp::ClientTls::Offered,
-        }
-    }
-
-    /// Opens the record of a session.
-    fn open(&self, from: &Intercepted) -> Open {
-        let record = Record {
-            trace: trace_id(),
-            via: from.via,
-            client: from.client,
-            destination: from.destination,
-            client_leg: ClientLeg::Clear,
-            identity: self.engine.identities.of(from.destination).label(),
-            judgements: Vec::new(),
-            tls_version: None,
-            tls_suite: None,
-            pin: None,
-            dials: 0,
-            recipients: 0,
-            messages: 0,
-            sent_away: None,
-            end: "aborted",
-            decision: None,
-            duration: Duration::ZERO,
-        };
-        let clock = Arc::clone(&self.engine.clock);
-        Open::new(record, clock, Arc::clone(&self.records))
-    }
-
-    /// Looks once more at the policy that a recipient was refused under, for the next attempt (RFC 8461 §5). Where many
-    /// are refused at once some are left out: the next refusal asks again.
-    fn recheck(&self, domain: Domain) {
-        let Ok(permit) = Arc::clone(&self.rechecks).try_acquire_owned() else {
-            return;
-        };
-        let sts = Arc::clone(&self.engine.sts);
-        tokio::spawn(async move {
-            sts.recheck(&domain).await;
-            drop(permit);
-        });
-    }
-}
-
-/// Eight characters that nobody confuses when reading them out.
-fn trace_id() -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let mut octets = [0; 8];
-    // Without randomness ids repeat, which confuses a search but harms nothing.
-    let _ = SystemRandom::new().fill(&mut octets);
-    let letter = |octet: u8| char::from(ALPHABET[usize::from(octet % 32)]);
-    octets.into_iter().map(letter).collect()
-}
+/// Second looks at MTA-STS policies that may be under way at once.
+const RECHECKS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -198,7 +198,7 @@ fn is_delegation(types: &RecordTypeSet) -> bool {
 }
 
 /// `*.<encloser>`, when that fits into a name.
-pub(super) fn wildcard_of(encloser: &Name) -> Option<Name> {
+pub(in crate::dns) fn wildcard_of(encloser: &Name) -> Option<Name> {
     encloser.prepend_label("*").ok()
 }
 

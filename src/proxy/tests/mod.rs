@@ -778,7 +778,7 @@ async fn net_01_the_loop_guard_holds_for_bypassed_destinations() {
     };
     let Proxy { shell, stage, .. } = &world.proxy;
     let _own = shell.guard.claim(address, from.destination);
-    let served = super::serve(
+    let served = super::door::serve(
         Arc::clone(shell),
         from,
         accepted,
