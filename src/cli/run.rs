@@ -65,7 +65,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         info!(%address, via = listener.kind.label(), "listening");
     }
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
-    if config.store.is_none() {
+    if config.store.path.is_none() {
         warn!("no store.path: MTA-STS policies are forgotten at every restart");
     }
     either(&mut terminate, &mut interrupt).await;

@@ -23,6 +23,7 @@ use crate::policy::Settings;
 use crate::policy::identity::Rule;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -45,8 +46,8 @@ pub struct Config {
     pub mta_sts: StsConfig,
     /// Operator choices.
     pub policy: Settings,
-    /// The SQLite file; none keeps policies in memory only.
-    pub store: Option<PathBuf>,
+    /// What survives a restart.
+    pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
     /// State and metrics for the operator.
@@ -135,6 +136,15 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file; none keeps everything in memory only.
+    pub path: Option<PathBuf>,
+    /// How long traces and counts are kept.
+    pub keep: Keep,
 }
 
 /// State and metrics by HTTP.

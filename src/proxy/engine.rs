@@ -21,9 +21,8 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::upkeep::Keep;
+use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
 use crate::x509::path::Roots;
@@ -52,6 +51,12 @@ pub struct Engine {
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
     pub learned: Learned,
+    /// What survives a restart.
+    pub store: Arc<dyn Store>,
+    /// Writes to it what every session leaves behind.
+    pub pen: Pen,
+    /// How long that is kept.
+    pub keep: Keep,
 }
 
 /// Why there is no engine.
@@ -108,12 +113,13 @@ impl Engine {
             timeout: config.mta_sts.timeout,
         };
         let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store: Arc<dyn Store> = match &config.store {
-            Some(path) => Arc::new(SqliteStore::open(path)?),
-            None => Arc::new(MemoryStore::default()),
-        };
-        let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
-        let sts = Arc::new(sts);
+        let store = store::open(&config.store)?;
+        let sts = Arc::new(StsCache::open(
+            Arc::clone(&lookup),
+            fetch,
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )?);
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -126,11 +132,20 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
+            pen: Pen::new(Arc::clone(&store)),
+            store,
+            keep: config.store.keep,
         })
     }
 }
 
 impl Engine {
+    /// Tells those who hold in memory what is in the store of what others write there.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        Follower::new(Arc::clone(&self.store)).with(self.sts.follows(), self.sts.loaded())
+    }
+
     /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client
     /// means, else what was learned.
     #[must_use]

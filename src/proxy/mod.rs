@@ -159,6 +159,7 @@ impl Proxy {
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -197,6 +198,9 @@ impl Proxy {
             // Each session has its own limit for its last words.
             let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
+        let pen = self.shell.engine.pen.clone();
+        // It ends by itself when it cannot be waited for.
+        let _ = tokio::task::spawn_blocking(move || pen.close(FAREWELL)).await;
     }
 
     /// All slots are free when no session is left.
@@ -228,6 +232,17 @@ fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartE
 async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// Hears what others write to the store, and lets go there of what is old.
+async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let (store, clock) = (Arc::clone(&engine.store), Arc::clone(&engine.clock));
+    tokio::select! {
+        never = engine.follower().follow() => match never {},
+        never = engine.keep.keep_pruned(store, clock) => match never {},
         _ = stage.changed() => {}
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Step, Write};
@@ -24,24 +24,30 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Store, StoreError, policies};
+use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
-    shared: Arc<Cache>,
+    pub(super) shared: Arc<Cache>,
 }
 
-struct Cache {
+pub(super) struct Cache {
     lookup: Arc<dyn Lookup>,
     fetch: Arc<dyn FetchPolicy>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
+    /// How far the store was read at the start.
+    pub(super) loaded: Revision,
+    /// Somebody else's policy is doubted.
+    pub(super) doubts: Notify,
 }
 
-struct Memory {
-    shelf: Shelf,
+pub(super) struct Memory {
+    pub(super) shelf: Shelf,
     flights: HashMap<Domain, Flight>,
+    /// Domains to be asked because somebody else knows another policy.
+    pub(super) doubted: Vec<Domain>,
 }
 
 /// A discovery under way; ends with an error when its task does without a result.
@@ -71,7 +77,7 @@ impl StsCache {
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
         let mut shelf = Shelf::new(CAPACITY);
-        policies::load(&*store, |stored| {
+        let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
@@ -90,7 +96,10 @@ impl StsCache {
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
+                    doubted: Vec::new(),
                 }),
+                loaded,
+                doubts: Notify::new(),
             }),
         })
     }
@@ -118,11 +127,26 @@ impl StsCache {
             .await;
     }
 
-    /// Calls [`Self::refresh_due`] from time to time, without end.
+    /// Asks the domains of which somebody else knows another policy.
+    pub async fn settle_doubts(&self) {
+        let doubted = std::mem::take(&mut self.shared.lock().doubted);
+        stream::iter(doubted)
+            .for_each_concurrent(REFRESHES, |domain| async move {
+                self.recheck(&domain).await;
+            })
+            .await;
+    }
+
+    /// Does both without end: refreshes from time to time, asks at once.
     pub async fn keep_fresh(&self) {
+        let mut ticks = tokio::time::interval(REFRESH_TICK);
+        // The first is at once.
+        ticks.tick().await;
         loop {
-            tokio::time::sleep(REFRESH_TICK).await;
-            self.refresh_due().await;
+            tokio::select! {
+                _ = ticks.tick() => self.refresh_due().await,
+                () = self.shared.doubts.notified() => self.settle_doubts().await,
+            }
         }
     }
 }
@@ -173,12 +197,12 @@ impl Cache {
         self.lock().shelf.get(domain).broken_off(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
         // A panic can only lose what was to be put in, never leave it half put in.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::of(&*self.clock)
     }
 }
@@ -310,7 +334,7 @@ impl Discovery {
 }
 
 impl Evicted {
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         if self.enforced > 0 {
             warn!(
                 policies = self.enforced,

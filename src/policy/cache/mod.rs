@@ -4,10 +4,12 @@
 //! invalid body leave it in force. One discovery runs per domain at a time, the others wait for it.
 //!
 //! `entry` (pure) knows what one domain's answers mean and what is to be done next, `shelf` (pure) keeps entries
-//! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it.
+//! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `following` hears what
+//! others write there.
 
 mod discovery;
 mod entry;
+mod following;
 mod shelf;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
     reason = "IO: the tests start tasks and need one real instant to count from"
 )]
 
+mod peers;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::clock::SystemClock;
+use crate::config::defaults::KEEP;
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::health::Monitor;
 use crate::dns::{
@@ -35,6 +36,7 @@ use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
+use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
@@ -189,10 +191,15 @@ impl World {
 pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryStore::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
-    let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
-    let sts = Arc::new(sts);
+    let sts = StsCache::open(
+        Arc::clone(&lookup),
+        fetch,
+        Arc::clone(&store),
+        clock.clone(),
+    );
+    let sts = Arc::new(sts.unwrap());
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
         lookup,
@@ -205,6 +212,9 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         clock,
         sts,
         learned: Learned::default(),
+        pen: Pen::new(Arc::clone(&store)),
+        store,
+        keep: KEEP,
     }
 }
 
