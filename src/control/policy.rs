@@ -1,0 +1,377 @@
+//! Requests about MTA-STS policies: list, show, refresh, drop.
+
+use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::info;
+
+use super::{Code, Failure, Items, result};
+use crate::calendar::rfc3339;
+use crate::clock::Timestamp;
+use crate::mtasts::fetch::FetchFailure;
+use crate::name::{DnsName, Domain};
+use crate::policy::cache::{Heard, Told};
+use crate::proxy::engine::Engine;
+use crate::store::StoredPolicy;
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Every domain with a policy: an item each, in order; the result is [`Listed`].
+    List(Filter),
+    /// One domain: the result is a [`View`].
+    Show {
+        /// Which.
+        domain: String,
+    },
+    /// Look anew: an item ([`Refresh`]) each, as they come; the result is [`Refreshed`].
+    Refresh {
+        /// Which; none means all with a policy.
+        domains: Option<Vec<String>>,
+    },
+    /// Forget a domain: the result is the [`View`] of what was known.
+    Drop {
+        /// Which.
+        domain: String,
+    },
+}
+
+/// Which policies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Of this mode: `enforce`, `testing`, `none`.
+    pub mode: Option<String>,
+    /// That end within so many days, or have ended.
+    pub expiring_days: Option<u32>,
+}
+
+/// The end of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Items.
+    pub listed: usize,
+    /// Domains with a policy, whether listed or not.
+    pub known: usize,
+}
+
+/// What is known of one domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Whose.
+    pub domain: String,
+    /// The policy of the last successful fetch.
+    pub policy: Option<PolicyView>,
+    /// The last answer to the question for `_mta-sts.<domain>`, since the daemon started.
+    pub record: Option<RecordView>,
+    /// The last fetch since the daemon started, if it failed.
+    pub failure: Option<FailureView>,
+}
+
+/// A policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// The id that was announced when it was fetched.
+    pub id: String,
+    /// `enforce`, `testing`, `none`.
+    pub mode: String,
+    /// Its patterns.
+    pub mx: Vec<String>,
+    /// Seconds.
+    pub max_age: u64,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub fetched: Timestamp,
+    /// Until when.
+    #[serde(with = "rfc3339")]
+    pub expires: Timestamp,
+    /// Whether it is in force.
+    pub in_force: bool,
+    /// As it was fetched.
+    pub text: String,
+}
+
+/// An answer to the TXT question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordView {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: Timestamp,
+    /// `announced`, `silent` or `unknown`.
+    pub says: String,
+    /// The id that is announced.
+    pub id: Option<String>,
+    /// Why none is, or why that is not known.
+    pub detail: Option<String>,
+}
+
+/// A fetch that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// The id that was announced.
+    pub id: String,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: Timestamp,
+    /// `sts-policy-fetch-error`, `sts-webpki-invalid` or `sts-policy-invalid` (RFC 8460 §4.3.2.2).
+    pub kind: String,
+    /// Why.
+    pub detail: String,
+    /// No session causes another fetch under this id before.
+    #[serde(with = "rfc3339")]
+    pub backs_off_until: Timestamp,
+}
+
+/// What became of one domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// How many of them are done, this one included.
+    pub done: usize,
+    /// Of so many.
+    pub of: usize,
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// What was known before.
+    pub before: Option<View>,
+    /// What is known now.
+    pub after: Option<View>,
+}
+
+/// What a refresh comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// There was none, or it had expired.
+    New,
+    /// Another text.
+    Changed,
+    /// The same text, fetched anew.
+    Same,
+    /// None is announced and none was held.
+    NoPolicy,
+    /// The records or the policy could not be had; what was in force stays.
+    Failed,
+}
+
+/// The end of a refresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// Domains.
+    pub refreshed: usize,
+    /// How many failed.
+    pub failed: usize,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// When there is no such domain, when the store fails.
+pub(super) async fn answer(
+    engine: &Engine,
+    request: Request,
+    items: &Items,
+) -> Result<Value, Failure> {
+    match request {
+        Request::List(filter) => list(engine, &filter, items).await,
+        Request::Show { domain } => show(engine, &domain),
+        Request::Refresh { domains } => refresh(engine, domains, items).await,
+        Request::Drop { domain } => drop_one(engine, &domain).await,
+    }
+}
+
+async fn list(engine: &Engine, filter: &Filter, items: &Items) -> Result<Value, Failure> {
+    let domains = engine.sts.domains();
+    let mut listed = Listed {
+        listed: 0,
+        known: domains.len(),
+    };
+    for domain in &domains {
+        let Some(view) = view(engine, domain) else {
+            continue; // Dropped since.
+        };
+        if !filter.admits(&view, engine.clock.wall()) {
+            continue;
+        }
+        if items.tell(&view).await.is_err() {
+            break;
+        }
+        listed.listed += 1;
+    }
+    result(&listed)
+}
+
+impl Filter {
+    fn admits(&self, view: &View, now: Timestamp) -> bool {
+        let Some(policy) = &view.policy else {
+            return false;
+        };
+        let days = |days: u32| std::time::Duration::from_secs(u64::from(days) * 24 * 3600);
+        self.mode.as_ref().is_none_or(|mode| *mode == policy.mode)
+            && self
+                .expiring_days
+                .is_none_or(|within| policy.expires <= now.plus(days(within)))
+    }
+}
+
+fn show(engine: &Engine, domain: &str) -> Result<Value, Failure> {
+    let domain = domain_of(domain)?;
+    let view = view(engine, &domain).ok_or_else(|| unknown(&domain))?;
+    result(&view)
+}
+
+async fn refresh(
+    engine: &Engine,
+    domains: Option<Vec<String>>,
+    items: &Items,
+) -> Result<Value, Failure> {
+    let domains = match domains {
+        Some(named) => named
+            .iter()
+            .map(|name| domain_of(name))
+            .collect::<Result<Vec<_>, _>>()?,
+        None => engine.sts.domains(),
+    };
+    let of = domains.len();
+    let mut refreshed = Refreshed::default();
+    // Collected first: a closure that lives across an await would keep the future from being sent to another thread.
+    let refreshes: Vec<_> = domains
+        .iter()
+        .map(|domain| refresh_one(engine, domain))
+        .collect();
+    let mut refreshes = stream::iter(refreshes).buffer_unordered(AT_ONCE);
+    while let Some((outcome, before, after)) = refreshes.next().await {
+        refreshed.refreshed += 1;
+        refreshed.failed += usize::from(outcome == Outcome::Failed);
+        let told = Refresh {
+            done: refreshed.refreshed,
+            of,
+            outcome,
+            before,
+            after,
+        };
+        if items.tell(&told).await.is_err() {
+            break;
+        }
+    }
+    result(&refreshed)
+}
+
+async fn refresh_one(engine: &Engine, domain: &Domain) -> (Outcome, Option<View>, Option<View>) {
+    let refreshed = engine.sts.refresh(domain).await;
+    let outcome = outcome(refreshed.before.as_ref(), refreshed.after.as_ref());
+    let view = |told: Option<Told>| told.map(|told| View::of(domain, told));
+    (outcome, view(refreshed.before), view(refreshed.after))
+}
+
+fn outcome(before: Option<&Told>, after: Option<&Told>) -> Outcome {
+    let Some(after) = after else {
+        return Outcome::NoPolicy;
+    };
+    let is_unknown = |heard: &Heard| matches!(heard, Heard::Unknown(_));
+    if after.failed.is_some() || after.record.as_ref().is_some_and(|r| is_unknown(&r.heard)) {
+        return Outcome::Failed;
+    }
+    let live = |told: &Told| told.held.clone().filter(|_| told.is_live);
+    match (before.and_then(live), after.held.as_ref()) {
+        (Some(before), Some(after)) if before.policy.text == after.policy.text => Outcome::Same,
+        (Some(_), Some(_)) => Outcome::Changed,
+        (None, Some(_)) if after.is_live => Outcome::New,
+        (_, Some(_) | None) => Outcome::NoPolicy,
+    }
+}
+
+async fn drop_one(engine: &Engine, domain: &str) -> Result<Value, Failure> {
+    let domain = domain_of(domain)?;
+    let before = engine.sts.forget(&domain).await?;
+    let before = before.ok_or_else(|| unknown(&domain))?;
+    info!(%domain, "the MTA-STS policy of a domain was dropped by an operator: its next contact is a first one");
+    result(&View::of(&domain, before))
+}
+
+fn view(engine: &Engine, domain: &Domain) -> Option<View> {
+    engine.sts.told(domain).map(|told| View::of(domain, told))
+}
+
+impl View {
+    fn of(domain: &Domain, told: Told) -> Self {
+        let is_live = told.is_live;
+        Self {
+            domain: domain.to_string(),
+            policy: told.held.map(|held| PolicyView {
+                in_force: is_live,
+                ..PolicyView::of(&held)
+            }),
+            record: told
+                .record
+                .map(|record| RecordView::of(record.at, &record.heard)),
+            failure: told.failed.map(|failed| FailureView {
+                id: failed.id.as_str().to_owned(),
+                at: failed.at,
+                kind: kind(&failed.why).to_owned(),
+                detail: failed.why.to_string(),
+                backs_off_until: failed.backs_off_until,
+            }),
+        }
+    }
+}
+
+impl PolicyView {
+    fn of(held: &StoredPolicy) -> Self {
+        let policy = &held.policy;
+        Self {
+            id: held.id.as_str().to_owned(),
+            mode: policy.mode.label().to_owned(),
+            mx: policy.mx.iter().map(|mx| mx.as_str().to_owned()).collect(),
+            max_age: policy.max_age.as_secs(),
+            fetched: held.fetched,
+            expires: held.fetched.plus(policy.max_age),
+            in_force: false,
+            text: policy.text.clone(),
+        }
+    }
+}
+
+impl RecordView {
+    fn of(at: Timestamp, heard: &Heard) -> Self {
+        let (says, id, detail) = match heard {
+            Heard::Announced(id) => ("announced", Some(id.as_str().to_owned()), None),
+            Heard::Silent(why) => ("silent", None, Some(why.to_string())),
+            Heard::Unknown(why) => ("unknown", None, Some(why.to_string())),
+        };
+        Self {
+            at,
+            says: says.to_owned(),
+            id,
+            detail,
+        }
+    }
+}
+
+const fn kind(failure: &FetchFailure) -> &'static str {
+    match failure {
+        FetchFailure::Fetch(_) => "sts-policy-fetch-error",
+        FetchFailure::WebPki(_) => "sts-webpki-invalid",
+        FetchFailure::Invalid(_) => "sts-policy-invalid",
+    }
+}
+
+/// A domain as people write it.
+fn domain_of(text: &str) -> Result<Domain, Failure> {
+    DnsName::parse_unicode(text)
+        .map(Domain::new)
+        .map_err(|why| {
+            let seen = format!("{text:?}: {why}");
+            let remedy = "name a domain, as on the right of an address";
+            Failure::new(Code::BadRequest, "a domain", seen, remedy)
+        })
+}
+
+fn unknown(domain: &Domain) -> Failure {
+    let (expected, seen) = (format!("{domain} to be known"), "nothing of it");
+    let remedy = "no mail to it has been judged yet, or it was forgotten; \
+                  `danelaw policy refresh` asks for its policy now";
+    Failure::new(Code::NotFound, expected, seen, remedy)
+}
+
+/// Fetches at a time.
+const AT_ONCE: usize = 8;
