@@ -24,7 +24,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Store, StoreError, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -73,15 +73,16 @@ impl StsCache {
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
         let mut shelf = Shelf::new(CAPACITY);
-        for stored in store.policies()? {
+        policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
             evicted.tell();
-            for domain in evicted.stored {
-                store.remove(&domain)?;
+            if evicted.stored.is_empty() {
+                return Ok(());
             }
-        }
+            store.write(&Batch::removing(&evicted.stored))
+        })?;
         Ok(Self {
             shared: Arc::new(Cache {
                 lookup,
@@ -300,14 +301,13 @@ impl Discovery {
         let store = Arc::clone(&self.cache.store);
         let domain = self.domain.clone();
         let written = tokio::task::spawn_blocking(move || {
-            for domain in &evicted {
-                store.remove(domain)?;
-            }
+            let mut batch = Batch::removing(&evicted);
             match write {
-                Write::Nothing => Ok(()),
-                Write::Save(policy) => store.save(&policy),
-                Write::Remove => store.remove(&domain),
+                Write::Nothing => {}
+                Write::Save(policy) => batch.rows.push(policy.row()),
+                Write::Remove => batch.gone.extend(Batch::removing([&domain]).gone),
             }
+            store.write(&batch)
         })
         .await;
         let what = match written {

@@ -23,8 +23,9 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::{DnsName, Domain};
 use crate::policy::StsState;
+use crate::store::broken::Broken;
 use crate::store::memory::MemoryStore;
-use crate::store::{Store, StoreError, StoreFault, StoredPolicy};
+use crate::store::{Batch, Store, StoreError, StoredPolicy, policies};
 
 /// What DNS says about `_mta-sts`.
 #[derive(Clone, Debug)]
@@ -271,6 +272,16 @@ impl Node {
     fn told(&self) -> Told {
         Told::from(&self.state())
     }
+}
+
+fn kept(node: &Node) -> Vec<StoredPolicy> {
+    let mut kept = Vec::new();
+    policies::load(&*node.store, |policy| {
+        kept.push(policy);
+        Ok(())
+    })
+    .unwrap();
+    kept
 }
 
 fn open(world: &Arc<World>, store: &Arc<dyn Store>) -> Result<StsCache, StoreError> {
@@ -596,18 +607,18 @@ fn sts_44_sts_06_a_life_of_nothing_serves_once_and_is_not_kept() {
     let mut node = Node::new(&world);
     assert_eq!(node.told(), live("Enforce mx0.example"));
     assert_eq!(node.told(), live("Enforce mx1.example"), "fetched again");
-    assert_eq!(node.store.policies().unwrap(), []);
+    assert_eq!(kept(&node), []);
     world.serves(Host::Fails(refused()));
     assert_eq!(node.told(), Told::FetchFailed(refused()));
     // It replaces what was kept before.
     let world = World::of(Mode::Enforce, WEEK);
     node = Node::new(&world);
     node.state();
-    assert_eq!(node.store.policies().unwrap().len(), 1);
+    assert_eq!(kept(&node).len(), 1);
     world.says(Txt::id("v=STSv1; id=b"));
     world.serves(Host::Serves(Mode::None, 0));
     node.recheck();
-    assert_eq!(node.store.policies().unwrap(), []);
+    assert_eq!(kept(&node), []);
 }
 
 #[test]
@@ -779,61 +790,24 @@ fn sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works() {
     );
 }
 
-/// A disk that is full, or gone.
-struct NoStore;
-
-impl NoStore {
-    fn error() -> StoreError {
-        StoreError {
-            path: "/full/danelaw.db".into(),
-            fault: StoreFault::Empty,
-        }
-    }
-}
-
-impl Store for NoStore {
-    fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        Err(Self::error())
-    }
-
-    fn save(&self, _: &StoredPolicy) -> Result<(), StoreError> {
-        Err(Self::error())
-    }
-
-    fn remove(&self, _: &Domain) -> Result<(), StoreError> {
-        Err(Self::error())
-    }
-}
-
-/// One that can be read.
-struct ReadOnly;
-
-impl Store for ReadOnly {
-    fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        Ok(vec![StoredPolicy {
-            domain: domain(),
-            id: PolicyId::stored("old".to_owned()),
-            policy: Arc::new(policy(Mode::Enforce, WEEK, 99)),
-            fetched: Timestamp::from_unix(NOW),
-        }])
-    }
-
-    fn save(&self, _: &StoredPolicy) -> Result<(), StoreError> {
-        Err(NoStore::error())
-    }
-
-    fn remove(&self, _: &Domain) -> Result<(), StoreError> {
-        Err(NoStore::error())
-    }
-}
-
 #[test]
 fn sts_09_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
  {
     let world = World::of(Mode::Enforce, WEEK);
-    let store: Arc<dyn Store> = Arc::new(NoStore);
+    let broken = Arc::new(Broken::default());
+    let old = StoredPolicy {
+        domain: domain(),
+        id: PolicyId::stored("old".to_owned()),
+        policy: Arc::new(policy(Mode::Enforce, WEEK, 99)),
+        fetched: Timestamp::from_unix(NOW),
+    };
+    broken.write(&Batch::saving(&old)).unwrap();
+    let store: Arc<dyn Store> = broken.clone();
+    broken.refuse_reads();
     assert!(open(&world, &store).is_err());
-    let node = Node::over(&world, Arc::new(ReadOnly));
+    broken.mend();
+    broken.refuse_writes();
+    let node = Node::over(&world, store);
     assert_eq!(
         node.told(),
         live("Enforce mx0.example"),
