@@ -45,9 +45,8 @@ pub async fn answer(
     body: Vec<u8>,
     items: &Items,
 ) -> Result<Value, Failure> {
-    drop(body);
     match request {
-        Request::Policy(request) => policy::answer(engine, request, items).await,
+        Request::Policy(request) => policy::answer(engine, request, body, items).await,
     }
 }
 

@@ -1,6 +1,7 @@
-//! `danelaw policy list|show|refresh|drop`: the MTA-STS policies that the proxy knows.
+//! `danelaw policy list|show|refresh|drop|export|import`: the MTA-STS policies that the proxy knows.
 
 mod render;
+mod transfer;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,9 +11,10 @@ use serde::Serialize;
 
 use super::Exit;
 use super::desk::{self, Whom};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::control;
 use crate::control::client::{AskError, Desk};
 use crate::control::policy::{Filter, Listed, Refresh, Refreshed, Request, View};
-use crate::control::{self};
 
 /// For the help of all commands together.
 pub(super) const EXAMPLES: &str = "\
@@ -20,7 +22,8 @@ Examples:
   danelaw policy list --mode enforce --expiring 7
   danelaw policy show example.com
   danelaw policy refresh example.com example.org
-  danelaw policy drop example.com";
+  danelaw policy drop example.com
+  danelaw policy export policies.jsonl";
 
 /// What to do.
 #[derive(Subcommand)]
@@ -77,6 +80,13 @@ Exit codes:
   2   nobody could be asked, or the store cannot be written
   64  the command line is wrong")]
     Drop(One),
+    /// Writes every policy in force to a file, a line of JSON each, for another node or as a copy.
+    #[command(after_help = transfer::EXPORT_HELP)]
+    Export(transfer::Export),
+    /// Takes over the policies of a file that `danelaw policy export` has written: all of them or, when one line is
+    /// damaged or would loosen a policy that this node holds, none.
+    #[command(after_help = transfer::IMPORT_HELP)]
+    Import(transfer::Import),
 }
 
 /// Which policies.
@@ -147,6 +157,8 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Refresh(args) => args
             .whom
             .at_the_desk(async |desk| refresh(desk, args).await),
+        Command::Export(args) => transfer::export(args),
+        Command::Import(args) => transfer::import(args),
         Command::Drop(args) => args
             .whom
             .at_the_desk(async |desk| drop_one(desk, args).await),
@@ -246,9 +258,8 @@ fn json(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
-fn now() -> crate::clock::Timestamp {
-    use crate::clock::Clock;
-    crate::clock::SystemClock.wall()
+fn now() -> Timestamp {
+    SystemClock.wall()
 }
 
 impl Mode {
@@ -259,4 +270,10 @@ impl Mode {
             Self::None => "none",
         }
     }
+}
+
+/// Text that others chose, without what would give a terminal orders.
+fn printable(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }

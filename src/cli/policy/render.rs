@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::printable;
 use crate::calendar::written;
 use crate::clock::Timestamp;
 use crate::control::policy::{FailureView, Listed, Outcome, PolicyView, RecordView, Refresh, View};
@@ -193,9 +194,4 @@ fn span(duration: Duration) -> String {
         (0, hours) => format!("{hours}h {minutes}m"),
         (days, hours) => format!("{days}d {hours}h"),
     }
-}
-
-fn printable(text: &str) -> String {
-    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    text.chars().map(plain).collect()
 }

@@ -324,7 +324,7 @@ impl Discovery {
 }
 
 impl Evicted {
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         if self.enforced > 0 {
             warn!(
                 policies = self.enforced,

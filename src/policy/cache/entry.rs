@@ -9,6 +9,8 @@
 //! The one thing that replaces a live policy is a fetched and valid one. A record that is gone, malformed or doubled,
 //! a lookup or a fetch that fails leave it in force to the second of its expiry.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,20 +23,14 @@ use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
 
+pub use told::{Told, ToldFailure, ToldRecord};
+
 /// Now, on both clocks: policies live by the wall, since they outlive the process; all else goes by the monotonic
 /// one, which does not step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) wall: Timestamp,
     pub(super) instant: Instant,
-}
-
-impl Moment {
-    /// The wall time of an instant that has passed, as the wall counts now.
-    fn wall_at(self, instant: Instant) -> Timestamp {
-        let ago = self.instant.saturating_duration_since(instant);
-        Timestamp::from_unix(self.wall.unix().saturating_sub(ago.as_secs()))
-    }
 }
 
 /// One domain.
@@ -77,41 +73,6 @@ struct Failed {
     id: PolicyId,
     at: Instant,
     why: FetchFailure,
-}
-
-/// An entry as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// The policy of the last successful fetch, perhaps expired.
-    pub held: Option<StoredPolicy>,
-    /// Whether it is in force.
-    pub is_live: bool,
-    /// The last answer to the TXT question.
-    pub record: Option<ToldRecord>,
-    /// The last fetch, if it failed.
-    pub failed: Option<ToldFailure>,
-}
-
-/// An answer to the TXT question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToldRecord {
-    /// When.
-    pub at: Timestamp,
-    /// What the records say.
-    pub heard: Heard,
-}
-
-/// A fetch that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToldFailure {
-    /// The id that was announced.
-    pub id: PolicyId,
-    /// When.
-    pub at: Timestamp,
-    /// Why.
-    pub why: FetchFailure,
-    /// No session causes another fetch under this id before.
-    pub backs_off_until: Timestamp,
 }
 
 /// What comes next.
@@ -299,42 +260,6 @@ impl Entry {
     pub(super) fn in_force(&self, now: Moment) -> Option<(Mode, Timestamp)> {
         let held = self.live(now)?;
         Some((held.policy.mode, held.fetched.plus(held.policy.max_age)))
-    }
-
-    /// The id to fetch under when an operator wants it done now, back-off or not: the one announced, else the one held.
-    pub(super) fn fetch_under(&self, now: Moment) -> Option<PolicyId> {
-        match &self.asked {
-            Some(Asked {
-                heard: Heard::Announced(id),
-                ..
-            }) => Some(id.clone()),
-            Some(_) | None => self.refresh_under(now),
-        }
-    }
-
-    /// All that is known, for an operator; none when that is nothing.
-    pub(super) fn told(&self, domain: &Domain, now: Moment) -> Option<Told> {
-        let told = Told {
-            held: self.held.as_ref().map(|held| StoredPolicy {
-                domain: domain.clone(),
-                id: held.id.clone(),
-                policy: Arc::clone(&held.policy),
-                fetched: held.fetched,
-            }),
-            is_live: self.live(now).is_some(),
-            record: self.asked.as_ref().map(|asked| ToldRecord {
-                at: now.wall_at(asked.at),
-                heard: asked.heard.clone(),
-            }),
-            failed: self.failed.as_ref().map(|failed| ToldFailure {
-                id: failed.id.clone(),
-                at: now.wall_at(failed.at),
-                why: failed.why.clone(),
-                backs_off_until: now.wall_at(failed.at).plus(BACK_OFF),
-            }),
-        };
-        let is_nothing = told.held.is_none() && told.record.is_none() && told.failed.is_none();
-        (!is_nothing).then_some(told)
     }
 
     pub(super) fn worth(&self, now: Moment) -> Worth {

@@ -1,4 +1,4 @@
-//! What an operator may see of the cache and do to it: look, fetch anew, forget.
+//! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
 #![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
 
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::StsCache;
 use super::discovery::Errand;
 use super::entry::{Entry, Told};
+use super::strictness::{Weighed, weigh};
 use crate::name::Domain;
-use crate::store::StoreError;
+use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
 
 /// A domain before and after it was looked at anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +51,70 @@ impl StsCache {
     /// When the store cannot be written; nothing is forgotten then.
     pub async fn forget(&self, domain: &Domain) -> Result<Option<Told>, StoreError> {
         let before = self.told(domain);
-        let (store, name) = (Arc::clone(&self.shared.store), domain.clone());
-        let removed = tokio::task::spawn_blocking(move || store.remove(&name)).await;
-        if let Ok(Err(error)) = removed {
-            return Err(error);
-        }
+        let gone = Row {
+            kind: Kind::Policy,
+            key: domain.to_string(),
+            about: domain.to_string(),
+            at: self.shared.now().wall,
+            body: None,
+        };
+        let batch = Batch {
+            rows: vec![gone],
+            ..Batch::default()
+        };
+        self.write(batch).await?;
         self.shared.lock().shelf.remove(domain);
         Ok(before)
+    }
+
+    /// What would become of a policy that another node knows.
+    #[must_use]
+    pub fn weigh(&self, offered: &StoredPolicy) -> Weighed {
+        let now = self.shared.now();
+        let memory = self.shared.lock();
+        let entry = memory.shelf.peek(&offered.domain);
+        let held = entry.in_force_of(&offered.domain, now);
+        weigh(held.as_ref(), offered, now.wall)
+    }
+
+    /// Takes over policies that have been weighed: all of them or, when they cannot be written down, none. What a session
+    /// has learnt meanwhile is weighed again and stays where it is more.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is taken over then.
+    pub async fn take_over(&self, offered: Vec<StoredPolicy>) -> Result<(), StoreError> {
+        let rows = offered.iter().map(StoredPolicy::row).collect();
+        let batch = Batch {
+            rows,
+            ..Batch::default()
+        };
+        self.write(batch).await?;
+        let mut after = Batch::default();
+        for policy in offered {
+            let domain = policy.domain.clone();
+            let now = self.shared.now();
+            let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
+                let held = entry.in_force_of(&domain, now);
+                if weigh(held.as_ref(), &policy, now.wall) == Weighed::Take {
+                    entry.take_over(policy);
+                    return None;
+                }
+                held
+            });
+            evicted.tell();
+            after.gone.extend(Batch::removing(&evicted.stored).gone);
+            after.rows.extend(kept.map(|held| held.row()));
+        }
+        if after == Batch::default() {
+            return Ok(());
+        }
+        self.write(after).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.shared.store);
+        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
+        // A runtime that shuts down has not begun with it.
+        written.unwrap_or(Ok(()))
     }
 }
