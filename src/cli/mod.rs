@@ -2,14 +2,15 @@
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
 mod ca;
-mod calendar;
 mod check;
 mod config;
 mod dane;
 #[cfg(feature = "lab")]
 mod demo;
+mod desk;
 mod dns;
 mod exchangers;
+mod policy;
 mod run;
 mod sources;
 
@@ -79,6 +80,9 @@ enum Command {
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
+    /// Shows and changes what is known of MTA-STS policies.
+    #[command(subcommand, after_help = policy::EXAMPLES)]
+    Policy(policy::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Policy(command) => policy::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

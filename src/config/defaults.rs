@@ -113,6 +113,7 @@ impl Default for Config {
             max_sessions_per_client: MAX_SESSIONS_PER_CLIENT,
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
+            control: None,
             rules: Vec::new(),
         }
     }

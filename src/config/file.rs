@@ -215,6 +215,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
+        control: _,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -246,11 +247,12 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        control: read_path(reader.section(top, "control"), "socket"),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "listener",
     "dns",
     "upstream",
@@ -264,6 +266,7 @@ const TABLES: [&str; 15] = [
     "smtp",
     "timeouts",
     "limits",
+    "control",
     "route",
     "bypass",
 ];

@@ -66,6 +66,8 @@ pub struct Config {
     pub max_sessions_per_destination: usize,
     /// How long sessions may go on after a shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The Unix socket that commands ask; none means that they use the store.
+    pub control: Option<PathBuf>,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }

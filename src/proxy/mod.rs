@@ -180,6 +180,12 @@ impl Proxy {
         self.shell.sessions()
     }
 
+    /// What its sessions share.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shell.engine)
+    }
+
     /// How it fares, to be asked at any time.
     #[must_use]
     pub fn status(&self) -> Status {

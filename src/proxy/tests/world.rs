@@ -21,8 +21,8 @@ use crate::config::defaults::KEEP;
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::health::Monitor;
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
-    TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
+    Text, TlsaRdata,
 };
 use crate::intercept::Via;
 use crate::mtasts::Policy;
@@ -63,6 +63,7 @@ fn told<'a, T: Send + 'a>(answer: Answer<T>) -> BoxFuture<'a, Resolved<T>> {
         Resolved {
             answer,
             aliases: vec![],
+            source: Source::default(),
         }
     })
 }
