@@ -106,6 +106,8 @@ fn a_bad_wire_with_kills_and_a_black_hole_loses_nothing() {
             for message in &messages {
                 count.add(&client, message);
             }
+            // What is refused would be tried again in all rounds that follow.
+            client.forget();
             count.report(
                 "a bad wire, a black hole, danelaw killed",
                 round,

@@ -62,6 +62,12 @@ smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
         self.mta.sh(&format!("postqueue -c {HOME}/client -f"));
     }
 
+    /// Empties its queue, as an operator does who gives up.
+    pub(crate) fn forget(&self) {
+        self.mta
+            .sh(&format!("postsuper -c {HOME}/client -d ALL 2>&1"));
+    }
+
     /// Why a recipient's message is in the queue's deferred part; nothing when it is not.
     pub(crate) fn deferral(&self, recipient: &str) -> Option<String> {
         let queue = self.mta.sh(&format!("postqueue -c {HOME}/client -j"));
