@@ -29,7 +29,7 @@ use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
 use crate::policy::identity::Identity;
-use crate::report::{ClientLeg, Open};
+use crate::report::{ClientLeg, Open, Trouble};
 use crate::smtp::{Action, Auth, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 use crate::tls::authority::LeafName;
@@ -437,6 +437,10 @@ impl Driver {
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
+        record.trouble = self.session.trouble().map(|reason| Trouble {
+            reason: reason.label(),
+            detail: reason.to_string(),
+        });
         self.open.record.end = self.end();
         self.server.leave();
         let mut client = self.client;

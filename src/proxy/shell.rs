@@ -131,6 +131,7 @@ impl Shell {
             dials: 0,
             recipients: 0,
             messages: 0,
+            trouble: None,
             sent_away: None,
             end: "aborted",
             decision: None,

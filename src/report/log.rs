@@ -41,6 +41,7 @@ impl Records for Log {
             dials = record.dials,
             recipients = record.recipients,
             messages = record.messages,
+            trouble = line.trouble,
             decision_ms = record.decision.map(millis),
             duration_ms = millis(record.duration),
             end = record.end,
@@ -63,6 +64,7 @@ struct Line {
     detail: Option<String>,
     observed: Option<String>,
     tls_suite: Option<String>,
+    trouble: Option<String>,
 }
 
 impl Line {
@@ -86,6 +88,10 @@ impl Line {
             detail: details(all).or_else(|| aside.map(printable)),
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
+            trouble: record
+                .trouble
+                .as_ref()
+                .map(|trouble| format!("{}: {}", trouble.reason, printable(&trouble.detail))),
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct Record {
     pub recipients: u64,
     /// Messages that the MX accepted.
     pub messages: u64,
+    /// What went wrong first with an MX that was cleared: a label, and the matter in words.
+    pub trouble: Option<Trouble>,
     /// What the client heard in place of a greeting.
     pub sent_away: Option<String>,
     /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`
@@ -51,6 +53,15 @@ pub struct Record {
     pub decision: Option<Duration>,
     /// From accept to close.
     pub duration: Duration,
+}
+
+/// What went wrong with an MX that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The keyword that the client heard: `server-lost`, `shortfall`.
+    pub reason: &'static str,
+    /// The same in words.
+    pub detail: String,
 }
 
 /// The leg between the client and this proxy.
@@ -170,6 +181,7 @@ pub(in crate::report) mod tests {
             dials: 0,
             recipients: 0,
             messages: 0,
+            trouble: None,
             sent_away: None,
             end: "aborted",
             decision: None,

@@ -2,6 +2,7 @@
 
 use super::super::End;
 use super::super::reply::ReplyError;
+use crate::verdict::Reason;
 
 /// Why there is no channel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,22 @@ pub(in crate::smtp) enum LinkError {
 }
 
 impl LinkError {
+    /// The refusal that it is worth: a peer that was never there can be told from one that fails.
+    pub(in crate::smtp) fn reason(&self) -> Reason {
+        let what = self.to_string();
+        match self {
+            Self::Dial(_) | Self::Greeting { .. } | Self::Helo { .. } => {
+                Reason::Unreachable { what }
+            }
+            Self::Lost
+            | Self::Silent
+            | Self::Unasked
+            | Self::Injected
+            | Self::Reply(_)
+            | Self::Nonsense { .. } => Reason::ServerLost { what },
+        }
+    }
+
     /// How a session ends by it: in a timeout, or else so.
     pub(in crate::smtp) fn end(&self, otherwise: End) -> End {
         if *self == Self::Silent {

@@ -108,10 +108,7 @@ impl Session {
             Err(AuthError::Mechanism) => return self.say_idle(&replies::no_such_mechanism()),
         }
         let Some(permission) = self.link.vouched() else {
-            return self.hang_up(
-                Some(replies::closing_lost(&LinkError::Lost)),
-                End::ServerLost,
-            );
+            return self.end_lost(&LinkError::Lost);
         };
         let line = Bytes::copy_from_slice(line);
         self.out.relay(permission, wire(&[&line]));
@@ -137,8 +134,7 @@ impl Session {
             }
             (code, Class::Completed | Class::Intermediate) => {
                 let command = "AUTH";
-                let lost = replies::closing_lost(&LinkError::Nonsense { command, code });
-                return self.hang_up(Some(lost), End::ServerLost);
+                return self.end_lost(&LinkError::Nonsense { command, code });
             }
         }
         self.enter(State::Command(Trust::Full));
@@ -152,8 +148,7 @@ impl Session {
         match self.input.next_line(LONGEST_RESPONSE) {
             Ok(Some(Line::Text(line))) if is_response(&line) => {
                 let Some(permission) = self.link.vouched() else {
-                    let lost = replies::closing_lost(&LinkError::Lost);
-                    return self.hang_up(Some(lost), End::ServerLost);
+                    return self.end_lost(&LinkError::Lost);
                 };
                 self.out.relay(permission, wire(&[&line]));
                 self.enter(State::Auth(Step::Reply));
@@ -172,10 +167,7 @@ impl Session {
     /// A login is worth nothing on another connection: ends the session where it would need one.
     pub(super) fn ends_with_login(&mut self) -> bool {
         if self.login.is_done {
-            self.hang_up(
-                Some(replies::closing_lost(&LinkError::Lost)),
-                End::ServerLost,
-            );
+            self.end_lost(&LinkError::Lost);
         }
         self.login.is_done
     }

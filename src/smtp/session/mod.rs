@@ -35,7 +35,7 @@ use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
 use super::transaction::{Chunked, Relaying, Transaction};
 use super::{Action, ClientHandshake, Dialled, End, Reply, Settings, Tally, Target, Waiting};
-use crate::verdict::{Cleared, Verdict};
+use crate::verdict::{Cleared, Reason, Verdict};
 
 /// A session between one client connection and one destination.
 ///
@@ -65,6 +65,7 @@ pub struct Session {
     leg: ClientLeg,
     life: Life,
     tally: Tally,
+    trouble: Option<Reason>,
     now: Instant,
     /// When the present wait began.
     since: Instant,
@@ -189,6 +190,7 @@ impl Session {
             leg: ClientLeg::Clear,
             life: Life::Running,
             tally: Tally::default(),
+            trouble: None,
             now,
             since: now,
         }
@@ -318,6 +320,12 @@ impl Session {
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// What was the first to go wrong with an MX that was cleared, if anything did.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&Reason> {
+        self.trouble.as_ref()
     }
 
     /// What the MX is known not to offer now, though clients are told that it does as long as nobody knows: to be

@@ -140,7 +140,7 @@ fn net_09_an_mx_that_goes_silent_fails_the_command_or_the_session() {
         s: EHLO mta.example
         > time server
         ! close-server
-        c: 421 4.4.1 unreachable: …
+        c: 421 4.4.2 server-lost: …
         ! close-client
     ");
     run("

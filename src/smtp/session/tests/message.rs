@@ -100,7 +100,7 @@ fn smtp_3_data_answered_with_anything_but_354_or_a_refusal_is_not_believed() {
             s: DATA
             S: {code} ok
             ! close-server
-            c: 451 4.4.2 server-lost: DATA was answered with {code} [T1]
+            c: 451 4.4.2 server-lost: the destination failed: DATA was answered with {code} [T1]
             C: RSET
             c: 250 2.0.0 ok
         "
@@ -267,7 +267,7 @@ fn dn_05_a_malformed_reply_to_the_message_is_a_lost_connection() {
             s: .
             {reply}
             ! close-server
-            c: 421 4.4.2 server-lost: it does not speak SMTP: …
+            c: 421 4.4.2 server-lost: the destination failed: it does not speak SMTP: …
             ! close-client
         "
         ));
@@ -278,7 +278,7 @@ fn dn_05_a_malformed_reply_to_the_message_is_a_lost_connection() {
         C: .
         s: .
         S: 350 what
-        c: 421 4.4.2 server-lost: the message was answered with 350 [T1]
+        c: 421 4.4.2 server-lost: the destination failed: the message was answered with 350 [T1]
         ! close-server
         ! close-client
     ");
@@ -292,7 +292,7 @@ fn smtp_t3_no_reply_to_the_message_is_no_result() {
         s: .
         > time server
         ! close-server
-        c: 421 4.4.2 server-lost: it does not answer in time [T1]
+        c: 421 4.4.2 server-lost: the destination failed: it does not answer in time [T1]
         ! close-client
     ");
     assert_eq!(session.end(), Some(End::Timeout));

@@ -16,7 +16,7 @@ use super::super::super::{
 };
 use super::super::Session;
 use super::{pin, pin_by, refuse, settings};
-use crate::verdict::{Basis, Redial, Verdict};
+use crate::verdict::{Basis, Reason, Redial, Verdict};
 
 /// Greeted, with nothing said yet.
 const GREETED: &str = "
@@ -346,7 +346,9 @@ fn drain(session: &mut Session) -> Vec<String> {
             Action::GaveUp { target, why } => {
                 let why = match why {
                     GaveUp::Undecided => "undecided".into(),
-                    GaveUp::Unreachable(why) => format!("unreachable({why})"),
+                    GaveUp::Failed(Reason::Unreachable { what }) => format!("unreachable({what})"),
+                    GaveUp::Failed(Reason::ServerLost { what }) => format!("server-lost({what})"),
+                    GaveUp::Failed(reason) => format!("{reason:?}"),
                 };
                 lines.push(format!("! gave-up {} {why}", named(&target)));
             }
