@@ -381,7 +381,11 @@ fn dn_12_a_client_that_goes_away_after_the_final_dot_leaves_the_mx_to_finish() {
 fn dn_11_dn_12_a_client_that_goes_away_before_the_final_dot_delivers_nothing() {
     let service = Service::start(OFFLINE);
     for how in [How::Close, How::Reset] {
-        for phase in [Greeted, Hello, Noted, Accepted, Body] {
+        for phase in EVERY.into_iter().filter(|phase| *phase != Dot) {
+            // While the MX is to answer a client that closes may still listen; one that resets does not.
+            if how == How::Close && matches!(phase, Ehlo | Mail | Rcpt | Data) {
+                continue;
+            }
             let Delivery { client, mut mx, .. } = Delivery::until(phase, &service);
             client.go(how);
             let heard = mx.rest();
@@ -404,7 +408,6 @@ fn dn_11_dn_12_a_client_that_goes_away_before_the_final_dot_delivers_nothing() {
 fn dn_11_a_client_that_sends_no_more_still_hears_what_it_waits_for() {
     let service = Service::start(OFFLINE);
     for (phase, answer, expected) in [
-        (Connected, "220 mx.example\r\n", "220 mx.example\r\n"),
         (Ehlo, "250 mx.example\r\n", "250-"),
         (Rcpt, "550 5.1.1 nobody\r\n", "550 5.1.1 nobody\r\n"),
         (Dot, "250 2.0.0 taken\r\n", "250 2.0.0 taken\r\n"),

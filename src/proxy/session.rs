@@ -323,12 +323,10 @@ impl Driver {
     }
 
     fn lose_client(&mut self) {
-        let before = std::mem::replace(&mut self.reading, Reading::Lost);
+        self.reading = Reading::Lost;
         self.client.discard();
-        if before == Reading::Open {
-            let now = self.now();
-            self.session.handle_client_end(now);
-        }
+        let now = self.now();
+        self.session.handle_client_lost(now);
     }
 
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -76,6 +76,12 @@ impl LineBuffer {
         self.octets.is_empty()
     }
 
+    /// Is there a whole line that more can come of than of DATA without a message?
+    pub(super) fn holds_command(&self) -> bool {
+        let is_data = self.octets.eq_ignore_ascii_case(b"DATA\r\n");
+        memmem::find(&self.octets, b"\r\n").is_some() && !is_data
+    }
+
     /// Everything, no longer as lines: message data begins.
     pub(super) fn take(&mut self) -> Bytes {
         self.scanned = 0;

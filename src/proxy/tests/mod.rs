@@ -4,7 +4,9 @@ mod client_tls;
 pub(super) mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -514,6 +516,26 @@ async fn net_08_a_client_that_goes_away_is_recorded() {
 }
 
 #[tokio::test]
+async fn dn_11_net_08_a_client_that_goes_away_is_not_judged_to_the_end() {
+    for is_reset in [false, true] {
+        let mut world = World::new(Names::default()).await;
+        let sink = Sink::new(Offers::Nothing).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client.expect(&LITERAL[..2]).await;
+        client.send(b"RCPT TO:<b@silent.example>\r\nDATA\r\n").await;
+        if is_reset {
+            let stream = SockRef::from(client.stream.get_ref());
+            stream.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+        let record = world.record().await;
+        assert_eq!(record.end, "client-lost");
+        assert!(record.judgements.is_empty(), "{record:?}");
+    }
+}
+
+#[tokio::test]
 async fn net_01_a_socks_client_may_share_both_ends_with_one_of_our_sockets() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
@@ -644,7 +666,7 @@ async fn net_10_dn_10_a_destination_with_all_its_sessions_is_a_421_and_others_ar
 #[tokio::test]
 async fn net_07_what_is_not_finished_by_the_deadline_is_cut_off_without_a_word_of_success() {
     let world = World::with(Names::default(), |config| {
-        config.drain_timeout = std::time::Duration::from_millis(1);
+        config.drain_timeout = Duration::from_millis(1);
     })
     .await;
     let sink = Sink::new(Offers::Nothing).await;

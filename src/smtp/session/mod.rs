@@ -210,6 +210,13 @@ impl Session {
         self.advance();
     }
 
+    /// The client is gone, and hears nothing any more.
+    pub fn handle_client_lost(&mut self, now: Instant) {
+        self.now = now;
+        self.on_client_lost();
+        self.advance();
+    }
+
     /// Bytes from the MX, decrypted where TLS is up.
     pub fn handle_server(&mut self, bytes: &[u8], now: Instant) {
         self.now = now;
@@ -277,8 +284,8 @@ impl Session {
         Some((self.deadline()?, self.waiting()?))
     }
 
-    /// Whether more client bytes are wanted now: false while a verdict or the MX must answer first, so that a fast
-    /// client cannot fill memory.
+    /// Whether more client bytes are wanted now. While a verdict or the MX must answer first a few are, since only who
+    /// reads hears of a client that goes away; and no more, so that a fast client cannot fill memory.
     #[must_use]
     pub fn wants_client(&self) -> bool {
         let is_wanted = match &self.state {
@@ -291,7 +298,6 @@ impl Session {
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
-            | State::Securing
             | State::Hello(_)
             | State::Connecting(_)
             | State::Verdict(_)
@@ -300,9 +306,9 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply(_)
             | State::ChunkReply(_)
-            | State::Outcome(_)
-            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply)
-            | State::Over => false,
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply) => self.input.len() < READ_AHEAD,
+            // Its loss would change nothing: the MX has the message.
+            State::Securing | State::Outcome(_) | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open
     }
@@ -391,3 +397,6 @@ impl Session {
 
 /// Octets of pipelined commands that may wait for their turn. A group is a few kilobytes (RFC 2920 §3.1).
 const INPUT_LIMIT: usize = 256 * 1024;
+
+/// As many as are read while their turn is still to come: more than a client sends ahead that waits for 354.
+const READ_AHEAD: usize = 16 * 1024;

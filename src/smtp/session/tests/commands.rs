@@ -198,16 +198,18 @@ fn pipe_1_smtp_11_dn_02_everything_pipelined_from_the_start_is_answered_in_order
 }
 
 #[test]
-fn back_pressure_the_client_is_read_only_while_it_may_speak() {
+fn back_pressure_the_client_is_read_while_it_may_speak_and_a_little_ahead() {
+    let ahead = format!("C~ {}", "x".repeat(20_000));
+    let judged = "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first";
     let rows = [
-        ("! dial", false),
+        ("! dial", true),
+        (&format!("! dial\n{ahead}"), false),
         ("@greeted", true),
-        ("@handshake", false),
+        ("@handshake", true),
+        (&format!("@handshake\n{ahead}"), false),
         ("@tls", true),
-        (
-            "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first",
-            false,
-        ),
+        (judged, true),
+        (&format!("{judged}\n{ahead}"), false),
         ("@rcpt", true),
         ("@data", true),
         ("@data\nC: .\ns: .", false),

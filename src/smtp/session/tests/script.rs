@@ -5,6 +5,7 @@
 //! | `C: x` / `S: x` | a line of the client / the MX | `c: x` / `s: x` | a line to the client / the MX |
 //! | `C~ x` / `S~ x` | octets with escapes, no CRLF | `c~ x` / `s~ x` | octets that end in no CRLF |
 //! | `C$` / `S$` | the end of one side | `! x` | an action |
+//! | `C!` | the client is gone | | |
 //! | `> x` | an answer to an action, `> time`, `> shutdown` | `…` at the end | whatever follows |
 //!
 //! `@name` stands for one of the beginnings below, `#` opens a remark.
@@ -247,6 +248,7 @@ fn apply(session: &mut Session, input: &str, now: &mut Instant) {
         "C~" => session.handle_client(&unescape(text), *now),
         "S~" => session.handle_server(&unescape(text), *now),
         "C$" => session.handle_client_end(*now),
+        "C!" => session.handle_client_lost(*now),
         "S$" => session.handle_server_end(*now),
         "> " => answer(session, text, now),
         _ => panic!("not a line of a script: {input}"),
