@@ -435,6 +435,7 @@ impl Driver {
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
+        record.logged_in = tally.logged_in;
         record.trouble = self.session.trouble().map(|reason| Trouble {
             reason: reason.label(),
             detail: reason.to_string(),

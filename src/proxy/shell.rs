@@ -123,6 +123,7 @@ impl Shell {
             client: from.client,
             destination: from.destination,
             client_leg: ClientLeg::Clear,
+            logged_in: false,
             identity: self.engine.identities.of(from.destination).label(),
             judgements: Vec::new(),
             tls_version: None,

@@ -27,6 +27,7 @@ impl Records for Log {
             destination = %record.destination,
             client_tls = line.client_tls,
             client_sni = line.client_sni,
+            auth = record.logged_in.then_some("passed"),
             identity = record.identity,
             domain = line.domain,
             host = line.host,

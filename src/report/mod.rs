@@ -26,6 +26,8 @@ pub struct Record {
     pub destination: SocketAddr,
     /// What protected the client's own leg.
     pub client_leg: ClientLeg,
+    /// Whether the client has logged in at the destination.
+    pub logged_in: bool,
     /// Whose name the destination went by: `envelope`, `route`, `bypass`.
     pub identity: &'static str,
     /// One entry per judged recipient domain, in order; on a route the domain is the route's host.
@@ -173,6 +175,7 @@ pub(in crate::report) mod tests {
             client: "127.0.0.1:4711".parse().unwrap(),
             destination: "192.0.2.1:25".parse().unwrap(),
             client_leg: ClientLeg::Clear,
+            logged_in: false,
             identity: "envelope",
             judgements: vec![],
             tls_version: None,

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use super::super::auth::{AuthError, LONGEST_RESPONSE, Mechanisms, is_response};
+use super::super::auth::{AuthError, LONGEST_LINE, Mechanisms, challenge, is_response};
 use super::super::command::Greeter;
 use super::super::ehlo::Extension;
 use super::super::line::{Flood, Line};
@@ -115,14 +115,28 @@ impl Session {
         self.enter(State::Auth(Step::Reply));
     }
 
+    /// Octets of a command line: a first response may be as long as any other (RFC 4954 §3).
+    pub(super) fn line_limit(&self) -> usize {
+        let limit = self.settings.limits.command_line;
+        if !self.login.offered.is_empty() && self.input.begins_with(b"AUTH") {
+            limit.max(LONGEST_LINE)
+        } else {
+            limit
+        }
+    }
+
     pub(super) fn on_auth_reply(&mut self, reply: &ServerReply) {
         match (reply.code(), reply.class()) {
             (334, _) => {
-                self.pass(reply);
+                match challenge(reply) {
+                    Some(whole) => self.out.tell_client(whole),
+                    None => self.pass(reply),
+                }
                 return self.enter(State::Auth(Step::Response));
             }
             (235, _) => {
                 self.login.is_done = true;
+                self.tally.logged_in = true;
                 self.idle = 0;
                 self.pass(reply);
             }
@@ -145,7 +159,7 @@ impl Session {
         if !matches!(self.state, State::Auth(Step::Response)) {
             return;
         }
-        match self.input.next_line(LONGEST_RESPONSE) {
+        match self.input.next_line(LONGEST_LINE) {
             Ok(Some(Line::Text(line))) if is_response(&line) => {
                 let Some(permission) = self.link.vouched() else {
                     return self.end_lost(&LinkError::Lost);

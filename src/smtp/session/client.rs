@@ -54,7 +54,7 @@ impl Session {
             if self.life == Life::Draining && !self.is_relaying() {
                 return self.hang_up(Some(replies::closing_shutdown()), End::Shutdown);
             }
-            match self.input.next_line(self.settings.limits.command_line) {
+            match self.input.next_line(self.line_limit()) {
                 Ok(Some(line)) => self.on_line(&line, trust),
                 Ok(None) if self.client == ClientSide::HalfClosed => {
                     return self.hang_up(None, End::ClientLost);

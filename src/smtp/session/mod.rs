@@ -23,6 +23,7 @@ use bytes::Bytes;
 
 use self::auth::{Login, Step as AuthStep};
 use self::recipient::{Pending, RcptSent};
+use super::auth::LONGEST_LINE;
 use super::chunk::Chunk;
 use super::command::Greeter;
 use super::data::EndOfData;
@@ -34,7 +35,9 @@ use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
 use super::transaction::{Chunked, Relaying, Transaction};
-use super::{Action, ClientHandshake, Dialled, End, Reply, Settings, Tally, Target, Waiting};
+use super::{
+    Action, Auth, ClientHandshake, Dialled, End, Limits, Reply, Settings, Tally, Target, Waiting,
+};
 use crate::verdict::{Cleared, Reason, Verdict};
 
 /// A session between one client connection and one destination.
@@ -172,7 +175,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Settings, now: Instant) -> Self {
         let mut out = Outbox::default();
-        let mut link = Link::new(settings.hint.clone(), &settings.limits);
+        let mut link = Link::new(settings.hint.clone(), &reply_limits(&settings));
         link.dial(&mut out);
         Self {
             lacking: settings.lacking,
@@ -393,6 +396,15 @@ impl Session {
             .as_ref()
             .is_some_and(Transaction::is_open_upstream)
     }
+}
+
+/// Challenges may be longer than other replies.
+fn reply_limits(settings: &Settings) -> Limits {
+    let mut limits = settings.limits;
+    if settings.auth == Auth::OnceProven {
+        limits.reply_line = limits.reply_line.max(LONGEST_LINE);
+    }
+    limits
 }
 
 /// Octets of pipelined commands that may wait for their turn. A group is a few kilobytes (RFC 2920 §3.1).
