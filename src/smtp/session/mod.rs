@@ -43,7 +43,7 @@ use crate::verdict::{Cleared, Reason, Verdict};
 /// A session between one client connection and one destination.
 ///
 /// It holds at most one read of the driver plus 256 KiB of the client's pipelined commands, one reply of
-/// the MX (`limits.reply_line` × `limits.reply_lines`), and of a transaction the MAIL line, one RCPT line and one refusal
+/// the MX (`limits.reply_line` × `limits.reply_lines`, longer lines where AUTH may pass), and of a transaction the MAIL line, one RCPT line and one refusal
 /// for each of `limits.domains` domains, or the reply to the chunk that its message failed with. Message data is not held
 /// at all.
 #[derive(Debug)]
