@@ -426,7 +426,11 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        self.session.handle_timeout(now);
+        if waiting == Waiting::Client && self.server.is_full() {
+            self.session.handle_server_stalled(now);
+        } else {
+            self.session.handle_timeout(now);
+        }
     }
 
     /// Says the last words to both sides.

@@ -516,6 +516,36 @@ async fn net_08_a_client_that_goes_away_is_recorded() {
 }
 
 #[tokio::test]
+async fn net_12_an_mx_that_closes_its_window_fails_the_message_and_not_the_client() {
+    let patience = Duration::from_secs(1);
+    let mut world = World::with(Names::default(), |config| config.timeouts.data = patience).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mx = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for reply in ["220 mx", "250 mx", "250 ok", "250 ok", "354 go"] {
+            let reply = format!("{reply}\r\n");
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            assert!(stream.read(&mut [0; 100]).await.unwrap() > 0);
+        }
+        stream
+    });
+    let mut client = Client::new(world.socks5(), destination).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    // More than the kernel holds for both of them.
+    let line = b"an ordinary line of thirty-two o\r\n".repeat(1 << 20);
+    client.send(&line).await;
+    client.expect(&[(".", "451 4.4.2 server-lost")]).await;
+    client.expect(&[("QUIT", "221")]).await;
+    let record = world.record().await;
+    assert_eq!((record.end, record.messages), ("quit", 0));
+    assert_eq!(record.trouble.unwrap().reason, "server-lost");
+    drop(mx.await.unwrap());
+}
+
+#[tokio::test]
 async fn dn_11_net_08_a_client_that_goes_away_is_not_judged_to_the_end() {
     for is_reset in [false, true] {
         let mut world = World::new(Names::default()).await;

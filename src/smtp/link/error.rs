@@ -17,6 +17,8 @@ pub(in crate::smtp) enum LinkError {
     Lost,
     #[error("it does not answer in time")]
     Silent,
+    #[error("it takes no more octets")]
+    Stalled,
     #[error("it speaks before it is asked")]
     Unasked,
     #[error("plaintext follows the reply to STARTTLS")]
@@ -37,6 +39,7 @@ impl LinkError {
             }
             Self::Lost
             | Self::Silent
+            | Self::Stalled
             | Self::Unasked
             | Self::Injected
             | Self::Reply(_)
@@ -46,7 +49,7 @@ impl LinkError {
 
     /// How a session ends by it: in a timeout, or else so.
     pub(in crate::smtp) fn end(&self, otherwise: End) -> End {
-        if *self == Self::Silent {
+        if matches!(self, Self::Silent | Self::Stalled) {
             End::Timeout
         } else {
             otherwise

@@ -29,7 +29,7 @@ use super::command::Greeter;
 use super::data::EndOfData;
 use super::ehlo::{Extension, Extensions};
 use super::line::LineBuffer;
-use super::link::Link;
+use super::link::{Link, LinkError};
 use super::outbox::Outbox;
 use super::path::Charset;
 use super::relay::{Enhanced, relayed};
@@ -262,6 +262,15 @@ impl Session {
         self.now = now;
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.on_timeout();
+            self.advance();
+        }
+    }
+
+    /// The same, when the client was not read because the MX takes no more: then that is to blame.
+    pub fn handle_server_stalled(&mut self, now: Instant) {
+        self.now = now;
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.lose_server(LinkError::Stalled);
             self.advance();
         }
     }

@@ -168,6 +168,34 @@ fn net_09_an_mx_that_goes_silent_fails_the_command_or_the_session() {
 }
 
 #[test]
+fn smtp_t1_net_09_an_mx_that_takes_no_more_fails_the_message_and_not_the_client() {
+    let session = run("
+        @data
+        C: half a
+        s: half a
+        > stalled
+        ! close-server
+        C: message
+        C: .
+        c: 451 4.4.2 server-lost: the destination failed: it takes no more octets [T1]
+        C: QUIT
+        c: 221 2.0.0 goodbye
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Quit));
+    run("
+        @chunks
+        C~ BDAT 4 LAST\\r\\nx
+        s: BDAT 4 LAST
+        s~ x
+        > stalled
+        ! close-server
+        C~ \\r\\nx
+        c: 451 4.4.2 server-lost: …
+    ");
+}
+
+#[test]
 fn an_mx_that_refuses_rset_is_left() {
     run("
         @rcpt

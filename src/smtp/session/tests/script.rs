@@ -281,6 +281,12 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
             *now = deadline;
             session.handle_timeout(*now);
         }
+        ("stalled", "") => {
+            let (deadline, awaited) = session.poll_timeout().expect("something is awaited");
+            assert_eq!(name(awaited), "client");
+            *now = deadline;
+            session.handle_server_stalled(*now);
+        }
         ("shutdown", "") => session.handle_shutdown(*now),
         _ => panic!("not an answer: {text}"),
     }
