@@ -296,7 +296,7 @@ fn net_07_a_second_signal_and_the_deadline_end_what_is_in_flight_without_a_word_
 }
 
 #[test]
-fn net_09_smtp_t3_an_mx_that_goes_away_is_never_a_success_and_never_final() {
+fn net_09_smtp_5_smtp_t3_an_mx_that_goes_away_is_never_a_success_and_never_final() {
     let service = Service::start(OFFLINE);
     for how in [How::Close, How::Reset] {
         for (phase, reply, goes_on) in [

@@ -570,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_r1_only_a_null_mx_is_permanent() {
+    fn rule_r1_nmx_2_only_a_null_mx_is_permanent() {
         for (reason, _) in golden() {
             assert_eq!(
                 reason.reply().code >= 500,

@@ -34,7 +34,7 @@ struct Count {
 // Every few runs, with a queue run each second, the client's Postfix lays a message aside for longer than this waits.
 #[test]
 #[ignore = "in .ci/nightly: the client's own queue manager can make it wait in vain"]
-fn processes_killed_at_every_phase_lose_nothing() {
+fn net_08_processes_killed_at_every_phase_lose_nothing() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, .. } = &lab.network;
@@ -83,7 +83,7 @@ fn processes_killed_at_every_phase_lose_nothing() {
 }
 
 #[test]
-fn a_bad_wire_with_kills_and_a_black_hole_loses_nothing() {
+fn net_12_a_bad_wire_with_kills_and_a_black_hole_loses_nothing() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;

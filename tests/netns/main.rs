@@ -236,7 +236,7 @@ fn dn_25_a_client_elsewhere_is_not_taken_though_the_network_leads_it_to_the_sock
 }
 
 #[test]
-fn net_05_without_danelaw_or_its_redirect_mail_waits() {
+fn net_05_net_06_without_danelaw_or_its_redirect_mail_waits() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;

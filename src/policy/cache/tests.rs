@@ -828,7 +828,7 @@ impl Store for ReadOnly {
 }
 
 #[test]
-fn sts_09_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
+fn sts_09_net_11_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
  {
     let world = World::of(Mode::Enforce, WEEK);
     let store: Arc<dyn Store> = Arc::new(NoStore);

@@ -97,7 +97,7 @@ async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_wa
 }
 
 #[tokio::test]
-async fn bdat_1_a_large_message_in_pipelined_chunks_arrives_whole() {
+async fn bdat_1_pipe_5_a_large_message_in_pipelined_chunks_arrives_whole() {
     let (sample, tlsa) = pinned("whatever.example");
     let world = World::new(Names { tlsa: vec![tlsa] }).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -146,7 +146,7 @@ async fn smtp_31_what_an_mx_turned_out_to_lack_is_hidden_in_the_next_session() {
 }
 
 #[tokio::test]
-async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
+async fn role_9_dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
     let (sample, _) = pinned("mx.signed.example");
     let (_, tlsa) = pinned("mx.signed.example");
     let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
@@ -800,7 +800,7 @@ async fn net_09_a_bypassed_destination_that_refuses_is_a_421() {
 }
 
 #[tokio::test]
-async fn net_01_the_loop_guard_holds_for_bypassed_destinations() {
+async fn net_01_smtp_25_the_loop_guard_holds_for_bypassed_destinations() {
     let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
     // The proxy's own listener.
     let mut stream = TcpStream::connect(world.socks5()).await.unwrap();

@@ -371,3 +371,30 @@ fn eai_6_utf_8_in_replies_belongs_to_smtputf8_transactions() {
         ));
     }
 }
+
+#[test]
+fn size_2_what_size_was_declared_ends_no_message() {
+    run("
+        @tls
+        C: MAIL FROM:<a@b.example> SIZE=3
+        c: 250 2.1.0 …
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: MAIL FROM:<a@b.example> SIZE=3
+        s: RCPT TO:<u@good.example>
+        S: 250 ok
+        S: 250 ok
+        c: 250 2.0.0 ok
+        C: DATA
+        s: DATA
+        S: 354 go
+        c: 354 go
+        C: much longer than three octets
+        s: much longer than three octets
+        C: .
+        s: .
+        S: 552 5.3.4 too large
+        c: 552 5.3.4 too large
+    ");
+}

@@ -166,7 +166,7 @@ fn dn_22_a_verdict_does_not_outlive_rset_or_ehlo() {
 }
 
 #[test]
-fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialled_for() {
+fn dn_22_net_20_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialled_for() {
     run("
         @tls
         @mail
@@ -472,7 +472,7 @@ fn dn_17_smtp_17_smtp_18_targets_are_domains_literals_and_postmaster_and_bytes_s
 }
 
 #[test]
-fn dn_14_recipients_and_domains_are_bounded() {
+fn dn_14_smtp_20_recipients_and_domains_are_bounded() {
     let mut settings = settings();
     settings.limits = Limits {
         recipients: 3,
@@ -695,3 +695,29 @@ fn pipe_6_an_mx_without_pipelining_hears_one_command_at_a_time() {
         s: DATA
     ");
 }
+
+#[test]
+fn smtp_22_smtp_27_what_a_cleared_mx_says_of_a_recipient_is_passed_on_as_it_is() {
+    for reply in [
+        "552 5.5.3 too many recipients",
+        "452 4.5.3 too many recipients",
+        "551 5.1.6 try <u@new.example>",
+        "421 4.3.2 going down",
+    ] {
+        run(&format!("{ASKED}S: 250 2.1.0 ok\nS: {reply}\nc: {reply}"));
+    }
+    let session = run(&format!(
+        "{ASKED}S: 250 2.1.0 ok\nS: 251 2.1.5 will forward\nc: 251 2.1.5 will forward"
+    ));
+    assert_eq!(session.tally().recipients, 1);
+}
+
+const ASKED: &str = "
+    @tls
+    @mail
+    C: RCPT TO:<u@good.example>
+    ! judge good.example protected first
+    > pin
+    s: MAIL FROM:<a@b.example>
+    s: RCPT TO:<u@good.example>
+";
