@@ -43,7 +43,7 @@ use crate::x509::sample::{Sample, T0, server};
 
 /// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
 /// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
-/// so is `policy.example`, which enforces MTA-STS. Nothing else exists.
+/// so is `policy.example`, which enforces MTA-STS. Nobody answers for `silent.example`. Nothing else exists.
 #[derive(Default)]
 pub(in crate::proxy) struct Names {
     pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
@@ -78,6 +78,9 @@ impl Lookup for Names {
                 exchange,
             }]
         };
+        if domain.as_str() == "silent.example" {
+            return Box::pin(std::future::pending());
+        }
         told(match domain.as_str() {
             "signed.example" | "second.example" | "other.example" => secure(mx()),
             "plain.example" | "policy.example" => Answer::Insecure(mx()),
