@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::dial::DialError;
-use super::wire::{Upstream, Wire};
+use super::wire::{TALK, Upstream, Wire};
 use super::{FAREWELL, Shell};
 use crate::intercept::Intercepted;
 use crate::intercept::guard::{Loop, OwnAddress};
@@ -163,7 +163,7 @@ impl Server {
                 Err(what) => (State::Absent, Event::Unsecured(what)),
             },
             State::Open(line) => {
-                let read = line.wire.poll_read(cx, |bytes| match bytes {
+                let read = line.wire.poll_read(cx, TALK, |bytes| match bytes {
                     [] => Event::End,
                     bytes => {
                         take(bytes);

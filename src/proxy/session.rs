@@ -24,7 +24,7 @@ use tracing::debug;
 use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
-use super::wire::Wire;
+use super::wire::{BULK, TALK, Wire};
 use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
@@ -289,7 +289,8 @@ impl Driver {
         }
         let session = &mut self.session;
         let clock = &self.shell.engine.clock;
-        let event = self.client.poll(cx, |bytes| {
+        let most = if session.is_in_message() { BULK } else { TALK };
+        let event = self.client.poll(cx, most, |bytes| {
             session.handle_client(bytes, clock.instant());
         });
         match ready!(event) {

@@ -66,14 +66,7 @@ impl Session {
                 }
             }
         }
-        let is_cut_off = matches!(
-            self.state,
-            State::Message { .. }
-                | State::Chunk { .. }
-                | State::Swallowing { .. }
-                | State::SwallowingChunk { .. }
-        );
-        if is_cut_off && self.client == ClientSide::HalfClosed {
+        if self.is_in_message() && self.client == ClientSide::HalfClosed {
             self.hang_up(None, End::ClientLost);
         }
     }
