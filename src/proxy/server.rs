@@ -114,11 +114,14 @@ impl Server {
     pub(super) fn leave(&mut self) {
         match std::mem::take(&mut self.0) {
             State::Open(Line { mut wire, own }) => {
-                tokio::spawn(async move {
+                let mut farewell = Box::pin(async move {
                     // Whether the MX hears our QUIT is its own affair.
-                    let _ = tokio::time::timeout(FAREWELL, wire.finish()).await;
+                    let _ = wire.finish().await;
                     drop(own);
                 });
+                if farewell.as_mut().now_or_never().is_none() {
+                    tokio::spawn(tokio::time::timeout(FAREWELL, farewell));
+                }
             }
             State::Absent | State::Dialling(_) | State::Securing(_) => {}
         }

@@ -24,7 +24,7 @@ use tracing::debug;
 use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
-use super::wire::{BULK, TALK, Wire};
+use super::wire::{BULK, Downstream, TALK, Wire};
 use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
@@ -65,7 +65,7 @@ pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStre
     let mut open = shell.open(from);
     open.record.end = End::Refused.label();
     open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
-    let mut client = Wire::new(client);
+    let mut client = Wire::new(Downstream::Clear(client));
     client.push(reply.encode());
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
         let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
