@@ -53,9 +53,9 @@ pub(super) async fn drive(
 /// Credentials cross the client's leg in clear, so that it must not leave this host.
 fn auth(shell: &Shell, from: &Intercepted) -> Auth {
     let client = from.client.ip();
-    let is_here = client.is_loopback() || listen::is_ours(client);
+    let is_here = || client.is_loopback() || listen::is_ours(client);
     match shell.engine.identities.of(from.destination) {
-        Identity::Route(_) if is_here => Auth::OnceProven,
+        Identity::Route(_) if is_here() => Auth::OnceProven,
         Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
     }
 }
