@@ -7,6 +7,7 @@ use crate::dns::health::Probes;
 use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
+use crate::report::trace::keeper::{Keep, TraceConfig};
 use crate::smtp::{Limits, Timeouts};
 
 use super::{
@@ -59,6 +60,12 @@ pub const STS_PORT: u16 = 443;
 /// A policy fetch (RFC 8461 §3.3 suggests one minute).
 pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Refusals of a fortnight, some 20 KiB each.
+pub const TRACE_ROWS: usize = 5000;
+
+/// Mail servers give up after five days or so; a question may come later.
+pub const TRACE_DAYS: usize = 14;
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -103,6 +110,11 @@ impl Default for Config {
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
             control: None,
+            trace: TraceConfig {
+                keep: Keep::default(),
+                rows: TRACE_ROWS,
+                days: TRACE_DAYS,
+            },
             rules: Vec::new(),
         }
     }

@@ -26,6 +26,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
+use crate::report::trace::keeper::TraceConfig;
 use crate::smtp::{Limits, Timeouts};
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
@@ -215,6 +216,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_destination,
         drain_timeout,
         control: _,
+        trace,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -247,11 +249,12 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
         control: read_path(reader.section(top, "control"), "socket"),
+        trace: read_trace(reader.section(top, "trace"), trace),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "listener",
     "dns",
     "upstream",
@@ -266,6 +269,7 @@ const TABLES: [&str; 16] = [
     "timeouts",
     "limits",
     "control",
+    "trace",
     "route",
     "bypass",
 ];
@@ -458,6 +462,16 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     };
     section.finish();
     smtp
+}
+
+fn read_trace(mut section: Section<'_, '_>, default: TraceConfig) -> TraceConfig {
+    let trace = TraceConfig {
+        keep: section.read("keep", default.keep),
+        rows: section.read("rows", Bound(default.rows)).0,
+        days: section.read("days", Bound(default.days)).0,
+    };
+    section.finish();
+    trace
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

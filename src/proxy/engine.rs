@@ -21,6 +21,7 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::report::trace::keeper::Keeper;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -52,6 +53,10 @@ pub struct Engine {
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
     pub learned: Learned,
+    /// What survives a restart.
+    pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Arc<Keeper>,
 }
 
 /// Why there is no engine.
@@ -112,7 +117,13 @@ impl Engine {
             Some(path) => Arc::new(SqliteStore::open(path)?),
             None => Arc::new(MemoryStore::default()),
         };
-        let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
+        let sts = StsCache::open(
+            Arc::clone(&lookup),
+            fetch,
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )?;
+        let traces = Keeper::new(config.trace, Arc::clone(&store), Arc::clone(&clock));
         let sts = Arc::new(sts);
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
@@ -126,6 +137,8 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
+            store,
+            traces: Arc::new(traces),
         })
     }
 }

@@ -25,6 +25,7 @@ mod server;
 mod session;
 mod shell;
 mod status;
+mod trail;
 mod wire;
 
 use std::io;
@@ -158,6 +159,7 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(write_traces(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
@@ -203,6 +205,7 @@ impl Proxy {
             // Each session has its own limit for its last words.
             let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
+        self.shell.engine.traces.flush().await;
     }
 
     /// All slots are free when no session is left.
@@ -235,6 +238,14 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
         _ = stage.changed() => {}
+    }
+}
+
+/// Also while sessions finish; what comes after that is written by [`Proxy::shutdown`].
+async fn write_traces(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        never = shell.engine.traces.keep_writing() => match never {},
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }
 

@@ -99,82 +99,71 @@ mod tests {
         }
     }
 
+    /// Mode, life, age and patterns of what is offered, and what becomes of it.
+    type Offer = (
+        &'static str,
+        (&'static str, u64, i64, &'static [&'static str]),
+        Weighed,
+    );
+
+    const MX: &[&str] = &["mx.example"];
+
+    /// To a node that holds, for 900 s more, an enforced policy with `mx.example` and `*.b.example`.
+    const OFFERS: &[Offer] = &[
+        ("newer", ("enforce", 1000, 50, MX), Weighed::Take),
+        ("as long", ("enforce", 950, 50, MX), Weighed::Take),
+        (
+            "a host of a wildcard",
+            ("enforce", 1000, 50, &["c.b.example"]),
+            Weighed::Take,
+        ),
+        ("the same", ("enforce", 1000, 100, MX), Weighed::Known),
+        ("older", ("none", 5000, 200, &[]), Weighed::Known),
+        ("expired", ("enforce", 50, 50, MX), Weighed::Expired),
+        ("without life", ("enforce", 0, 0, MX), Weighed::Expired),
+        ("to come", ("enforce", 1000, -1, MX), Weighed::FromTheFuture),
+        (
+            "testing",
+            ("testing", 5000, 50, MX),
+            Weighed::Looser(Looser::Mode),
+        ),
+        (
+            "none",
+            ("none", 5000, 50, &[]),
+            Weighed::Looser(Looser::Mode),
+        ),
+        (
+            "shorter",
+            ("enforce", 949, 50, MX),
+            Weighed::Looser(Looser::Life),
+        ),
+        (
+            "one more host",
+            ("enforce", 1000, 50, &["mx.example", "d.example"]),
+            Weighed::Looser(Looser::Hosts),
+        ),
+        (
+            "a wildcard for a host",
+            ("enforce", 1000, 50, &["*.example"]),
+            Weighed::Looser(Looser::Hosts),
+        ),
+        (
+            "two labels",
+            ("enforce", 1000, 50, &["x.c.b.example"]),
+            Weighed::Looser(Looser::Hosts),
+        ),
+    ];
+
     #[test]
     fn a_newer_policy_that_is_not_looser_is_taken() {
         let held = policy("enforce", 1000, 100, &["mx.example", "*.b.example"]);
-        for (what, offered, expected) in [
-            (
-                "newer",
-                policy("enforce", 1000, 50, &["mx.example"]),
-                Weighed::Take,
-            ),
-            (
-                "a host of a wildcard",
-                policy("enforce", 1000, 50, &["c.b.example"]),
-                Weighed::Take,
-            ),
-            (
-                "the same",
-                policy("enforce", 1000, 100, &["mx.example"]),
-                Weighed::Known,
-            ),
-            ("older", policy("none", 5000, 200, &[]), Weighed::Known),
-            (
-                "expired",
-                policy("enforce", 50, 50, &["mx.example"]),
-                Weighed::Expired,
-            ),
-            (
-                "without life",
-                policy("enforce", 0, 0, &["mx.example"]),
-                Weighed::Expired,
-            ),
-            (
-                "to come",
-                policy("enforce", 1000, -1, &["mx.example"]),
-                Weighed::FromTheFuture,
-            ),
-            (
-                "testing",
-                policy("testing", 5000, 50, &["mx.example"]),
-                Weighed::Looser(Looser::Mode),
-            ),
-            (
-                "none",
-                policy("none", 5000, 50, &[]),
-                Weighed::Looser(Looser::Mode),
-            ),
-            (
-                "shorter",
-                policy("enforce", 949, 50, &["mx.example"]),
-                Weighed::Looser(Looser::Life),
-            ),
-            (
-                "as long",
-                policy("enforce", 950, 50, &["mx.example"]),
-                Weighed::Take,
-            ),
-            (
-                "one more host",
-                policy("enforce", 1000, 50, &["mx.example", "d.example"]),
-                Weighed::Looser(Looser::Hosts),
-            ),
-            (
-                "a wildcard for a host",
-                policy("enforce", 1000, 50, &["*.example"]),
-                Weighed::Looser(Looser::Hosts),
-            ),
-            (
-                "two labels",
-                policy("enforce", 1000, 50, &["x.c.b.example"]),
-                Weighed::Looser(Looser::Hosts),
-            ),
-        ] {
-            assert_eq!(weigh(Some(&held), &offered, NOW), expected, "{what}");
+        for (what, (mode, life, age, mx), expected) in OFFERS {
+            let offered = policy(mode, *life, *age, mx);
+            assert_eq!(weigh(Some(&held), &offered, NOW), *expected, "{what}");
         }
         let first = policy("none", 1000, 50, &[]);
         assert_eq!(weigh(None, &first, NOW), Weighed::Take);
-        let testing = policy("testing", 1000, 100, &["mx.example"]);
+        let testing = policy("testing", 1000, 100, MX);
         let enforced = policy("enforce", 1000, 50, &["other.example"]);
         assert_eq!(weigh(Some(&testing), &enforced, NOW), Weighed::Take);
     }

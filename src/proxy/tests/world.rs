@@ -33,7 +33,9 @@ use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
+use crate::report::trace::keeper::Keeper;
 use crate::report::{Record, Records};
+use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::tls::client::Connector;
 use crate::x509::path::Roots;
@@ -190,12 +192,22 @@ impl World {
 pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryStore::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let keeping = Config::default().trace;
+    let traces = Keeper::new(keeping, Arc::clone(&store), clock.clone());
     let fetch = Arc::new(OnePolicy);
-    let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
+    let sts = StsCache::open(
+        Arc::clone(&lookup),
+        fetch,
+        Arc::clone(&store),
+        clock.clone(),
+    )
+    .unwrap();
     let sts = Arc::new(sts);
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
+        store,
+        traces: Arc::new(traces),
         lookup,
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),

@@ -7,6 +7,7 @@
     reason = "IO: the store blocks, and is written to from time to time"
 )]
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct TraceConfig {
     /// So many at most.
     pub rows: usize,
     /// So many days at most.
-    pub days: u32,
+    pub days: usize,
 }
 
 /// Which traces are kept.
@@ -96,7 +97,7 @@ impl Keeper {
 
     /// Takes a trace. It is in the store within about a second.
     pub fn take(&self, mut trace: Trace) {
-        trace.fit();
+        trace.decision.fit();
         let row = match trace.row() {
             Ok(row) => row,
             Err(error) => {
@@ -115,7 +116,7 @@ impl Keeper {
     }
 
     /// Writes what is there from time to time, and deletes what is old, without end.
-    pub async fn keep_writing(&self) {
+    pub async fn keep_writing(&self) -> Infallible {
         let mut until_pruned = 0;
         loop {
             if until_pruned == 0 {
@@ -156,7 +157,7 @@ impl Keeper {
 
     async fn prune(&self) {
         let store = Arc::clone(&self.store);
-        let life = Duration::from_secs(u64::from(self.config.days) * 24 * 3600);
+        let life = Duration::from_secs(self.config.days as u64 * 24 * 3600);
         let oldest = crate::clock::Timestamp::from_unix(
             self.clock.wall().unix().saturating_sub(life.as_secs()),
         );

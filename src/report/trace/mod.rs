@@ -26,26 +26,32 @@ use crate::policy::{
 use crate::store::{Kind, Row};
 use crate::verdict::{Reason, Verdict};
 
-/// One decision.
+/// One decision of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// The session's id, which stands in refusals.
     pub id: String,
     /// Which of the decisions kept of that session, from 1.
     pub number: u32,
+    /// How the connection came: `redirect`, `socks5`.
+    pub via: String,
+    /// The mail server.
+    pub client: SocketAddr,
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decided,
+}
+
+/// One decision, whosever session it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
     /// When the recipient was named.
     #[serde(with = "rfc3339")]
     pub began: Timestamp,
     /// When it was decided: certificates and policies were in date or not at this time.
     #[serde(with = "rfc3339")]
     pub decided: Timestamp,
-    /// Milliseconds from the one to the other.
-    pub took_ms: u64,
-    /// How the connection came: `redirect`, `socks5`.
-    pub via: String,
-    /// The mail server.
-    pub client: SocketAddr,
-    /// Where it wanted to go.
+    /// Where the mail server wanted to go.
     pub destination: SocketAddr,
     /// The recipient's domain; on a route the route's host; an address literal; `postmaster`.
     pub domain: String,
@@ -194,12 +200,14 @@ impl Trace {
         Ok(Row {
             kind: Kind::Trace,
             key: key(&self.id, self.number),
-            about: self.domain.clone(),
-            at: self.decided,
+            about: self.decision.domain.clone(),
+            at: self.decision.decided,
             body: Some(serde_json::to_string(self)?),
         })
     }
+}
 
+impl Decided {
     /// Leaves out what can be missed first until what is left fits.
     pub fn fit(&mut self) {
         let mut leave_out = |what: &str, cut: &mut dyn FnMut(&mut Self)| {
