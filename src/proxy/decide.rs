@@ -305,8 +305,7 @@ impl Clerk {
             }
         };
         let verdict = judge(&demanded, evidence, &self.tried, roots, now);
-        let sni = self.tried.last().and_then(Option::as_ref);
-        trail.judged(evidence, sni, &verdict);
+        trail.judged(evidence, &self.tried, &verdict);
         verdict
     }
 

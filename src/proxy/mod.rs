@@ -261,4 +261,4 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
 const RECHECKS: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

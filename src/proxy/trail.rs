@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::engine::Engine;
 use crate::clock::Timestamp;
@@ -10,14 +11,14 @@ use crate::intercept::Intercepted;
 use crate::name::DnsName;
 use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts};
-use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Outcome, Showing, Sts, Trace};
+use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Outcome, Sts, Trace};
 use crate::tls::Evidence;
 use crate::verdict::Verdict;
 
 /// The notes on one recipient. Where no traces are kept nothing is noted.
 pub(super) struct Trail {
     notes: Option<Arc<Notes>>,
-    began: Timestamp,
+    began: (Timestamp, Instant),
     mta_sts: Option<Sts>,
     demand: Option<Demanded>,
     attempts: Vec<Attempt>,
@@ -34,7 +35,7 @@ impl Trail {
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
             notes: engine.traces.is_on().then(Arc::default),
-            began: engine.clock.wall(),
+            began: (engine.clock.wall(), engine.clock.instant()),
             mta_sts: None,
             demand: None,
             attempts: Vec::new(),
@@ -52,7 +53,7 @@ impl Trail {
     pub(super) fn learned(&mut self, engine: &Engine, facts: &Facts) {
         if self.notes.is_some() {
             let told = engine.sts.told(&facts.domain);
-            self.mta_sts = Some(Sts::of(&facts.sts, told.as_ref(), self.began));
+            self.mta_sts = Some(Sts::of(&facts.sts, told.as_ref(), self.began.1));
         }
     }
 
@@ -62,10 +63,14 @@ impl Trail {
         }
     }
 
-    pub(super) fn judged(&mut self, evidence: &Evidence, sni: Option<&DnsName>, verdict: &Verdict) {
+    pub(super) fn judged(
+        &mut self,
+        evidence: &Evidence,
+        tried: &[Option<DnsName>],
+        verdict: &Verdict,
+    ) {
         if self.notes.is_some() {
-            let showing = Showing::of(evidence, sni.map(ToString::to_string));
-            self.attempts.push(Attempt::of(showing, verdict));
+            self.attempts.push(Attempt::of(evidence, tried, verdict));
         }
     }
 
@@ -81,7 +86,7 @@ impl Trail {
         let decided = engine.clock.wall();
         let notes = notes.taken();
         Some(Decided {
-            began: self.began,
+            began: self.began.0,
             decided,
             domain: subject.domain,
             route: subject.route,

@@ -85,7 +85,35 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     assert_eq!(whole.lines().count(), 2);
     assert_eq!(whole, here.printed(0, &["policy", "export"]));
 
-    // One damaged line keeps the other out.
+    refuses_what_is_damaged(&there, name, &whole);
+    fs::write(&file, &whole).unwrap();
+    let told = there.objects(0, &["policy", "import", name, "--json"]);
+    assert_eq!(
+        told,
+        [json!({"lines": 2, "taken": 2, "kept": 0, "refused": 0})]
+    );
+    assert_eq!(
+        domains(&there.objects(0, &["policy", "list", "--json"])),
+        BOTH
+    );
+    let told = there.objects(0, &["policy", "import", name, "--json"]);
+    assert_eq!(
+        told.last().unwrap()["kept"],
+        2,
+        "the second time it adds nothing"
+    );
+
+    // It is in force at once: the mail server's next try is judged by it, and it is in the store.
+    assert!(deliver(&service, &world, REFUSED).await.starts_with("451 "));
+    drop(service);
+    assert_eq!(
+        domains(&there.objects(0, &["policy", "list", "--json"])),
+        BOTH
+    );
+}
+
+/// One damaged line keeps the others out.
+fn refuses_what_is_damaged(there: &Place, name: &str, whole: &str) {
     let damaged = whole.replacen("enforce", "testing", 1);
     for (what, text, line, rule) in [
         (
@@ -113,7 +141,7 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
             "not a policy as JSON",
         ),
     ] {
-        fs::write(&file, text).unwrap();
+        fs::write(name, text).unwrap();
         let told = there.objects(2, &["policy", "import", name, "--json"]);
         let refused = told.iter().find(|one| one["verdict"] == "refused").unwrap();
         assert_eq!(refused["line"], line, "{what}");
@@ -128,30 +156,6 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
             "{what}"
         );
     }
-    fs::write(&file, &whole).unwrap();
-    let told = there.objects(0, &["policy", "import", name, "--json"]);
-    assert_eq!(
-        told,
-        [json!({"lines": 2, "taken": 2, "kept": 0, "refused": 0})]
-    );
-    assert_eq!(
-        domains(&there.objects(0, &["policy", "list", "--json"])),
-        BOTH
-    );
-    let told = there.objects(0, &["policy", "import", name, "--json"]);
-    assert_eq!(
-        told.last().unwrap()["kept"],
-        2,
-        "the second time it adds nothing"
-    );
-
-    // It is in force at once: the mail server's next try is judged by it, and it is in the store.
-    assert!(deliver(&service, &world, REFUSED).await.starts_with("451 "));
-    drop(service);
-    assert_eq!(
-        domains(&there.objects(0, &["policy", "list", "--json"])),
-        BOTH
-    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ async fn clients_that_make_no_sense_hear_why_and_the_others_are_served_all_the_s
     let place = Place::new();
     let _service = Service::start(&place.configure(&world, ""));
     let socket = place.socket();
-    let deep = format!("{}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{{\"x\":{}{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
     let huge = vec![b'a'; 3 * 1024 * 1024];
     for (what, octets, expected) in [
         ("nothing", &b""[..], "nothing"),
@@ -47,7 +47,7 @@ async fn clients_that_make_no_sense_hear_why_and_the_others_are_served_all_the_s
             "unknown variant `shut-down`",
         ),
         ("no object", b"[]\n", "request"),
-        ("a tower", deep.as_bytes(), "recursion limit"),
+        ("a tower", deep.as_bytes(), "missing field `request`"),
         (
             "a line without end",
             &huge,

@@ -256,3 +256,6 @@ impl PolicyLine {
         octets.map(|octet| format!("{octet:02x}")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,8 +45,8 @@ use crate::x509::sample::{Sample, T0, server};
 /// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
 /// so is `policy.example`, which enforces MTA-STS. Nothing else exists.
 #[derive(Default)]
-pub(in crate::proxy) struct Names {
-    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
+pub(crate) struct Names {
+    pub(crate) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -189,7 +189,7 @@ impl World {
     }
 }
 
-pub(in crate::proxy) fn engine(names: Names) -> Engine {
+pub(crate) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
