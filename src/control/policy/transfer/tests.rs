@@ -5,7 +5,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::Clock;
 use crate::control::{self, Request};
 use crate::mtasts::Mode;
 use crate::name::MxHost;
@@ -177,40 +176,18 @@ async fn a_newer_and_looser_line_is_refused_with_its_number_rule_and_remedy() {
         &["mx.example"],
     );
     engine.sts.take_over(vec![held]).await.unwrap();
-    let lists_more = ["mx.example", "evil.example"];
+    let offer = |mode, life, mx| stored("a.example", mode, life, now - 1_000, mx);
+    let (mx, more) = (&["mx.example"][..], &["mx.example", "evil.example"][..]);
+    let to_come = stored("a.example", "enforce", 200_000, now + 5_000, mx);
     for (what, offered, rule) in [
-        (
-            "testing",
-            stored(
-                "a.example",
-                "testing",
-                200_000,
-                now - 1_000,
-                &["mx.example"],
-            ),
-            "mode",
-        ),
-        (
-            "shorter",
-            stored("a.example", "enforce", 10_000, now - 1_000, &["mx.example"]),
-            "ends before",
-        ),
+        ("testing", offer("testing", 200_000, mx), "mode"),
+        ("shorter", offer("enforce", 10_000, mx), "ends before"),
         (
             "more hosts",
-            stored("a.example", "enforce", 200_000, now - 1_000, &lists_more),
+            offer("enforce", 200_000, more),
             "lists MX hosts",
         ),
-        (
-            "to come",
-            stored(
-                "a.example",
-                "enforce",
-                200_000,
-                now + 5_000,
-                &["mx.example"],
-            ),
-            "has not come",
-        ),
+        ("to come", to_come, "has not come"),
     ] {
         let good = stored(
             "b.example",
