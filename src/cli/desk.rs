@@ -46,14 +46,14 @@ impl Whom {
         }
         let mut config = Config::load(&self.config)?.config;
         if let Some(store) = &self.store {
-            config.store = Some(store.clone());
+            config.store.path = Some(store.clone());
             return here(&config);
         }
         if let Some(socket) = config.control.take() {
             if Desk::is_answered(&socket).await? {
                 return Ok(Desk::Daemon(socket));
             }
-            if config.store.is_none() {
+            if config.store.path.is_none() {
                 return Err(AskError::NoDaemon { socket }.into());
             }
             eprintln!(
@@ -62,7 +62,7 @@ impl Whom {
             );
             return here(&config);
         }
-        if config.store.is_none() {
+        if config.store.path.is_none() {
             bail!(
                 "{} names neither control.socket nor store.path: there is nobody to ask and nothing to look into; \
                  expected one of them, or --socket or --store",
@@ -70,7 +70,7 @@ impl Whom {
             );
         }
         eprintln!(
-            "danelaw: {} names no control.socket: using the store; a running proxy keeps what it has in memory",
+            "danelaw: {} names no control.socket: using the store; a running proxy hears of changes there within seconds",
             self.config.display()
         );
         here(&config)

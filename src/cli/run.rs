@@ -71,7 +71,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     }
     let _control = control.map(|control| control.serve(proxy.engine()));
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
-    if config.store.is_none() {
+    if config.store.path.is_none() {
         warn!("no store.path: MTA-STS policies are forgotten at every restart");
     }
     either(&mut terminate, &mut interrupt).await;

@@ -7,12 +7,13 @@ use crate::dns::health::Probes;
 use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
-use crate::report::trace::keeper::{Keep, TraceConfig};
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
-    UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
+    StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -60,11 +61,12 @@ pub const STS_PORT: u16 = 443;
 /// A policy fetch (RFC 8461 §3.3 suggests one minute).
 pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Refusals of a fortnight, some 20 KiB each.
-pub const TRACE_ROWS: usize = 5000;
-
-/// Mail servers give up after five days or so; a question may come later.
-pub const TRACE_DAYS: usize = 14;
+/// Of traces a week, at a few KiB each; of counts a quarter.
+pub const KEEP: Keep = Keep {
+    traces: 100_000,
+    trace_days: 7,
+    count_days: 92,
+};
 
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
@@ -93,7 +95,10 @@ impl Default for Config {
                 timeout: STS_TIMEOUT,
             },
             policy: crate::policy::Settings::default(),
-            store: None,
+            store: StoreConfig {
+                path: None,
+                keep: KEEP,
+            },
             log: LogConfig {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
@@ -110,11 +115,7 @@ impl Default for Config {
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
             control: None,
-            trace: TraceConfig {
-                keep: Keep::default(),
-                rows: TRACE_ROWS,
-                days: TRACE_DAYS,
-            },
+            keep_traces: KeepTraces::default(),
             rules: Vec::new(),
         }
     }

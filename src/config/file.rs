@@ -17,8 +17,8 @@ use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
-    UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
+    StsConfig, UpstreamConfig,
 };
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
@@ -26,8 +26,9 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
-use crate::report::trace::keeper::TraceConfig;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -137,7 +138,7 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.as_deref().and_then(|path| {
+        let store = store.path.as_deref().and_then(|path| {
             let (expected, got) = unusable_store(path)?;
             Some(self.problem(file, ("[store]", "path"), expected, got))
         });
@@ -205,7 +206,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: _,
         mta_sts,
         policy,
-        store: _,
+        store,
         log,
         admin,
         smtp,
@@ -216,7 +217,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_destination,
         drain_timeout,
         control: _,
-        trace,
+        keep_traces,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -242,14 +243,14 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_path(reader.section(top, "store"), "path"),
+        store: read_store(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
         control: read_path(reader.section(top, "control"), "socket"),
-        trace: read_trace(reader.section(top, "trace"), trace),
+        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
         rules: destinations::read(reader, top),
     }
 }
@@ -428,6 +429,18 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     policy
 }
 
+fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
+    let path = section.path("path");
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let keep = Keep {
+        traces: bound("keep_traces", default.keep.traces),
+        trace_days: bound("keep_trace_days", default.keep.trace_days),
+        count_days: bound("keep_count_days", default.keep.count_days),
+    };
+    section.finish();
+    StoreConfig { path, keep }
+}
+
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
     let format = section.read("format", LogFormat::Text);
     let filter = section.read("filter", default.filter);
@@ -464,14 +477,10 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     smtp
 }
 
-fn read_trace(mut section: Section<'_, '_>, default: TraceConfig) -> TraceConfig {
-    let trace = TraceConfig {
-        keep: section.read("keep", default.keep),
-        rows: section.read("rows", Bound(default.rows)).0,
-        days: section.read("days", Bound(default.days)).0,
-    };
+fn read_trace(mut section: Section<'_, '_>, default: KeepTraces) -> KeepTraces {
+    let keep = section.read("keep", default);
     section.finish();
-    trace
+    keep
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

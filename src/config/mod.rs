@@ -21,9 +21,10 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::policy::identity::Rule;
-use crate::report::trace::keeper::TraceConfig;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -46,8 +47,8 @@ pub struct Config {
     pub mta_sts: StsConfig,
     /// Operator choices.
     pub policy: Settings,
-    /// The SQLite file; none keeps policies in memory only.
-    pub store: Option<PathBuf>,
+    /// What survives a restart.
+    pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
     /// State and metrics for the operator.
@@ -69,7 +70,7 @@ pub struct Config {
     /// The Unix socket that commands ask; none means that they use the store.
     pub control: Option<PathBuf>,
     /// Which traces are kept.
-    pub trace: TraceConfig,
+    pub keep_traces: KeepTraces,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }
@@ -140,6 +141,15 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file; none keeps everything in memory only.
+    pub path: Option<PathBuf>,
+    /// How long traces and counts are kept.
+    pub keep: Keep,
 }
 
 /// State and metrics by HTTP.

@@ -16,7 +16,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
 use crate::policy::{Combine, InsecureMx};
-use crate::report::trace::keeper::Keep;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
@@ -348,7 +348,7 @@ impl Words for BareLineEnds {
         &[("reject", Self::Reject), ("pass", Self::Pass)];
 }
 
-impl Words for Keep {
+impl Words for KeepTraces {
     const EXPECTED: &'static str = "\"refusals\", \"all\" or \"off\"";
     const WORDS: &'static [(&'static str, Self)] = &[
         ("refusals", Self::Refusals),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Code, Failure, Items, result};
 use crate::proxy::engine::Engine;
-use crate::report::trace::keeper::{Keep, TraceConfig};
+use crate::report::trace::keeper::KeepTraces;
 use crate::report::trace::{self, Trace};
 use crate::store::{Kind, Query, Row, Store, StoreError};
 
@@ -54,7 +54,7 @@ pub(super) async fn answer(
     engine.traces.flush().await;
     let rows = read(engine, request.clone()).await?;
     if rows.is_empty() {
-        return Err(nothing(&request, engine.traces.config()));
+        return Err(nothing(&request, engine));
     }
     let mut found = Found { found: 0 };
     for row in &rows {
@@ -112,22 +112,19 @@ fn session(store: &dyn Store, id: &str) -> Result<Vec<Row>, StoreError> {
     Ok(rows)
 }
 
-fn nothing(request: &Request, kept: TraceConfig) -> Failure {
+fn nothing(request: &Request, engine: &Engine) -> Failure {
     let expected = match request {
         Request::Id { id } => format!("a trace with the id {id:?}"),
         Request::Domain { domain, .. } => format!("traces about {domain:?}"),
         Request::Last { .. } => "traces".to_owned(),
     };
-    let remedy = match kept.keep {
-        Keep::Off => "none are kept: set trace.keep to \"refusals\" or \"all\"".to_owned(),
-        Keep::Refusals => format!(
-            "only those of refusals are kept, for {} days and {} at most (trace.keep)",
-            kept.days, kept.rows
+    let (days, most) = (engine.keep.trace_days, engine.keep.traces);
+    let remedy = match engine.traces.which() {
+        KeepTraces::Off => "none are kept: set trace.keep to \"refusals\" or \"all\"".to_owned(),
+        KeepTraces::Refusals => format!(
+            "only those of refusals are kept (trace.keep), for {days} days and {most} at most"
         ),
-        Keep::All => format!(
-            "they are kept for {} days and {} at most",
-            kept.days, kept.rows
-        ),
+        KeepTraces::All => format!("they are kept for {days} days and {most} at most"),
     };
     Failure::new(Code::NotFound, expected, "none", remedy)
 }

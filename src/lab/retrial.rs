@@ -26,7 +26,7 @@ use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts, Settings};
 use crate::proxy::Proxy;
 use crate::report::trace::answer::State;
-use crate::report::trace::keeper::{Keep, TraceConfig};
+use crate::report::trace::keeper::KeepTraces;
 use crate::report::trace::{Attempt, Channel, Decided, DnsAnswer, Sts, Trace};
 use crate::smtp::NoTls;
 use crate::store::memory::MemoryStore;
@@ -256,11 +256,7 @@ async fn the_trace_of_every_scenario_decides_again_as_it_did() {
         client_tls: ClientTls::Never,
     };
     let mut config = world.config(listener);
-    config.trace = TraceConfig {
-        keep: Keep::All,
-        rows: 1000,
-        days: 1,
-    };
+    config.keep_traces = KeepTraces::All;
     let records = Arc::new(Collector::default());
     let proxy = Proxy::start(&config, records.clone()).await.unwrap();
     trial::run_all(world.stages(), proxy.addresses()[0], &records, |_| {}).await;

@@ -229,7 +229,7 @@ impl Clerk {
         let target = self.judged(target.clone());
         let reason = match why {
             GaveUp::Undecided => budget(&target),
-            GaveUp::Unreachable(what) => Reason::Unreachable { what },
+            GaveUp::Failed(reason) => reason,
         };
         let verdict = refuse(reason);
         let trail = trail.unwrap_or_else(|| Trail::new(&self.engine));
@@ -293,7 +293,7 @@ impl Clerk {
             // Its loss says nothing about TLS, and is no reason to try without.
             (Channel::Protected, None) => {
                 let what = "the connection was lost before the verdict".into();
-                return refuse(Reason::Unreachable { what });
+                return refuse(Reason::ServerLost { what });
             }
             (Channel::Clear(why), _) => {
                 told = Evidence::Clear(why.clone());
@@ -423,7 +423,7 @@ mod tests {
      {
         for (what, is_lost, expected) in [
             ("it stands", false, "pin opportunistic-tls"),
-            ("it is lost", true, "refuse unreachable"),
+            ("it is lost", true, "refuse server-lost"),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);
@@ -445,7 +445,12 @@ mod tests {
     fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
             (GaveUp::Undecided, "decision-timeout"),
-            (GaveUp::Unreachable("refused".into()), "unreachable"),
+            (
+                GaveUp::Failed(Reason::Unreachable {
+                    what: "refused".into(),
+                }),
+                "unreachable",
+            ),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);

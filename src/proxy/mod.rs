@@ -159,8 +159,8 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
-        tokio::spawn(write_traces(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -205,7 +205,9 @@ impl Proxy {
             // Each session has its own limit for its last words.
             let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
-        self.shell.engine.traces.flush().await;
+        let pen = self.shell.engine.pen.clone();
+        // It ends by itself when it cannot be waited for.
+        let _ = tokio::task::spawn_blocking(move || pen.close(FAREWELL)).await;
     }
 
     /// All slots are free when no session is left.
@@ -241,11 +243,14 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     }
 }
 
-/// Also while sessions finish; what comes after that is written by [`Proxy::shutdown`].
-async fn write_traces(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+/// Hears what others write to the store, and lets go there of what is old.
+async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let (store, clock) = (Arc::clone(&engine.store), Arc::clone(&engine.clock));
     tokio::select! {
-        never = shell.engine.traces.keep_writing() => match never {},
-        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
+        never = engine.follower().follow() => match never {},
+        never = engine.keep.keep_pruned(store, clock) => match never {},
+        _ = stage.changed() => {}
     }
 }
 

@@ -30,7 +30,7 @@ use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
 use crate::policy::identity::Identity;
-use crate::report::{ClientLeg, Open};
+use crate::report::{ClientLeg, Open, Trouble};
 use crate::smtp::{Action, Auth, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 use crate::tls::authority::LeafName;
@@ -327,12 +327,10 @@ impl Driver {
     }
 
     fn lose_client(&mut self) {
-        let before = std::mem::replace(&mut self.reading, Reading::Lost);
+        self.reading = Reading::Lost;
         self.client.discard();
-        if before == Reading::Open {
-            let now = self.now();
-            self.session.handle_client_end(now);
-        }
+        let now = self.now();
+        self.session.handle_client_lost(now);
     }
 
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -442,7 +440,11 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        self.session.handle_timeout(now);
+        if waiting == Waiting::Client && self.server.is_full() {
+            self.session.handle_server_stalled(now);
+        } else {
+            self.session.handle_timeout(now);
+        }
     }
 
     /// Says the last words to both sides.
@@ -451,6 +453,11 @@ impl Driver {
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
+        record.logged_in = tally.logged_in;
+        record.trouble = self.session.trouble().map(|reason| Trouble {
+            reason: reason.label(),
+            detail: reason.to_string(),
+        });
         self.open.record.end = self.end();
         self.server.leave();
         let mut client = self.client;

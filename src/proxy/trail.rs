@@ -11,6 +11,7 @@ use crate::intercept::Intercepted;
 use crate::name::DnsName;
 use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts};
+use crate::report::trace::keeper::KeepTraces;
 use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Outcome, Sts, Trace};
 use crate::tls::Evidence;
 use crate::verdict::Verdict;
@@ -34,7 +35,7 @@ pub(super) struct Subject {
 impl Trail {
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
-            notes: engine.traces.is_on().then(Arc::default),
+            notes: (engine.traces.which() != KeepTraces::Off).then(Arc::default),
             began: (engine.clock.wall(), engine.clock.instant()),
             mta_sts: None,
             demand: None,

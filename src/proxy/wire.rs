@@ -127,7 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     ) -> Poll<io::Result<T>> {
         CHUNKS.with_borrow_mut(|chunk| {
             let mut buffer = ReadBuf::new(chunk);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
+            // TLS answers some records by itself, and the peer may wait for that. A failure shows at the next write.
+            let _ = Pin::new(&mut self.stream).poll_flush(cx);
+            ready!(read)?;
             Poll::Ready(Ok(take(buffer.filled())))
         })
     }

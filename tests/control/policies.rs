@@ -194,7 +194,7 @@ fn without_a_proxy_and_without_a_store_commands_say_what_is_missing() {
     assert_eq!(place.objects(0, &["policy", "list", "--json"]), nothing);
     let complaint = place.complaint(0, &["policy", "list"]);
     assert!(
-        complaint.contains("a running proxy keeps what it has"),
+        complaint.contains("a running proxy hears of changes"),
         "{complaint}"
     );
 }

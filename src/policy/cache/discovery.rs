@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Step, Write};
@@ -24,7 +24,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Store, StoreError, policies};
+use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -37,11 +37,17 @@ pub(super) struct Cache {
     pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
+    /// How far the store was read at the start.
+    pub(super) loaded: Revision,
+    /// Somebody else's policy is doubted.
+    pub(super) doubts: Notify,
 }
 
 pub(super) struct Memory {
     pub(super) shelf: Shelf,
     flights: HashMap<Domain, Flight>,
+    /// Domains to be asked because somebody else knows another policy.
+    pub(super) doubted: Vec<Domain>,
 }
 
 /// A discovery under way; ends with an error when its task does without a result.
@@ -73,7 +79,7 @@ impl StsCache {
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
         let mut shelf = Shelf::new(CAPACITY);
-        policies::load(&*store, |stored| {
+        let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
@@ -92,7 +98,10 @@ impl StsCache {
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
+                    doubted: Vec::new(),
                 }),
+                loaded,
+                doubts: Notify::new(),
             }),
         })
     }
@@ -120,11 +129,26 @@ impl StsCache {
             .await;
     }
 
-    /// Calls [`Self::refresh_due`] from time to time, without end.
+    /// Asks the domains of which somebody else knows another policy.
+    pub async fn settle_doubts(&self) {
+        let doubted = std::mem::take(&mut self.shared.lock().doubted);
+        stream::iter(doubted)
+            .for_each_concurrent(REFRESHES, |domain| async move {
+                self.recheck(&domain).await;
+            })
+            .await;
+    }
+
+    /// Does both without end: refreshes from time to time, asks at once.
     pub async fn keep_fresh(&self) {
+        let mut ticks = tokio::time::interval(REFRESH_TICK);
+        // The first is at once.
+        ticks.tick().await;
         loop {
-            tokio::time::sleep(REFRESH_TICK).await;
-            self.refresh_due().await;
+            tokio::select! {
+                _ = ticks.tick() => self.refresh_due().await,
+                () = self.shared.doubts.notified() => self.settle_doubts().await,
+            }
         }
     }
 }

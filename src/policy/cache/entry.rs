@@ -22,6 +22,7 @@ use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
+use crate::store::peers::Known;
 
 pub use told::{Told, ToldFailure, ToldRecord};
 
@@ -119,6 +120,21 @@ impl Entry {
             }),
             ..Self::default()
         }
+    }
+
+    /// The policy that is held, whether it is still in force or not.
+    pub(super) fn known(&self) -> Option<Known<'_>> {
+        let held = self.held.as_ref()?;
+        Some(Known {
+            policy: &held.policy,
+            fetched: held.fetched,
+        })
+    }
+
+    /// Takes over what somebody else has fetched.
+    pub(super) fn adopt(&mut self, stored: StoredPolicy) {
+        self.held = Self::restored(stored).held;
+        self.failed = None;
     }
 
     /// What a session that needs the policy has to do.

@@ -180,7 +180,7 @@ async fn a_newer_and_looser_line_is_refused_with_its_number_rule_and_remedy() {
     let (mx, more) = (&["mx.example"][..], &["mx.example", "evil.example"][..]);
     let to_come = stored("a.example", "enforce", 200_000, now + 5_000, mx);
     for (what, offered, rule) in [
-        ("testing", offer("testing", 200_000, mx), "mode"),
+        ("testing", offer("testing", 200_000, mx), "enforces nothing"),
         ("shorter", offer("enforce", 10_000, mx), "ends before"),
         (
             "more hosts",

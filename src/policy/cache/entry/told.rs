@@ -88,12 +88,6 @@ impl Entry {
             Some(_) | None => self.refresh_under(now),
         }
     }
-
-    /// Holds what another node has fetched.
-    pub(in crate::policy::cache) fn take_over(&mut self, stored: StoredPolicy) {
-        self.held = Self::restored(stored).held;
-        self.failed = None;
-    }
 }
 
 impl Held {

@@ -164,6 +164,10 @@ impl World {
                 self.client.is_closed = true;
                 self.session.handle_client_end(self.now);
             }
+            158 if self.tape.rarely(6) => {
+                self.client.is_closed = true;
+                self.session.handle_client_lost(self.now);
+            }
             154..=156 => self.mx.speak_unasked(&mut self.tape),
             157 if self.tape.rarely(3) => self.feed_client(), // not wanted, perhaps
             _ => {
