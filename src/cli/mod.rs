@@ -13,6 +13,7 @@ mod exchangers;
 mod policy;
 mod run;
 mod sources;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,8 @@ enum Command {
     /// Shows and changes what is known of MTA-STS policies.
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Command),
+    /// Says why a recipient was refused or relayed, with all the evidence.
+    Trace(trace::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Trace(args) => trace::run(args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };
@@ -134,4 +138,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         Exit::Ok.into()
     }
+}
+
+/// Text that others chose, without what would give a terminal orders.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }

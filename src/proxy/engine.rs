@@ -21,6 +21,7 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::report::trace::keeper::Keeper;
 use crate::store::upkeep::Keep;
 use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
@@ -53,6 +54,8 @@ pub struct Engine {
     pub learned: Learned,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Keeper,
     /// Writes to it what every session leaves behind.
     pub pen: Pen,
     /// How long that is kept.
@@ -120,6 +123,7 @@ impl Engine {
             Arc::clone(&store),
             Arc::clone(&clock),
         )?);
+        let pen = Pen::new(Arc::clone(&store));
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -132,7 +136,8 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
-            pen: Pen::new(Arc::clone(&store)),
+            traces: Keeper::new(config.keep_traces, pen.clone()),
+            pen,
             store,
             keep: config.store.keep,
         })

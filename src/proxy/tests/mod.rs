@@ -1,7 +1,7 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod client_tls;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
