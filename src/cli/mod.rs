@@ -12,6 +12,7 @@ mod dns;
 mod exchangers;
 mod run;
 mod sources;
+mod sts;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ Examples:
   danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
+  danelaw sts lint example.com
   danelaw run --config /etc/danelaw.toml
 
 Exit codes:
@@ -76,6 +78,9 @@ enum Command {
     /// Makes TLSA records, checks them offline, and says whether a domain is ready for its next key.
     #[command(subcommand, after_help = dane::EXAMPLES)]
     Dane(dane::Command),
+    /// Looks at MTA-STS policies as their owners should.
+    #[command(subcommand, after_help = sts::EXAMPLES)]
+    Sts(sts::Command),
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
@@ -98,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Sts(command) => sts::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

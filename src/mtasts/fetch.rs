@@ -18,10 +18,10 @@ use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::Policy;
 use super::answer::{self, Unacceptable};
 use super::policy::MAX_BODY;
 use super::reach::Reach;
-use super::{InvalidPolicy, Policy};
 use crate::dns::{Answer, Failure, Family, Lookup};
 use crate::name::{DnsName, Domain, InvalidName};
 use crate::x509::path::Roots;
@@ -125,7 +125,16 @@ impl HttpsFetcher {
         Ok(Self { client, options })
     }
 
-    async fn get(&self, domain: &Domain) -> Result<Policy, FetchFault> {
+    /// The body of an answer that may carry a policy, whatever it says.
+    ///
+    /// # Errors
+    /// [`FetchFailure`], but never [`FetchFailure::Invalid`].
+    pub async fn body(&self, domain: &Domain) -> Result<Vec<u8>, FetchFailure> {
+        let got = self.get(domain).await;
+        got.map_err(|fault| self.failure(&fault))
+    }
+
+    async fn get(&self, domain: &Domain) -> Result<Vec<u8>, FetchFault> {
         let mut response = self.client.get(self.url(domain)?).send().await?;
         answer::check(response.status(), response.headers())?;
         let mut body = Vec::new();
@@ -135,7 +144,7 @@ impl HttpsFetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Policy::parse(&body)?)
+        Ok(body)
     }
 
     fn url(&self, domain: &Domain) -> Result<String, InvalidName> {
@@ -147,7 +156,10 @@ impl HttpsFetcher {
 
 impl FetchPolicy for HttpsFetcher {
     fn fetch<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
-        Box::pin(async move { self.get(domain).await.map_err(|fault| self.failure(&fault)) })
+        Box::pin(async move {
+            let body = self.body(domain).await?;
+            Policy::parse(&body).map_err(|error| FetchFailure::Invalid(error.to_string()))
+        })
     }
 }
 
@@ -169,7 +181,6 @@ impl HttpsFetcher {
                 ),
             },
             FetchFault::Answer(error) => FetchFailure::Fetch(error.to_string()),
-            FetchFault::Policy(error) => FetchFailure::Invalid(error.to_string()),
         }
     }
 }
@@ -183,8 +194,6 @@ enum FetchFault {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Answer(#[from] Unacceptable),
-    #[error(transparent)]
-    Policy(#[from] InvalidPolicy),
 }
 
 fn tls(roots: &Roots) -> Result<ClientConfig, FetcherError> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::learned::Learned;
 use crate::clock::Clock;
-use crate::config::{Config, DnsConfig};
+use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
@@ -102,12 +102,7 @@ impl Engine {
             Arc::clone(&tally),
             config.dns.timeout,
         ));
-        let options = FetchOptions {
-            port: config.mta_sts.port,
-            allow_private: config.mta_sts.allow_private,
-            timeout: config.mta_sts.timeout,
-        };
-        let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
+        let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
         let store: Arc<dyn Store> = match &config.store {
             Some(path) => Arc::new(SqliteStore::open(path)?),
             None => Arc::new(MemoryStore::default()),
@@ -147,6 +142,23 @@ impl Engine {
                 .or_else(|| self.learned.sni(destination.ip(), now)),
         }
     }
+}
+
+/// What fetches policies as a configuration says.
+///
+/// # Errors
+/// Without any root, and when the libraries below refuse their settings.
+pub fn fetcher(
+    config: &StsConfig,
+    lookup: Arc<dyn Lookup>,
+    roots: &Roots,
+) -> Result<HttpsFetcher, FetcherError> {
+    let options = FetchOptions {
+        port: config.port,
+        allow_private: config.allow_private,
+        timeout: config.timeout,
+    };
+    HttpsFetcher::new(lookup, roots, options)
 }
 
 /// The resolver that a configuration asks for; `roots` are for those reached by TLS.
