@@ -9,6 +9,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
 
+use super::mta_sts::Unknown;
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
     UpstreamConfig,
@@ -59,6 +60,12 @@ pub const STS_PORT: u16 = 443;
 /// A policy fetch (RFC 8461 §3.3 suggests one minute).
 pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Policies in memory: some hundred and fifty thousand of ordinary size.
+pub const STS_CACHE_MIB: usize = 128;
+
+/// Longer than most name servers are out of order.
+pub const STS_UNKNOWN_AFTER: Duration = Duration::from_mins(15);
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -84,6 +91,10 @@ impl Default for Config {
                 port: STS_PORT,
                 allow_private: false,
                 timeout: STS_TIMEOUT,
+                cache_mib: STS_CACHE_MIB,
+                unknown: Unknown::Defer,
+                unknown_after: STS_UNKNOWN_AFTER,
+                hints: None,
             },
             policy: crate::policy::Settings::default(),
             store: None,

@@ -1,8 +1,10 @@
 //! MTA-STS (RFC 8461): [`record`] (pure) the TXT record, [`policy`] (pure) the policy file, [`lint`] (pure) what their
-//! owner should know about both, [`fetch`] (IO) the policy host; beside it, pure, which of its addresses may be reached and which of its answers may carry a policy.
+//! owner should know about both, [`fetch`] (IO) the policy host, [`hints`] whom to ask in advance; beside them, pure,
+//! which addresses of a policy host may be reached and which of its answers may carry a policy.
 
 mod answer;
 pub mod fetch;
+pub mod hints;
 pub mod lint;
 pub mod policy;
 mod reach;

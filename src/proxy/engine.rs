@@ -107,7 +107,13 @@ impl Engine {
             Some(path) => Arc::new(SqliteStore::open(path)?),
             None => Arc::new(MemoryStore::default()),
         };
-        let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
+        let sts = StsCache::open(
+            Arc::clone(&lookup),
+            fetch,
+            store,
+            Arc::clone(&clock),
+            config.mta_sts.cache(),
+        )?;
         let sts = Arc::new(sts);
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),

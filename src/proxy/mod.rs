@@ -44,6 +44,7 @@ use shell::Shell;
 
 use crate::config::Config;
 use crate::intercept::guard::Guard;
+use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
@@ -158,6 +159,9 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        if let Some(files) = config.mta_sts.hints.clone() {
+            tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
+        }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
@@ -228,6 +232,14 @@ fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartE
 async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// The policies that a signed list names are known before any mail goes to their domains (RFC 8461 §10.2).
+async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.engine.sts.keep_hinted(&files) => {}
         _ = stage.changed() => {}
     }
 }

@@ -46,6 +46,7 @@ impl Status {
             sessions_open: self.shell.sessions(),
             health: engine.monitor.health().label(),
             tally: Arc::clone(&engine.tally),
+            sts: engine.sts.vitals(),
         }
     }
 }

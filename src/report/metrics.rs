@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use super::{Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
+use crate::policy::cache::tally::{FetchEnding, StsVitals};
 
 /// What [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -81,6 +82,8 @@ pub struct Vitals {
     pub health: &'static str,
     /// Lookups.
     pub tally: Arc<Tally>,
+    /// MTA-STS policies.
+    pub sts: StsVitals,
 }
 
 /// All metrics of a proxy.
@@ -126,7 +129,11 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         sessions_open(&vitals, &mut encoder)?;
         dns_health(&vitals, &mut encoder)?;
         dns_lookups(&vitals.tally, &mut encoder)?;
-        dns_disagreements(&vitals.tally, &mut encoder)
+        dns_disagreements(&vitals.tally, &mut encoder)?;
+        sts_domains(&vitals.sts, &mut encoder)?;
+        sts_expiring(&vitals.sts, &mut encoder)?;
+        sts_fetches(&vitals.sts, &mut encoder)?;
+        sts_evicted(&vitals.sts, &mut encoder)
     }
 }
 
@@ -180,6 +187,47 @@ fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt:
     )?)
 }
 
+fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Domains in the MTA-STS cache, by the mode of their policy.";
+    let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
+    for (mode, domains) in sts.domains {
+        let count = ConstGauge::new(i64::try_from(domains).unwrap_or(i64::MAX));
+        count.encode(family.encode_family(&[("mode", mode)])?)?;
+    }
+    Ok(())
+}
+
+fn sts_expiring(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let expiring = i64::try_from(sts.expiring).unwrap_or(i64::MAX);
+    let help = "Enforced MTA-STS policies that cannot be refreshed and are about to expire.";
+    ConstGauge::new(expiring).encode(encoder.encode_descriptor(
+        "sts_expiring",
+        help,
+        None,
+        MetricType::Gauge,
+    )?)
+}
+
+fn sts_fetches(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Fetches of MTA-STS policies, by outcome.";
+    let mut family = encoder.encode_descriptor("sts_fetches", help, None, MetricType::Counter)?;
+    for (ending, fetches) in FetchEnding::ALL.into_iter().zip(sts.fetches) {
+        let labels = [("outcome", ending.label())];
+        ConstCounter::new(fetches).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Enforced MTA-STS policies that were forgotten because the cache was full of them.";
+    ConstCounter::new(sts.evicted_enforced).encode(encoder.encode_descriptor(
+        "sts_evicted_enforced",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
+}
+
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::super::tests::{judgement, record};
@@ -196,6 +244,7 @@ pub(in crate::report) mod tests {
             sessions_open: 0,
             health: Health::Unknown.label(),
             tally: Arc::clone(&tally),
+            sts: StsVitals::of_an_empty_cache(),
         })
     }
 
@@ -222,6 +271,12 @@ pub(in crate::report) mod tests {
         }
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
+        let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
+        let words = words.chain(
+            StsVitals::of_an_empty_cache()
+                .domains
+                .map(|domains| domains.0),
+        );
         for word in words.chain(Asked::ALL.map(Asked::label)) {
             assert!(REFERENCE.contains(&format!("`{word}`")), "{word}");
         }
@@ -271,6 +326,11 @@ pub(in crate::report) mod tests {
             sessions_open: 3,
             health: "clock-skew",
             tally: Arc::clone(&tally),
+            sts: StsVitals {
+                expiring: 2,
+                evicted_enforced: 1,
+                ..StsVitals::of_an_empty_cache()
+            },
         });
         let rendered = metrics.render().unwrap();
         for line in [
@@ -279,6 +339,8 @@ pub(in crate::report) mod tests {
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
             "danelaw_dns_disagreements_total 1",
+            "danelaw_sts_expiring 2",
+            "danelaw_sts_evicted_enforced_total 1",
         ] {
             assert!(
                 rendered.lines().any(|one| one == line),

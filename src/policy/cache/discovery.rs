@@ -9,15 +9,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
-use futures_util::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use super::entry::{Entry, Heard, Moment, Step, Write};
-use super::shelf::{Evicted, Shelf};
+use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
+use super::shelf::Shelf;
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::dns::Lookup;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
@@ -28,20 +27,41 @@ use crate::store::{Store, StoreError};
 
 /// The policies that this node knows.
 pub struct StsCache {
-    shared: Arc<Cache>,
+    pub(super) shared: Arc<Cache>,
 }
 
-struct Cache {
+pub(super) struct Cache {
     lookup: Arc<dyn Lookup>,
     fetch: Arc<dyn FetchPolicy>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    patience: Patience,
+    pub(super) tally: Tally,
     memory: Mutex<Memory>,
 }
 
-struct Memory {
-    shelf: Shelf,
+pub(super) struct Memory {
+    pub(super) shelf: Shelf,
     flights: HashMap<Domain, Flight>,
+}
+
+/// What the operator says of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// What policies may take in memory, in octets, roughly.
+    pub capacity: usize,
+    /// With domains of which it cannot be known whether they have a policy.
+    pub patience: Patience,
+}
+
+impl Default for CacheOptions {
+    /// 128 MiB hold some hundred and fifty thousand domains with a policy of ordinary size.
+    fn default() -> Self {
+        Self {
+            capacity: 128 * 1024 * 1024,
+            patience: Patience::Endless,
+        }
+    }
 }
 
 /// A discovery under way; ends with an error when its task does without a result.
@@ -49,7 +69,7 @@ type Flight = Shared<oneshot::Receiver<StsState>>;
 
 /// Why a discovery is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+pub(super) enum Errand {
     /// A session must know.
     Session,
     /// A session was refused: is there a newer policy?
@@ -68,14 +88,16 @@ impl StsCache {
         fetch: Arc<dyn FetchPolicy>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        options: CacheOptions,
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
-        let mut shelf = Shelf::new(CAPACITY);
+        let mut shelf = Shelf::new(options.capacity);
+        let tally = Tally::default();
         for stored in store.policies()? {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
-            evicted.tell();
+            tally.evicted(evicted.enforced);
             for domain in evicted.stored {
                 store.remove(&domain)?;
             }
@@ -86,6 +108,8 @@ impl StsCache {
                 fetch,
                 store,
                 clock,
+                patience: options.patience,
+                tally,
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
@@ -105,29 +129,10 @@ impl StsCache {
     pub async fn recheck(&self, domain: &Domain) {
         self.shared.run(domain, Errand::Newer).await;
     }
-
-    /// Fetches anew every policy that has lived a day or half its life, also those whose record is gone.
-    pub async fn refresh_due(&self) {
-        let now = self.shared.now();
-        let due = self.shared.lock().shelf.domains(|entry| entry.is_due(now));
-        stream::iter(due)
-            .for_each_concurrent(REFRESHES, |domain| async move {
-                self.shared.run(&domain, Errand::Refresh).await;
-            })
-            .await;
-    }
-
-    /// Calls [`Self::refresh_due`] from time to time, without end.
-    pub async fn keep_fresh(&self) {
-        loop {
-            tokio::time::sleep(REFRESH_TICK).await;
-            self.refresh_due().await;
-        }
-    }
 }
 
 impl Cache {
-    async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+    pub(super) async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
         let flight = match self.board(domain, errand) {
             Boarded::Known(state) => return state,
             Boarded::Waiting(flight) => flight,
@@ -143,7 +148,7 @@ impl Cache {
         let now = self.now();
         let mut memory = self.lock();
         if errand == Errand::Session
-            && let Step::Ready(state) = memory.shelf.get(domain).step(now)
+            && let Step::Ready(state) = memory.shelf.get(domain).step(self.patience, now)
         {
             return Boarded::Known(state);
         }
@@ -172,12 +177,12 @@ impl Cache {
         self.lock().shelf.get(domain).broken_off(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
         // A panic can only lose what was to be put in, never leave it half put in.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::of(&*self.clock)
     }
 }
@@ -204,8 +209,9 @@ impl Discovery {
     async fn run(self) -> StsState {
         let first = match self.errand {
             Errand::Session => {
-                let now = self.cache.now();
-                self.cache.lock().shelf.get(&self.domain).step(now)
+                let (patience, now) = (self.cache.patience, self.cache.now());
+                let mut memory = self.cache.lock();
+                memory.shelf.get(&self.domain).step(patience, now)
             }
             Errand::Newer | Errand::Refresh => Step::Ask,
         };
@@ -229,12 +235,14 @@ impl Discovery {
             Err(_) => Heard::Silent(NoRecord::None),
         };
         debug!(domain = %self.domain, ?heard, "MTA-STS record");
-        let errand = self.errand;
+        let (errand, patience) = (self.errand, self.cache.patience);
         self.change(|entry, now| {
             entry.hear(heard, now);
             let step = match (errand, entry.refresh_under(now)) {
                 (Errand::Refresh, Some(id)) => Step::Fetch(id),
-                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => entry.step(now),
+                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => {
+                    entry.step(patience, now)
+                }
             };
             (step, Write::Nothing)
         })
@@ -242,12 +250,16 @@ impl Discovery {
     }
 
     async fn fetch(&self, id: PolicyId) -> StsState {
+        self.change(|entry, now| (entry.begin(now), Write::Nothing))
+            .await;
         let result = self.cache.fetch.fetch(&self.domain).await;
+        self.cache.tally.fetched(&result);
         debug!(domain = %self.domain, id = id.as_str(), ok = result.is_ok(), "MTA-STS policy");
         if let Err(failure) = &result {
             self.alert(failure);
         }
-        self.change(|entry, now| entry.fetched(&self.domain, id, result, now))
+        let patience = self.cache.patience;
+        self.change(|entry, now| entry.fetched(&self.domain, id, result, (patience, now)))
             .await
     }
 
@@ -274,7 +286,7 @@ impl Discovery {
                 .lock()
                 .shelf
                 .change(&self.domain, now, |entry| change(entry, now));
-        evicted.tell();
+        self.cache.tally.evicted(evicted.enforced);
         self.write(write, evicted.stored).await;
         result
     }
@@ -309,17 +321,6 @@ impl Discovery {
     }
 }
 
-impl Evicted {
-    fn tell(&self) {
-        if self.enforced > 0 {
-            warn!(
-                policies = self.enforced,
-                "the MTA-STS cache is full of enforce policies: the least used are forgotten"
-            );
-        }
-    }
-}
-
 impl Moment {
     fn of(clock: &dyn Clock) -> Self {
         Self {
@@ -328,12 +329,3 @@ impl Moment {
         }
     }
 }
-
-/// Octets of policies in memory, roughly: a hundred thousand domains with a policy of ordinary size.
-const CAPACITY: usize = 128 * 1024 * 1024;
-
-/// Refreshes at a time.
-const REFRESHES: usize = 4;
-
-/// Between looks for policies that are due.
-const REFRESH_TICK: Duration = Duration::from_mins(10);

@@ -27,7 +27,7 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
@@ -191,7 +191,14 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
-    let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
+    let sts = StsCache::open(
+        Arc::clone(&lookup),
+        fetch,
+        store,
+        clock.clone(),
+        CacheOptions::default(),
+    )
+    .unwrap();
     let sts = Arc::new(sts);
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
