@@ -28,6 +28,7 @@ mod policy_host;
 mod postfix;
 mod rules;
 mod sandbox;
+mod sts;
 mod world;
 
 use capture::Capture;
@@ -126,6 +127,36 @@ const DELIVERIES: &[(&str, &str, Expected)] = &[
         "MTA-STS enforced, the certificate names another host",
         "no@sts-wrong.test",
         Deferred(&["451 4.7.5", "sts-cert"]),
+    ),
+    (
+        "sender audit a: MTA-STS as it should be",
+        "v4.a@audit-a.test",
+        Delivered(&["by mx.audit-a.test", OVER_V4, POSTFIX_TLS]),
+    ),
+    (
+        "sender audit b: MTA-STS enforced, no STARTTLS",
+        "b@audit-b.test",
+        Deferred(&["451 4.7.4", "starttls-required"]),
+    ),
+    (
+        "sender audit c: the same as a, over IPv6",
+        "c@audit-c.test",
+        Delivered(&["by mx.audit-c.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
+    ),
+    (
+        "sender audit d: MTA-STS enforced, a certificate by nobody",
+        "d@audit-d.test",
+        Deferred(&["451 4.7.5", "sts-cert"]),
+    ),
+    (
+        "sender audit e: MTA-STS, and a host that takes nothing without TLS",
+        "e@audit-e.test",
+        Delivered(&["by mx.audit-e.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
+    ),
+    (
+        "sender audit f: an old host without TLS and without a policy",
+        "f@audit-f.test",
+        Delivered(&["by mx.audit-f.test", "(Postfix) with ESMTP id"]),
     ),
     (
         "no policy, STARTTLS offered, over IPv4",
@@ -388,7 +419,7 @@ fn control_without_danelaw_postfix_delivers_to_every_domain() {
 /// All of the world but danelaw.
 struct Lab {
     network: Network,
-    _servers: Vec<Daemon>,
+    servers: Vec<Daemon>,
 }
 
 impl Lab {
@@ -399,10 +430,15 @@ impl Lab {
         let mut servers = Vec::from(dns::serve(&network.world));
         servers.push(policy_host::serve(&network.world));
         servers.extend(mail::serve(&network.world));
-        Self {
-            network,
-            _servers: servers,
-        }
+        Self { network, servers }
+    }
+
+    /// One of its servers.
+    fn server(&self, name: &str) -> &Daemon {
+        let mut servers = self.servers.iter();
+        servers
+            .find(|server| server.name() == name)
+            .expect("it was started")
     }
 
     /// All that a server says to a client on the MTA's host that says nothing: a greeting, after which this client goes
@@ -506,13 +542,15 @@ fn stays(client: &Client<'_>, case: &str, message: &Message, words: &[&str]) {
     );
 }
 
-/// Only mail for the domain without STARTTLS and without a policy may be read off the wire: of all other messages
+/// Only mail for the domains without STARTTLS and without a policy may be read off the wire: of all other messages
 /// neither content nor envelope.
 fn nothing_in_clear_but_what_may(capture: &[u8], messages: &[Message]) {
     for message in messages {
         let readable = [message.token.as_str(), message.recipient()]
             .map(|needle| memchr::memmem::find(capture, needle.as_bytes()).is_some());
-        let may = message.recipient().ends_with("@clear.test");
+        let may = ["@clear.test", "@audit-f.test"]
+            .iter()
+            .any(|domain| message.recipient().ends_with(domain));
         assert_eq!(
             readable,
             [may, may],
@@ -523,7 +561,12 @@ fn nothing_in_clear_but_what_may(capture: &[u8], messages: &[Message]) {
 }
 
 /// Host numbers beside those of the MX hosts.
-const HOSTS: [u8; 3] = [dns::AUTHORITY, dns::RESOLVER_NUMBER, policy_host::NUMBER];
+const HOSTS: [u8; 4] = [
+    dns::AUTHORITY,
+    dns::RESOLVER_NUMBER,
+    policy_host::NUMBER,
+    sts::NUMBER,
+];
 
 /// Connections that one looped dial may cost: itself, danelaw's own that comes back, and one more that was under way
 /// before the first was recognised.
