@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn sts_33_sts_13_a_bogus_or_inner_address_is_never_connected_to() {
+    fn sts_33_attack_sts_13_a_bogus_or_inner_address_is_never_connected_to() {
         let many: Vec<String> = (1..=20).map(|n| format!("8.8.8.{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         for (case, v6, v4, expected) in [

@@ -3,6 +3,8 @@
 //! which addresses of a policy host may be reached and which of its answers may carry a policy.
 
 mod answer;
+#[cfg(test)]
+mod corpora;
 pub mod fetch;
 pub mod hints;
 pub mod lint;

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn sts_13_only_public_addresses_are_reached() {
+    fn attack_sts_13_only_public_addresses_are_reached() {
         for (address, public) in [
             ("0.0.0.0", false),
             ("0.1.2.3", false),

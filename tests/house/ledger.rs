@@ -4,7 +4,7 @@
 //! `dnssec_1_13_…`, `tlsa_12_to_18_…`, `dns_03_…`, `dn_21_…`, `attack_dane_11_…`, `a4_…`, `row_me_…`), a scenario of the lab when
 //! the comment above its name does. `testdata/untested.txt` says why the others are not held by any.
 //!
-//! Attacks on DANE and TLS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes the
+//! Attacks on DANE, TLS and MTA-STS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes the
 //! difference; what is numbered `DNS` or `DN` is an attack in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -383,7 +383,7 @@ fn cited_ids(comment: &str) -> BTreeSet<Id> {
 pub(crate) const LIST: &str = "testdata/requirements.txt";
 pub(crate) const UNTESTED: &str = "testdata/untested.txt";
 const CATALOGUE: &str = "src/lab/catalogue/";
-const NUMBERED: &[&str] = &["dnssec", "tlsa", "dane", "tls", "id", "dns", "dn"];
+const NUMBERED: &[&str] = &["dnssec", "tlsa", "dane", "tls", "sts", "id", "dns", "dn"];
 /// No requirement is numbered like these.
 const ATTACKS_ONLY: &[&str] = &["DNS", "DN"];
 const NAMED_ROWS: &[&str] = &["me", "ld", "ls"];
@@ -425,7 +425,11 @@ fn a_name_holds_what_it_says() {
             "attack DANE-11, DANE-40",
         ),
         ("tlsa_12_to_14_danetest_holds", "TLSA-12 TLSA-13 TLSA-14"),
-        ("a4_sts_01_a_null_mx", "A4"),
+        ("a4_sts_01_a_null_mx", "A4, attack STS-01"),
+        (
+            "sts_10_sts_04_attack_sts_14_hosts",
+            "STS-10, attack STS-04, attack STS-14",
+        ),
         ("what_becomes_of_me_and_l1", "L1"),
         ("level_ld_half_is_so", "LD-half"),
         ("l0_testing_is_so", "L0-T"),

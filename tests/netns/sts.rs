@@ -23,7 +23,7 @@ pub(crate) const ZONE: &str = "faults.test";
 /// A domain below [`ZONE`].
 struct Row {
     name: String,
-    /// At `_mta-sts`, as in a zone file.
+    /// At `_mta-sts`, type and data as in a zone file.
     txt: Vec<String>,
     certificate: Certificate,
     /// What nginx does with a request.
@@ -106,7 +106,10 @@ fn records() -> Vec<Row> {
         policy: "none",
         ..row(name)
     };
-    let split = "\"v=STS\" \"v1; \" \"id=1;\"".to_owned();
+    let split = "TXT \"v=STS\" \"v1; \" \"id=1;\"".to_owned();
+    let alias = format!("CNAME _mta-sts.good.{ZONE}.");
+    let chain = format!("CNAME _mta-sts.txt-alias.{ZONE}.");
+    let nowhere = format!("CNAME _mta-sts.nowhere.{ZONE}.");
     vec![
         unannounced("txt-none", vec![], "no-record"),
         unannounced("txt-other", vec![record("v=STSv2; id=1")], "no-record"),
@@ -135,6 +138,15 @@ fn records() -> Vec<Row> {
             txt: vec![split],
             ..row("txt-split")
         },
+        Row {
+            txt: vec![alias],
+            ..row("txt-alias")
+        },
+        Row {
+            txt: vec![chain],
+            ..row("txt-aliases")
+        },
+        unannounced("txt-alias-nowhere", vec![nowhere], "no-record"),
         Row {
             txt: vec![record("v=STSv1; id=1; id=2; x=y"), record("v=spf1 -all")],
             ..row("txt-others")
@@ -293,7 +305,7 @@ fn serves(body: &str) -> String {
 }
 
 fn record(text: &str) -> String {
-    format!("\"{text}\"")
+    format!("TXT \"{text}\"")
 }
 
 impl Row {
@@ -315,7 +327,7 @@ pub(crate) fn zone() -> Vec<String> {
         records.extend(
             row.txt
                 .iter()
-                .map(|txt| format!("_mta-sts.{domain}. TXT {txt}")),
+                .map(|txt| format!("_mta-sts.{domain}. {txt}")),
         );
         match row.elsewhere {
             Some(address) => records.push(format!("{host}. A {address}")),
@@ -454,8 +466,7 @@ fn ask(mta: &Namespace, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn sts_01_to_06_sts_14_every_fault_of_record_certificate_answer_and_body_is_found_on_a_real_policy_host()
- {
+fn sts_2_sts_10_sts_01_02_03_04_05_06_attack_sts_14_every_fault_is_found_on_a_real_policy_host() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;
@@ -502,7 +513,7 @@ fn sts_01_to_06_sts_14_every_fault_of_record_certificate_answer_and_body_is_foun
 }
 
 #[test]
-fn sts_13_a_policy_host_that_is_not_on_the_public_internet_hears_nothing() {
+fn attack_sts_13_a_policy_host_that_is_not_on_the_public_internet_hears_nothing() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;
@@ -589,7 +600,7 @@ fn publish(lab: &Lab, world: &Namespace, texts: &[&str], answer: &str) {
         .collect();
     let records: String = texts
         .iter()
-        .map(|text| format!("_mta-sts.sts-wrong.test. TXT {}\n", record(text)))
+        .map(|text| format!("_mta-sts.sts-wrong.test. {}\n", record(text)))
         .collect();
     write("dns/sts-wrong.test.zone", kept + &records);
     if !answer.is_empty() {
@@ -609,7 +620,7 @@ fn publish(lab: &Lab, world: &Namespace, texts: &[&str], answer: &str) {
     for server in ["nsd", "unbound", "nginx"] {
         signal::kill(lab.server(server).pid(), Signal::SIGHUP).expect("it runs");
     }
-    let expected: BTreeSet<String> = texts.iter().map(|text| record(text)).collect();
+    let expected: BTreeSet<String> = texts.iter().map(|text| format!("{text:?}")).collect();
     until("the new record", || {
         let said = world.sh(&format!(
             "dig +short @{} _mta-sts.sts-wrong.test TXT || true",

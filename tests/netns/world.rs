@@ -235,6 +235,22 @@ pub(crate) const DOMAINS: &[Domain] = &[
             ..Exchanger::new("mx", 44)
         }],
     },
+    Domain {
+        name: "sts-second.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[
+            Exchanger {
+                tls: Tls::WrongName,
+                ..Exchanger::new("mx1", 23)
+            },
+            Exchanger {
+                preference: 20,
+                tls: Tls::Trusted,
+                ..Exchanger::new("mx2", 24)
+            },
+        ],
+    },
     // The six hosts of the public MTA-STS sender audit: two as they should be, on either family; one without TLS, one
     // with a certificate by nobody, one that insists on TLS, and an old one without TLS and without a policy.
     Domain {

@@ -565,7 +565,7 @@ async fn sts_02_sts_21_only_a_certificate_for_the_policy_host_holds() {
 }
 
 #[tokio::test]
-async fn sts_13_a_policy_host_at_a_private_address_is_not_connected_to() {
+async fn attack_sts_13_a_policy_host_at_a_private_address_is_not_connected_to() {
     let pki = Pki::new();
     let host = Host::start(pki.good(), Script::Send(text(POLICY.as_bytes()))).await;
     let options = FetchOptions {

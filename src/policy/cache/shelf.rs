@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn sts_10_live_enforce_policies_go_last_and_the_least_used_first() {
+    fn attack_sts_10_live_enforce_policies_go_last_and_the_least_used_first() {
         let now = now();
         // Room for four policies and some.
         let mut shelf = Shelf::new(4 * OVERHEAD + 1000);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn sts_10_what_has_expired_meanwhile_goes_before_what_is_live() {
+    fn attack_sts_10_what_has_expired_meanwhile_goes_before_what_is_live() {
         let now = now();
         let mut shelf = Shelf::new(4 * OVERHEAD + 1000);
         put(&mut shelf, now, "a.enforce", "enforce", 1);
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn sts_10_a_flood_of_domains_without_a_policy_displaces_none_and_stays_within_bounds() {
+    fn attack_sts_10_a_flood_of_domains_without_a_policy_displaces_none_and_stays_within_bounds() {
         let now = now();
         let mut shelf = Shelf::new(100 * OVERHEAD);
         put(&mut shelf, now, "kept.example", "enforce", 1);

@@ -364,7 +364,7 @@ fn cached(name: &str, failure: FetchFailure) -> Told {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn sts_3_sts_27_first_contact_is_what_record_and_host_say() {
+fn sts_3_sts_27_sts_70_first_contact_is_what_record_and_host_say() {
     let serves = Host::Serves(Mode::Enforce, WEEK);
     let valid = Txt::id("v=STSv1; id=a");
     let invalid = FetchFailure::Invalid("line 1".to_owned());
@@ -667,7 +667,7 @@ fn sts_60_r8_a_policy_lives_from_its_last_fetch_over_restarts() {
 }
 
 #[test]
-fn sts_12_clock_steps_neither_end_a_policy_for_good_nor_loosen_it() {
+fn attack_sts_12_clock_steps_neither_end_a_policy_for_good_nor_loosen_it() {
     let year = i64::try_from(365 * DAY).unwrap();
     let world = World::of(Mode::Enforce, WEEK);
     let mut node = Node::new(&world);
@@ -722,7 +722,8 @@ fn sts_12_clock_steps_neither_end_a_policy_for_good_nor_loosen_it() {
 }
 
 #[test]
-fn sts_12_after_a_jump_of_the_clock_what_has_expired_is_asked_for_before_any_session_needs_it() {
+fn attack_sts_12_after_a_jump_of_the_clock_what_has_expired_is_asked_for_before_any_session_needs_it()
+ {
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::new(&world);
     node.state();
@@ -1003,7 +1004,7 @@ fn sts_29_policies_that_are_due_all_at_once_are_fetched_a_few_at_a_time_and_spre
 }
 
 #[test]
-fn sts_10_memory_is_bounded_and_what_is_forgotten_is_forgotten_by_the_store_too() {
+fn attack_sts_10_memory_is_bounded_and_what_is_forgotten_is_forgotten_by_the_store_too() {
     let world = World::of(Mode::Enforce, WEEK);
     let store = crowded(5000);
     let node = Node::over(&world, Arc::clone(&store));
@@ -1015,7 +1016,7 @@ fn sts_10_memory_is_bounded_and_what_is_forgotten_is_forgotten_by_the_store_too(
 }
 
 #[test]
-fn sts_11_a_thousand_sessions_make_one_discovery() {
+fn attack_sts_11_a_thousand_sessions_make_one_discovery() {
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::new(&world);
     let domain = domain();
@@ -1031,7 +1032,7 @@ fn sts_11_a_thousand_sessions_make_one_discovery() {
 }
 
 #[test]
-fn sts_11_a_session_that_goes_away_leaves_the_others_their_answer() {
+fn attack_sts_11_a_session_that_goes_away_leaves_the_others_their_answer() {
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::new(&world);
     world.gate.forget_permits(Semaphore::MAX_PERMITS);
@@ -1058,7 +1059,7 @@ fn sts_11_a_session_that_goes_away_leaves_the_others_their_answer() {
 }
 
 #[test]
-fn sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works() {
+fn attack_sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works() {
     let world = World::new(Txt::id("v=STSv1; id=a"), Host::Panics);
     let node = Node::new(&world);
     let broken = Failure::Unreachable("the discovery was broken off".to_owned());
