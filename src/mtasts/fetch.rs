@@ -47,12 +47,14 @@ pub trait FetchPolicy: Send + Sync {
 }
 
 /// How to reach policy hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FetchOptions {
     /// 443, but in a lab.
     pub port: u16,
     /// Connect to private, loopback and other special addresses too: for labs.
     pub allow_private: bool,
+    /// Which addresses are this machine's own; it is not asked either, unless private ones are.
+    pub is_ours: fn(IpAddr) -> bool,
     /// From the first lookup to the last octet; RFC 8461 §3.3 suggests one minute.
     pub timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for FetchOptions {
         Self {
             port: 443,
             allow_private: false,
+            is_ours: |_| false,
             timeout: Duration::from_secs(60),
         }
     }
@@ -103,7 +106,9 @@ impl HttpsFetcher {
         let reach = if options.allow_private {
             Reach::Anywhere
         } else {
-            Reach::Public
+            Reach::Public {
+                is_ours: options.is_ours,
+            }
         };
         let client = Client::builder()
             .tls_backend_preconfigured(tls(roots)?)
@@ -232,7 +237,7 @@ enum Unlocated {
     Failed(Family, Failure),
     #[error("the policy host has no address")]
     NoAddress,
-    #[error("the policy host is at {0}, which is not on the public internet")]
+    #[error("the policy host is at {0}, which is this host or not on the public internet")]
     NotPublic(IpAddr),
 }
 
@@ -389,7 +394,23 @@ mod tests {
                 "only an inner one",
                 ABSENT,
                 at(&["10.0.0.1"]),
-                Err("the policy host is at 10.0.0.1, which is not on the public internet"),
+                Err(
+                    "the policy host is at 10.0.0.1, which is this host or not on the public internet",
+                ),
+            ),
+            (
+                "only one of our own",
+                ABSENT,
+                at(&["9.9.9.9"]),
+                Err(
+                    "the policy host is at 9.9.9.9, which is this host or not on the public internet",
+                ),
+            ),
+            (
+                "one of our own beside another",
+                ABSENT,
+                at(&["9.9.9.9", "8.8.8.8"]),
+                Ok(&["8.8.8.8"]),
             ),
             (
                 "an inner one beside a public one",
@@ -405,7 +426,13 @@ mod tests {
             ),
         ] {
             let answers = [(Family::V6, v6), (Family::V4, v4)];
-            let found = located(&answers, Reach::Public).map_err(|error| error.to_string());
+            let found = located(
+                &answers,
+                Reach::Public {
+                    is_ours: |address| address.to_string() == "9.9.9.9",
+                },
+            )
+            .map_err(|error| error.to_string());
             let expected = expected
                 .map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect())
                 .map_err(str::to_owned);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::learned::Learned;
+use super::listen::is_ours;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
@@ -162,6 +163,7 @@ pub fn fetcher(
     let options = FetchOptions {
         port: config.port,
         allow_private: config.allow_private,
+        is_ours,
         timeout: config.timeout,
     };
     HttpsFetcher::new(lookup, roots, options)
