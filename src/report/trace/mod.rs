@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::DnsAnswer;
 pub use showing::{Certificate, Channel, Showing, Tls};
 
-use crate::calendar::rfc3339;
+use crate::calendar::date_time;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::DnsName;
@@ -49,10 +49,10 @@ pub struct Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// When the recipient was named.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "date_time")]
     pub began: Timestamp,
     /// When it was decided: certificates and policies were in date or not at this time.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "date_time")]
     pub decided: Timestamp,
     /// Where the mail server wanted to go.
     pub destination: SocketAddr,
