@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::DnsAnswer;
 pub use showing::{Certificate, Channel, Showing, Tls};
 
-use crate::calendar::rfc3339;
+use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::DnsName;
@@ -49,10 +49,10 @@ pub struct Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// When the recipient was named.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub began: Timestamp,
     /// When it was decided: certificates and policies were in date or not at this time.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub decided: Timestamp,
     /// Where the mail server wanted to go.
     pub destination: SocketAddr,
@@ -431,3 +431,6 @@ impl Why {
 
 /// An honest trace has some 20 KiB; one with a policy and a chain as large as they may be fits.
 pub const MOST_OCTETS: usize = 512 * 1024;
+
+#[cfg(test)]
+mod tests;
