@@ -25,7 +25,7 @@ use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
 use super::trail::Traced;
-use super::wire::Wire;
+use super::wire::{BULK, Downstream, TALK, Wire};
 use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
@@ -54,9 +54,9 @@ pub(super) async fn drive(
 /// Credentials cross the client's leg in clear, so that it must not leave this host.
 fn auth(shell: &Shell, from: &Intercepted) -> Auth {
     let client = from.client.ip();
-    let is_here = client.is_loopback() || listen::is_ours(client);
+    let is_here = || client.is_loopback() || listen::is_ours(client);
     match shell.engine.identities.of(from.destination) {
-        Identity::Route(_) if is_here => Auth::OnceProven,
+        Identity::Route(_) if is_here() => Auth::OnceProven,
         Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
     }
 }
@@ -66,7 +66,7 @@ pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStre
     let mut open = shell.open(from);
     open.record.end = End::Refused.label();
     open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
-    let mut client = Wire::new(client);
+    let mut client = Wire::new(Downstream::Clear(client));
     client.push(reply.encode());
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
         let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
@@ -293,7 +293,8 @@ impl Driver {
         }
         let session = &mut self.session;
         let clock = &self.shell.engine.clock;
-        let event = self.client.poll(cx, |bytes| {
+        let most = if session.is_in_message() { BULK } else { TALK };
+        let event = self.client.poll(cx, most, |bytes| {
             session.handle_client(bytes, clock.instant());
         });
         match ready!(event) {

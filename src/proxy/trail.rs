@@ -85,10 +85,15 @@ impl Trail {
         let notes = self.notes.as_ref()?;
         let outcome = Outcome::of(verdict).filter(|end| engine.traces.keeps(&end.verdict))?;
         let decided = engine.clock.wall();
+        let took = engine
+            .clock
+            .instant()
+            .saturating_duration_since(self.began.1);
         let notes = notes.taken();
         Some(Decided {
             began: self.began.0,
             decided,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             domain: subject.domain,
             route: subject.route,
             destination: subject.destination,

@@ -43,8 +43,8 @@ pub(super) fn story(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
 
 fn head(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let Decided {
-        began,
         decided,
+        took_ms,
         domain,
         route,
         destination,
@@ -64,13 +64,13 @@ fn head(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "{} wanted {destination} ({}) for {}{host}: {} {}, {} s after the recipient was named",
+        "{} wanted {destination} ({}) for {}{host}: {} {}, {} ms after the recipient was named",
         trace.client,
         printable(&trace.via),
         printable(domain),
         printable(&outcome.verdict),
         printable(&outcome.rule),
-        decided.since(*began).as_secs(),
+        took_ms,
     )
 }
 

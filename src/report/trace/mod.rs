@@ -54,6 +54,9 @@ pub struct Decided {
     /// When it was decided: certificates and policies were in date or not at this time.
     #[serde(with = "as_text")]
     pub decided: Timestamp,
+    /// Milliseconds from the one to the other.
+    #[serde(default)]
+    pub took_ms: u64,
     /// Where the mail server wanted to go.
     pub destination: SocketAddr,
     /// The recipient's domain; on a route the route's host; an address literal; `postmaster`.

@@ -46,6 +46,7 @@ fn trace(attempts: Vec<Attempt>, dns: Vec<DnsAnswer>, text: Option<String>) -> D
     Decided {
         began: Timestamp::from_unix(1_800_000_000),
         decided: Timestamp::from_unix(1_800_000_001),
+        took_ms: 1000,
         domain: "a.example".into(),
         route: false,
         destination: "192.0.2.1:25".parse().unwrap(),

@@ -4,11 +4,12 @@ use super::super::chunk;
 use super::super::command::{Command, Greeter, Mail};
 use super::super::ehlo::{Extensions, answer};
 use super::super::line::{Flood, Line};
+use super::super::link::LinkError;
 use super::super::outbox::Control;
 use super::super::path::Charset;
 use super::super::relay::printable;
 use super::super::transaction::Transaction;
-use super::super::{End, Reply, replies};
+use super::super::{Channel, End, Reply, replies};
 use super::{Asker, ClientSide, INPUT_LIMIT, Life, Session, State, Trust};
 
 impl Session {
@@ -176,10 +177,11 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let said = self.link.extensions().unwrap_or_default();
-                let told = self.link.channel().map_or(Extensions::NONE, |channel| {
-                    said.offered(&channel, self.lacking)
-                });
-                let told = self.with_start_tls(told);
+                // A connection that was lost while its host was judged hides nothing (attack TLS-01).
+                let channel = self.link.channel();
+                let channel =
+                    channel.unwrap_or_else(|| Channel::Broken(LinkError::Lost.to_string()));
+                let told = self.with_start_tls(said.offered(&channel, self.lacking));
                 let auth = self.auth_keyword();
                 let limits = &self.settings.limits;
                 self.out

@@ -325,6 +325,18 @@ impl Session {
         is_wanted && self.client == ClientSide::Open
     }
 
+    /// Whether the client's octets are those of a message, which are not kept.
+    #[must_use]
+    pub const fn is_in_message(&self) -> bool {
+        matches!(
+            self.state,
+            State::Message { .. }
+                | State::Chunk { .. }
+                | State::Swallowing { .. }
+                | State::SwallowingChunk { .. }
+        )
+    }
+
     /// How the session ended, once it has.
     #[must_use]
     pub const fn end(&self) -> Option<End> {

@@ -346,3 +346,16 @@ fn dn_24_a_challenge_that_is_none_is_cut_and_cleaned_like_any_reply() {
     ]);
     assert_eq!(session.end(), None);
 }
+
+#[test]
+fn eai_3_tls_01_an_mx_that_is_lost_while_it_is_judged_hides_no_extension() {
+    for verdict in ["> pin dane\n", "> refuse\n"] {
+        run(&[
+            NAMED,
+            "S$\n! close-server\n",
+            verdict,
+            UNOFFERED,
+            "C: MAIL FROM:<a@b.example> SMTPUTF8\nc: 250 2.1.0 …\nC: RCPT TO:<u@good.example>\n! dial\n",
+        ]);
+    }
+}

@@ -169,6 +169,17 @@ fn dn_02_octets_behind_data_are_wanted_so_that_they_are_seen() {
 }
 
 #[test]
+fn dn_only_the_octets_of_a_message_are_never_kept() {
+    for (script, in_message) in [
+        ("@rcpt", false),
+        ("@rcpt\nC: DATA\ns: DATA", false),
+        ("@rcpt\nC: DATA\ns: DATA\nS: 354 go\nc: 354 go", true),
+    ] {
+        assert_eq!(run(script).is_in_message(), in_message, "{script}");
+    }
+}
+
+#[test]
 fn dn_02_octets_behind_data_that_is_accepted_are_the_message() {
     run("
         @rcpt
