@@ -227,7 +227,10 @@ fn attempt(out: &mut impl Write, number: usize, attempt: &Attempt) -> io::Result
         }
         Channel::Broken(what) => writeln!(out, "  the handshake failed: {}", printable(what))?,
     }
-    let (verdict, rule) = (printable(&attempt.verdict), printable(&attempt.rule));
+    let (verdict, rule) = (
+        printable(&attempt.finding.verdict),
+        printable(&attempt.finding.rule),
+    );
     writeln!(out, "  => {verdict}: {rule}")
 }
 

@@ -163,7 +163,15 @@ pub struct Attempt {
     pub showing: Showing,
     /// The names that TLS had asked for by then on this recipient's behalf, in order.
     pub tried: Vec<Option<String>>,
-    /// What was made of it: `pin`, `refuse`, `redial`.
+    /// What was made of it.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// What a judge makes of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `pin`, `refuse`, `redial`.
     pub verdict: String,
     /// The basis of a pin, the label of a refusal, or how to dial again.
     pub rule: String,
@@ -367,9 +375,21 @@ impl From<&StsDemand> for Listing {
 impl Attempt {
     /// A connection that was judged.
     #[must_use]
-    pub fn of(evidence: &Evidence, tried: &[Option<DnsName>], verdict: &Verdict) -> Self {
+    pub fn of(evidence: &Evidence, tried: &[Option<DnsName>], finding: Finding) -> Self {
         let text = |name: &DnsName| name.to_string();
         let sni = tried.last().and_then(Option::as_ref).map(text);
+        Self {
+            showing: Showing::of(evidence, sni),
+            tried: tried.iter().map(|one| one.as_ref().map(text)).collect(),
+            finding,
+        }
+    }
+}
+
+impl Finding {
+    /// Of a verdict.
+    #[must_use]
+    pub fn of(verdict: &Verdict) -> Self {
         let (verdict, rule) = match verdict {
             Verdict::Pin(pin) => ("pin", pin.basis.label().to_owned()),
             Verdict::Refuse(refusal) => ("refuse", refusal.reason.label().to_owned()),
@@ -377,8 +397,6 @@ impl Attempt {
             Verdict::Redial(Redial::Cleartext) => ("redial", "without TLS".to_owned()),
         };
         Self {
-            showing: Showing::of(evidence, sni),
-            tried: tried.iter().map(|one| one.as_ref().map(text)).collect(),
             verdict: verdict.to_owned(),
             rule,
         }

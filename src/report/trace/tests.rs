@@ -37,8 +37,10 @@ fn attempt(certificates: usize, octets: usize) -> Attempt {
             }),
         },
         tried: vec![None],
-        verdict: "refuse".into(),
-        rule: "dane-mismatch".into(),
+        finding: Finding {
+            verdict: "refuse".into(),
+            rule: "dane-mismatch".into(),
+        },
     }
 }
 
