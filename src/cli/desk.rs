@@ -2,7 +2,7 @@
 //! are the same for every command.
 #![expect(clippy::print_stderr, reason = "IO: says whom it asks on stderr")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -40,11 +40,21 @@ impl Whom {
         })
     }
 
+    /// The file, which a store that is named by hand can do without.
+    fn config(&self) -> anyhow::Result<Config> {
+        let is_needed = self.store.is_none() || self.config != Path::new(defaults::PATH);
+        if is_needed || self.config.exists() {
+            Ok(Config::load(&self.config)?.config)
+        } else {
+            Ok(Config::default())
+        }
+    }
+
     async fn desk(&self) -> anyhow::Result<Desk> {
         if let Some(socket) = &self.socket {
             return Ok(Desk::Daemon(socket.clone()));
         }
-        let mut config = Config::load(&self.config)?.config;
+        let mut config = self.config()?;
         if let Some(store) = &self.store {
             config.store.path = Some(store.clone());
             return here(&config);

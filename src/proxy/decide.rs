@@ -284,7 +284,6 @@ impl Clerk {
             Ok(demanded) => demanded,
             Err(reason) => return refuse(reason),
         };
-        trail.demanded(&demanded);
         let now = self.engine.clock.wall();
         let roots = &self.engine.roots;
         let told;
@@ -305,7 +304,7 @@ impl Clerk {
             }
         };
         let verdict = judge(&demanded, evidence, &self.tried, roots, now);
-        trail.judged(evidence, &self.tried, &verdict);
+        trail.judged(demanded, evidence, &self.tried, &verdict);
         verdict
     }
 
