@@ -23,6 +23,7 @@ use crate::policy::Settings;
 use crate::policy::identity::Rule;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
@@ -141,10 +142,26 @@ pub struct StsConfig {
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// The SQLite file; none keeps everything in memory only.
-    pub path: Option<PathBuf>,
+    /// Where it is.
+    pub place: StorePlace,
     /// How long traces and counts are kept.
     pub keep: Keep,
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePlace {
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database that several nodes share.
+    Database {
+        /// Which.
+        address: Address,
+        /// The SQLite file that keeps what this node knows.
+        snapshot: Option<PathBuf>,
+    },
 }
 
 /// State and metrics by HTTP.

@@ -113,7 +113,7 @@ impl Engine {
             timeout: config.mta_sts.timeout,
         };
         let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store = store::open(&config.store)?;
+        let store = store::open_mending(&config.store, clock.wall())?;
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
