@@ -7,6 +7,7 @@ use crate::dns::health::Probes;
 use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
@@ -113,6 +114,8 @@ impl Default for Config {
             max_sessions_per_client: MAX_SESSIONS_PER_CLIENT,
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
+            control: None,
+            keep_traces: KeepTraces::default(),
             rules: Vec::new(),
         }
     }

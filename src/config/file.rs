@@ -26,6 +26,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
@@ -224,6 +225,8 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
+        control: _,
+        keep_traces,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -255,11 +258,13 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        control: read_path(reader.section(top, "control"), "socket"),
+        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "listener",
     "dns",
     "upstream",
@@ -273,6 +278,8 @@ const TABLES: [&str; 15] = [
     "smtp",
     "timeouts",
     "limits",
+    "control",
+    "trace",
     "route",
     "bypass",
 ];
@@ -517,6 +524,12 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     };
     section.finish();
     smtp
+}
+
+fn read_trace(mut section: Section<'_, '_>, default: KeepTraces) -> KeepTraces {
+    let keep = section.read("keep", default);
+    section.finish();
+    keep
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

@@ -21,6 +21,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::policy::identity::Rule;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::postgres::Address;
@@ -67,6 +68,10 @@ pub struct Config {
     pub max_sessions_per_destination: usize,
     /// How long sessions may go on after a shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The Unix socket that commands ask; none means that they use the store.
+    pub control: Option<PathBuf>,
+    /// Which traces are kept.
+    pub keep_traces: KeepTraces,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }

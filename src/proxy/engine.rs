@@ -21,6 +21,7 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::report::trace::keeper::Keeper;
 use crate::store::upkeep::Keep;
 use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
@@ -53,6 +54,8 @@ pub struct Engine {
     pub learned: Learned,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Keeper,
     /// Writes to it what every session leaves behind.
     pub pen: Pen,
     /// How long that is kept.
@@ -93,6 +96,24 @@ impl Engine {
     /// # Errors
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open(&config.store)?;
+        Self::over(store, config, clock)
+    }
+
+    /// The same for the process that owns the store: a damaged file is mended.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is replaced by something weaker.
+    pub fn mending(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open_mending(&config.store, clock.wall())?;
+        Self::over(store, config, clock)
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
         let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
         let probes = config.dns.probes.clone();
@@ -113,13 +134,13 @@ impl Engine {
             timeout: config.mta_sts.timeout,
         };
         let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store = store::open_mending(&config.store, clock.wall())?;
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),
             Arc::clone(&clock),
         )?);
+        let pen = Pen::new(Arc::clone(&store));
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -132,7 +153,8 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
-            pen: Pen::new(Arc::clone(&store)),
+            traces: Keeper::new(config.keep_traces, pen.clone()),
+            pen,
             store,
             keep: config.store.keep,
         })

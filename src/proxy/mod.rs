@@ -25,6 +25,7 @@ mod server;
 mod session;
 mod shell;
 mod status;
+mod trail;
 mod wire;
 
 use std::io;
@@ -106,7 +107,7 @@ impl Proxy {
     /// Why it cannot: nothing is served then.
     pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
-        let engine = Engine::new(config, clock)?;
+        let engine = Engine::mending(config, clock)?;
         Self::serve(config, Arc::new(engine), records).await
     }
 
@@ -178,6 +179,12 @@ impl Proxy {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.shell.sessions()
+    }
+
+    /// What its sessions share.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shell.engine)
     }
 
     /// How it fares, to be asked at any time.
@@ -259,4 +266,4 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
 const RECHECKS: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

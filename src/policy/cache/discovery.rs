@@ -56,13 +56,15 @@ type Flight = Shared<oneshot::Receiver<StsState>>;
 
 /// Why a discovery is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+pub(super) enum Errand {
     /// A session must know.
     Session,
     /// A session was refused: is there a newer policy?
     Newer,
     /// The policy grows old.
     Refresh,
+    /// An operator wants it anew.
+    Operator,
 }
 
 impl StsCache {
@@ -158,7 +160,7 @@ impl StsCache {
 }
 
 impl Cache {
-    async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+    pub(super) async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
         let flight = match self.board(domain, errand) {
             Boarded::Known(state) => return state,
             Boarded::Waiting(flight) => flight,
@@ -167,6 +169,16 @@ impl Cache {
             Ok(state) => state,
             Err(_) => self.broken_off(domain),
         }
+    }
+
+    /// The same by a discovery that begins now: one that is under way may have asked already.
+    pub(super) async fn run_anew(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+        let under_way = self.lock().flights.get(domain).cloned();
+        if let Some(flight) = under_way {
+            // How it ends, the next one will see.
+            let _ = flight.await;
+        }
+        self.run(domain, errand).await
     }
 
     /// Knows at once, or joins the discovery under way, or starts one.
@@ -238,7 +250,7 @@ impl Discovery {
                 let now = self.cache.now();
                 self.cache.lock().shelf.get(&self.domain).step(now)
             }
-            Errand::Newer | Errand::Refresh => Step::Ask,
+            Errand::Newer | Errand::Refresh | Errand::Operator => Step::Ask,
         };
         let next = match first {
             Step::Ask => self.ask().await,
@@ -263,10 +275,12 @@ impl Discovery {
         let errand = self.errand;
         self.change(|entry, now| {
             entry.hear(heard, now);
-            let step = match (errand, entry.refresh_under(now)) {
-                (Errand::Refresh, Some(id)) => Step::Fetch(id),
-                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => entry.step(now),
+            let id = match errand {
+                Errand::Session | Errand::Newer => None,
+                Errand::Refresh => entry.refresh_under(now),
+                Errand::Operator => entry.fetch_under(now),
             };
+            let step = id.map_or_else(|| entry.step(now), Step::Fetch);
             (step, Write::Nothing)
         })
         .await

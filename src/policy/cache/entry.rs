@@ -9,6 +9,8 @@
 //! The one thing that replaces a live policy is a fetched and valid one. A record that is gone, malformed or doubled,
 //! a lookup or a fetch that fails leave it in force to the second of its expiry.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
 use crate::store::peers::Known;
+
+pub use told::{Told, ToldFailure, ToldRecord};
 
 /// Now, on both clocks: policies live by the wall, since they outlive the process; all else goes by the monotonic
 /// one, which does not step.
@@ -55,7 +59,7 @@ struct Asked {
 
 /// What the TXT records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// A policy is announced.
     Announced(PolicyId),
     /// None is.

@@ -19,7 +19,8 @@ use super::StsCache;
 use super::entry::{ANSWER_LIFE, BACK_OFF, FAILURE_LIFE};
 use crate::clock::{Clock, Timestamp};
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Text, TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Source, Text,
+    TlsaRdata,
 };
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, Policy, PolicyId};
@@ -192,14 +193,24 @@ impl Lookup for World {
             Txt::Unreachable => Answer::Failed(unreachable()),
         };
         let aliases = Vec::new();
-        ready(Resolved { answer, aliases }).boxed()
+        ready(Resolved {
+            answer,
+            aliases,
+            source: Source::default(),
+        })
+        .boxed()
     }
 }
 
 fn unknown<T: Send + 'static>() -> BoxFuture<'static, Resolved<T>> {
     let answer = Answer::Failed(unreachable());
     let aliases = Vec::new();
-    ready(Resolved { answer, aliases }).boxed()
+    ready(Resolved {
+        answer,
+        aliases,
+        source: Source::default(),
+    })
+    .boxed()
 }
 
 impl FetchPolicy for World {
@@ -793,7 +804,7 @@ fn sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works() {
 }
 
 #[test]
-fn sts_09_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
+fn sts_09_net_11_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
  {
     let world = World::of(Mode::Enforce, WEEK);
     let broken = Arc::new(Broken::default());
