@@ -14,7 +14,7 @@ use crate::store::upkeep::Keep;
 use super::mta_sts::Unknown;
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -106,7 +106,7 @@ impl Default for Config {
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {
-                path: None,
+                place: StorePlace::Memory,
                 keep: KEEP,
             },
             log: LogConfig {

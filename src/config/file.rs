@@ -17,7 +17,7 @@ use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    UpstreamConfig,
+    StorePlace, UpstreamConfig,
 };
 use super::{destinations, mta_sts};
 use crate::clock::Timestamp;
@@ -29,6 +29,7 @@ use crate::mtasts::hints::Hints;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
@@ -140,9 +141,17 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.path.as_deref().and_then(|path| {
+        let store = match &store.place {
+            StorePlace::Memory | StorePlace::Database { snapshot: None, .. } => None,
+            StorePlace::File(path) => Some((path, "path")),
+            StorePlace::Database {
+                snapshot: Some(path),
+                ..
+            } => Some((path, "snapshot")),
+        };
+        let store = store.and_then(|(path, key)| {
             let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", "path"), expected, got))
+            Some(self.problem(file, ("[store]", key), expected, got))
         });
         let hints = mta_sts.hints.as_ref().and_then(|files| {
             let error = Hints::load(files).err()?;
@@ -430,7 +439,7 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
 }
 
 fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let path = section.path("path");
+    let place = read_place(&mut section);
     let mut bound = |key, default| section.read(key, Bound(default)).0;
     let keep = Keep {
         traces: bound("keep_traces", default.keep.traces),
@@ -438,7 +447,47 @@ fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig
         count_days: bound("keep_count_days", default.keep.count_days),
     };
     section.finish();
-    StoreConfig { path, keep }
+    StoreConfig { place, keep }
+}
+
+fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
+    let path = section.path("path");
+    let url = section.secret("url", str::parse::<Address>);
+    let password_file = section.path("password_file");
+    let snapshot = section.path("snapshot");
+    for (key, is_there) in [
+        ("password_file", password_file.is_some()),
+        ("snapshot", snapshot.is_some()),
+    ] {
+        if is_there && url.is_none() {
+            section.contradiction(key, "a url beside it");
+        }
+    }
+    match (path, url) {
+        (Some(path), None) => StorePlace::File(path),
+        (None, None) => StorePlace::Memory,
+        (path, Some(address)) => {
+            if path.is_some() {
+                section.contradiction("path", "either a path or a url");
+            }
+            let password = password_file.and_then(|file| read_password(section, &file));
+            StorePlace::Database {
+                address: address.or_password(password.or_else(|| std::env::var("PGPASSWORD").ok())),
+                snapshot,
+            }
+        }
+    }
+}
+
+fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => {
+            let expected = format!("a file that can be read ({error})");
+            section.contradiction("password_file", &expected);
+            None
+        }
+    }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

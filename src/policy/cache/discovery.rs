@@ -23,6 +23,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
+use crate::store::peers::{Weighed, weigh};
 use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
@@ -103,6 +104,11 @@ impl StsCache {
         let tally = Tally::default();
         let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
+            // A shared store may tell of a policy twice: ours, and one that would loosen it.
+            let known = shelf.get(&domain).known();
+            if known.is_some() && weigh(known, (&stored).into(), now.wall) != Weighed::Adopted {
+                return Ok(());
+            }
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
             tally.evicted(evicted.enforced);
