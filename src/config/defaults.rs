@@ -60,7 +60,7 @@ pub const STS_PORT: u16 = 443;
 /// A policy fetch (RFC 8461 §3.3 suggests one minute).
 pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Policies in memory: some hundred and fifty thousand of ordinary size.
+/// Policies in memory: some hundred thousand of ordinary size.
 pub const STS_CACHE_MIB: usize = 128;
 
 /// Longer than most name servers are out of order.
