@@ -68,7 +68,8 @@ pub const KEEP: Keep = Keep {
     trace_days: 7,
     count_days: 92,
 };
-/// Policies in memory: some hundred and fifty thousand of ordinary size.
+
+/// Policies in memory: some hundred thousand of ordinary size.
 pub const STS_CACHE_MIB: usize = 128;
 
 /// Longer than most name servers are out of order.

@@ -62,7 +62,7 @@ pub struct CacheOptions {
 }
 
 impl Default for CacheOptions {
-    /// 128 MiB hold some hundred and fifty thousand domains with a policy of ordinary size.
+    /// 128 MiB hold some hundred thousand domains with a policy of ordinary size.
     fn default() -> Self {
         Self {
             capacity: 128 * 1024 * 1024,

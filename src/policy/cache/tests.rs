@@ -990,7 +990,7 @@ fn crowded(domains: usize) -> Arc<dyn Store> {
 
 #[test]
 fn sts_29_policies_that_are_due_all_at_once_are_fetched_a_few_at_a_time_and_spread_afterwards() {
-    const DOMAINS: usize = 1000;
+    const DOMAINS: usize = 800;
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::over(&world, crowded(DOMAINS));
     world.gate.forget_permits(Semaphore::MAX_PERMITS);
