@@ -68,6 +68,9 @@ pub const KEEP: Keep = Keep {
     count_days: 92,
 };
 
+/// A hundred thousand domains with a policy of ordinary size.
+pub const STS_CACHE_MIB: usize = 128;
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -93,6 +96,7 @@ impl Default for Config {
                 port: STS_PORT,
                 allow_private: false,
                 timeout: STS_TIMEOUT,
+                cache_mib: STS_CACHE_MIB,
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {

@@ -424,6 +424,7 @@ fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {
         port: section.read("port", Port(default.port)).0,
         allow_private: section.read("allow_private", default.allow_private),
         timeout: section.read("timeout", default.timeout),
+        cache_mib: section.read("cache_mib", Bound(default.cache_mib)).0,
     };
     section.finish();
     mta_sts

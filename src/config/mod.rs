@@ -142,6 +142,8 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+    /// Memory for policies, in MiB.
+    pub cache_mib: usize,
 }
 
 /// What survives a restart.

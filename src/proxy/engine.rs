@@ -134,7 +134,8 @@ impl Engine {
             timeout: config.mta_sts.timeout,
         };
         let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let sts = Arc::new(StsCache::open(
+        let sts = Arc::new(StsCache::within(
+            config.mta_sts.cache_mib << 20,
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),

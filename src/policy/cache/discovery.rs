@@ -78,8 +78,22 @@ impl StsCache {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
+        Self::within(CAPACITY, lookup, fetch, store, clock)
+    }
+
+    /// The same within so many octets of memory, roughly.
+    ///
+    /// # Errors
+    /// When the store cannot be read: never taken for "no policies".
+    pub fn within(
+        capacity: usize,
+        lookup: Arc<dyn Lookup>,
+        fetch: Arc<dyn FetchPolicy>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
-        let mut shelf = Shelf::new(CAPACITY);
+        let mut shelf = Shelf::new(capacity);
         let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             // A shared store may tell of a policy twice: ours, and one that would loosen it.
@@ -89,11 +103,9 @@ impl StsCache {
             }
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
+            // They stay in the store: a start with less memory is no reason to lose them.
             evicted.tell();
-            if evicted.stored.is_empty() {
-                return Ok(());
-            }
-            store.write(&Batch::removing(&evicted.stored))
+            Ok(())
         })?;
         Ok(Self {
             shared: Arc::new(Cache {
