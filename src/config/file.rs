@@ -15,10 +15,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
+use super::store;
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
+    UpstreamConfig,
 };
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
@@ -28,8 +29,6 @@ use crate::intercept::Via;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
-use crate::store::postgres::Address;
-use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -139,18 +138,8 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = match &store.place {
-            StorePlace::Memory | StorePlace::Database { snapshot: None, .. } => None,
-            StorePlace::File(path) => Some((path, "path")),
-            StorePlace::Database {
-                snapshot: Some(path),
-                ..
-            } => Some((path, "snapshot")),
-        };
-        let store = store.and_then(|(path, key)| {
-            let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", key), expected, got))
-        });
+        let store = store::unusable(&store.place)
+            .map(|(key, expected, got)| self.problem(file, ("[store]", key), expected, got));
         [anchor, roots, authority, store]
             .into_iter()
             .flatten()
@@ -182,22 +171,8 @@ impl Loaded {
     }
 }
 
-fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_dir() {
-        let got = format!("the directory {}", path.display());
-        return Some(("a file", got));
-    }
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    let error = std::fs::read_dir(directory).err()?;
-    let expected = "a file in a directory that exists";
-    Some((expected, describe(directory, &error)))
-}
-
 /// The error with its path, which some name themselves.
-fn describe(path: &Path, error: &dyn Error) -> String {
+pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
     if told.contains(&path) {
         told
@@ -252,7 +227,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_store(reader.section(top, "store"), store),
+        store: store::read(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
@@ -437,58 +412,6 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     };
     section.finish();
     policy
-}
-
-fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let place = read_place(&mut section);
-    let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let keep = Keep {
-        traces: bound("keep_traces", default.keep.traces),
-        trace_days: bound("keep_trace_days", default.keep.trace_days),
-        count_days: bound("keep_count_days", default.keep.count_days),
-    };
-    section.finish();
-    StoreConfig { place, keep }
-}
-
-fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
-    let path = section.path("path");
-    let url = section.secret("url", str::parse::<Address>);
-    let password_file = section.path("password_file");
-    let snapshot = section.path("snapshot");
-    for (key, is_there) in [
-        ("password_file", password_file.is_some()),
-        ("snapshot", snapshot.is_some()),
-    ] {
-        if is_there && url.is_none() {
-            section.contradiction(key, "a url beside it");
-        }
-    }
-    match (path, url) {
-        (Some(path), None) => StorePlace::File(path),
-        (None, None) => StorePlace::Memory,
-        (path, Some(address)) => {
-            if path.is_some() {
-                section.contradiction("path", "either a path or a url");
-            }
-            let password = password_file.and_then(|file| read_password(section, &file));
-            StorePlace::Database {
-                address: address.or_password(password.or_else(|| std::env::var("PGPASSWORD").ok())),
-                snapshot,
-            }
-        }
-    }
-}
-
-fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            let expected = format!("a file that can be read ({error})");
-            section.contradiction("password_file", &expected);
-            None
-        }
-    }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

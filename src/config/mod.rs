@@ -9,6 +9,7 @@ mod destinations;
 mod file;
 mod read;
 mod show;
+mod store;
 mod value;
 
 use std::net::SocketAddr;
