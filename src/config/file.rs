@@ -16,10 +16,10 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StorePlace, UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig,
+    UpstreamConfig,
 };
-use super::{destinations, mta_sts};
+use super::{destinations, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
@@ -29,8 +29,6 @@ use crate::mtasts::hints::Hints;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
-use crate::store::postgres::Address;
-use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -141,18 +139,6 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = match &store.place {
-            StorePlace::Memory | StorePlace::Database { snapshot: None, .. } => None,
-            StorePlace::File(path) => Some((path, "path")),
-            StorePlace::Database {
-                snapshot: Some(path),
-                ..
-            } => Some((path, "snapshot")),
-        };
-        let store = store.and_then(|(path, key)| {
-            let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", key), expected, got))
-        });
         let hints = mta_sts.hints.as_ref().and_then(|files| {
             let error = Hints::load(files).err()?;
             let (key, expected) = match error.path() == files.key {
@@ -161,6 +147,8 @@ impl Loaded {
             };
             Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
         });
+        let store = store::unusable(&store.place)
+            .map(|(key, expected, got)| self.problem(file, ("[store]", key), expected, got));
         [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
@@ -192,22 +180,8 @@ impl Loaded {
     }
 }
 
-fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_dir() {
-        let got = format!("the directory {}", path.display());
-        return Some(("a file", got));
-    }
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    let error = std::fs::read_dir(directory).err()?;
-    let expected = "a file in a directory that exists";
-    Some((expected, describe(directory, &error)))
-}
-
 /// The error with its path, which some name themselves.
-fn describe(path: &Path, error: &dyn Error) -> String {
+pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
     if told.contains(&path) {
         told
@@ -262,7 +236,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_store(reader.section(top, "store"), store),
+        store: store::read(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
@@ -436,58 +410,6 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     };
     section.finish();
     policy
-}
-
-fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let place = read_place(&mut section);
-    let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let keep = Keep {
-        traces: bound("keep_traces", default.keep.traces),
-        trace_days: bound("keep_trace_days", default.keep.trace_days),
-        count_days: bound("keep_count_days", default.keep.count_days),
-    };
-    section.finish();
-    StoreConfig { place, keep }
-}
-
-fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
-    let path = section.path("path");
-    let url = section.secret("url", str::parse::<Address>);
-    let password_file = section.path("password_file");
-    let snapshot = section.path("snapshot");
-    for (key, is_there) in [
-        ("password_file", password_file.is_some()),
-        ("snapshot", snapshot.is_some()),
-    ] {
-        if is_there && url.is_none() {
-            section.contradiction(key, "a url beside it");
-        }
-    }
-    match (path, url) {
-        (Some(path), None) => StorePlace::File(path),
-        (None, None) => StorePlace::Memory,
-        (path, Some(address)) => {
-            if path.is_some() {
-                section.contradiction("path", "either a path or a url");
-            }
-            let password = password_file.and_then(|file| read_password(section, &file));
-            StorePlace::Database {
-                address: address.or_password(password.or_else(|| std::env::var("PGPASSWORD").ok())),
-                snapshot,
-            }
-        }
-    }
-}
-
-fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            let expected = format!("a file that can be read ({error})");
-            section.contradiction("password_file", &expected);
-            None
-        }
-    }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

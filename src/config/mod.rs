@@ -10,6 +10,7 @@ mod file;
 mod mta_sts;
 mod read;
 mod show;
+mod store;
 mod value;
 
 use std::net::SocketAddr;
