@@ -11,6 +11,7 @@ use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
+use super::mta_sts::Unknown;
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
     StsConfig, UpstreamConfig,
@@ -67,6 +68,11 @@ pub const KEEP: Keep = Keep {
     trace_days: 7,
     count_days: 92,
 };
+/// Policies in memory: some hundred and fifty thousand of ordinary size.
+pub const STS_CACHE_MIB: usize = 128;
+
+/// Longer than most name servers are out of order.
+pub const STS_UNKNOWN_AFTER: Duration = Duration::from_mins(15);
 
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
@@ -93,6 +99,10 @@ impl Default for Config {
                 port: STS_PORT,
                 allow_private: false,
                 timeout: STS_TIMEOUT,
+                cache_mib: STS_CACHE_MIB,
+                unknown: Unknown::Defer,
+                unknown_after: STS_UNKNOWN_AFTER,
+                hints: None,
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {

@@ -13,18 +13,19 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
-use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
+use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    UpstreamConfig,
 };
+use super::{destinations, mta_sts};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
+use crate::mtasts::hints::Hints;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
@@ -110,6 +111,7 @@ impl Loaded {
             dns,
             ca_file,
             client_ca,
+            mta_sts,
             store,
             ..
         } = &self.config;
@@ -142,7 +144,15 @@ impl Loaded {
             let (expected, got) = unusable_store(path)?;
             Some(self.problem(file, ("[store]", "path"), expected, got))
         });
-        [anchor, roots, authority, store]
+        let hints = mta_sts.hints.as_ref().and_then(|files| {
+            let error = Hints::load(files).err()?;
+            let (key, expected) = match error.path() == files.key {
+                true => ("key", "an Ed25519 public key in PEM"),
+                false => ("file", "a list that the key has signed"),
+            };
+            Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
+        });
+        [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
             .collect()
@@ -204,7 +214,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         upstream,
         ca_file: _,
         client_ca: _,
-        mta_sts,
+        mta_sts: sts,
         policy,
         store,
         log,
@@ -241,7 +251,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         upstream: read_upstream(reader.section(top, "upstream"), upstream),
         ca_file: read_path(reader.section(top, "tls"), "ca_file"),
         client_ca: read_client_tls(reader.section(top, "client_tls")),
-        mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
+        mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_store(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
@@ -408,16 +418,6 @@ fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
         certificate: certificate?,
         key: key?,
     })
-}
-
-fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {
-    let mta_sts = StsConfig {
-        port: section.read("port", Port(default.port)).0,
-        allow_private: section.read("allow_private", default.allow_private),
-        timeout: section.read("timeout", default.timeout),
-    };
-    section.finish();
-    mta_sts
 }
 
 fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {

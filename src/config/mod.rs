@@ -7,6 +7,7 @@
 pub mod defaults;
 mod destinations;
 mod file;
+mod mta_sts;
 mod read;
 mod show;
 mod value;
@@ -28,6 +29,7 @@ use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
+pub use mta_sts::{StsConfig, Unknown};
 pub use read::{Origin, Problem, Setting};
 
 /// The whole configuration.
@@ -130,17 +132,6 @@ pub struct UpstreamConfig {
 pub struct SmtpConfig {
     /// Messages with a bare CR, a bare LF or a NUL.
     pub bare_line_ends: BareLineEnds,
-}
-
-/// Policy hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StsConfig {
-    /// Another port than 443, for labs.
-    pub port: u16,
-    /// Policy hosts on addresses that are not public, for labs.
-    pub allow_private: bool,
-    /// The whole fetch.
-    pub timeout: Duration,
 }
 
 /// What survives a restart.

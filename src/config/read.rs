@@ -190,7 +190,8 @@ impl Place {
         }
     }
 
-    fn table(name: &str) -> Self {
+    /// The table of this name.
+    pub(super) fn table(name: &str) -> Self {
         Self {
             header: format!("[{name}]"),
             prefix: format!("{name}."),

@@ -20,7 +20,7 @@ use crate::intercept::Via;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::{DnsName, Domain};
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts, Settings};
@@ -168,6 +168,7 @@ async fn facts(decided: &Decided) -> Facts {
         Arc::new(NoHost),
         store,
         Arc::new(SystemClock),
+        CacheOptions::default(),
     );
     let gatherer = Gatherer::new(lookup, Arc::new(cache.unwrap()), Arc::new(SystemClock));
     if decided.route {

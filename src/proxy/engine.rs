@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::learned::Learned;
+use super::listen::is_ours;
 use crate::clock::Clock;
-use crate::config::{Config, DnsConfig};
+use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
@@ -110,18 +111,14 @@ impl Engine {
             Arc::clone(&tally),
             config.dns.timeout,
         ));
-        let options = FetchOptions {
-            port: config.mta_sts.port,
-            allow_private: config.mta_sts.allow_private,
-            timeout: config.mta_sts.timeout,
-        };
-        let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
+        let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
         let store = store::open(&config.store)?;
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),
             Arc::clone(&clock),
+            config.mta_sts.cache(),
         )?);
         let pen = Pen::new(Arc::clone(&store));
         Ok(Self {
@@ -167,6 +164,24 @@ impl Engine {
                 .or_else(|| self.learned.sni(destination.ip(), now)),
         }
     }
+}
+
+/// What fetches policies as a configuration says.
+///
+/// # Errors
+/// Without any root, and when the libraries below refuse their settings.
+pub fn fetcher(
+    config: &StsConfig,
+    lookup: Arc<dyn Lookup>,
+    roots: &Roots,
+) -> Result<HttpsFetcher, FetcherError> {
+    let options = FetchOptions {
+        port: config.port,
+        allow_private: config.allow_private,
+        is_ours,
+        timeout: config.timeout,
+    };
+    HttpsFetcher::new(lookup, roots, options)
 }
 
 /// The resolver that a configuration asks for; `roots` are for those reached by TLS.

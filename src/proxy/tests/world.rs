@@ -28,7 +28,7 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
@@ -203,6 +203,7 @@ pub(crate) fn engine(names: Names) -> Engine {
         fetch,
         Arc::clone(&store),
         clock.clone(),
+        CacheOptions::default(),
     );
     let sts = Arc::new(sts.unwrap());
     let pen = Pen::new(Arc::clone(&store));
