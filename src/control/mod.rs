@@ -35,6 +35,17 @@ pub enum Request {
     Trace(trace::Request),
 }
 
+impl Request {
+    /// The family and the kind, without what is in it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Policy(request) => request.label(),
+            Self::Trace(_) => "trace",
+        }
+    }
+}
+
 /// Answers a request. What comes piece by piece goes through `items`; the value returned is the result.
 ///
 /// It runs to its end even when nobody is left to hear it, unless it looks at what [`Items::tell`] returns: a change is
