@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
+    fn a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
             (GaveUp::Undecided, "decision-timeout"),
             (

@@ -613,7 +613,7 @@ fn sts_67_sts_08_a_recheck_asks_at_once_and_fetches_a_newer_policy_once() {
 }
 
 #[test]
-fn sts_26_a_failed_fetch_is_repeated_after_five_minutes_or_for_another_id() {
+fn sts_26_net_18_a_failed_fetch_is_repeated_after_five_minutes_or_for_another_id() {
     let world = World::new(Txt::id("v=STSv1; id=a"), Host::Fails(refused()));
     let node = Node::new(&world);
     for _ in 0..100 {
@@ -636,7 +636,7 @@ fn sts_26_a_failed_fetch_is_repeated_after_five_minutes_or_for_another_id() {
 }
 
 #[test]
-fn answers_serve_for_a_minute_and_failed_lookups_for_ten_seconds() {
+fn net_18_answers_serve_for_a_minute_and_failed_lookups_for_ten_seconds() {
     for (txt, life) in [
         (Txt::id("v=STSv1; id=a"), ANSWER_LIFE),
         (Txt::Absent, ANSWER_LIFE),
