@@ -2,17 +2,19 @@
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
 mod ca;
-mod calendar;
 mod check;
 mod config;
 mod dane;
 #[cfg(feature = "lab")]
 mod demo;
+mod desk;
 mod dns;
 mod exchangers;
+mod policy;
 mod run;
 mod sources;
 mod sts;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -84,6 +86,11 @@ enum Command {
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
+    /// Shows and changes what is known of MTA-STS policies.
+    #[command(subcommand, after_help = policy::EXAMPLES)]
+    Policy(policy::Command),
+    /// Says why a recipient was refused or relayed, with all the evidence.
+    Trace(trace::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -103,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Policy(command) => policy::run(command),
+        Command::Trace(args) => trace::run(args),
         Command::Sts(command) => sts::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
@@ -135,4 +144,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         Exit::Ok.into()
     }
+}
+
+/// Text that others chose, without what would give a terminal orders.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
     UpstreamConfig,
 };
 use super::{destinations, mta_sts};
@@ -27,7 +27,9 @@ use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::mtasts::hints::Hints;
 use crate::policy;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -138,7 +140,7 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.as_deref().and_then(|path| {
+        let store = store.path.as_deref().and_then(|path| {
             let (expected, got) = unusable_store(path)?;
             Some(self.problem(file, ("[store]", "path"), expected, got))
         });
@@ -214,7 +216,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: _,
         mta_sts: sts,
         policy,
-        store: _,
+        store,
         log,
         admin,
         smtp,
@@ -224,6 +226,8 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
+        control: _,
+        keep_traces,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -249,17 +253,19 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_path(reader.section(top, "store"), "path"),
+        store: read_store(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        control: read_path(reader.section(top, "control"), "socket"),
+        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "listener",
     "dns",
     "upstream",
@@ -273,6 +279,8 @@ const TABLES: [&str; 15] = [
     "smtp",
     "timeouts",
     "limits",
+    "control",
+    "trace",
     "route",
     "bypass",
 ];
@@ -421,6 +429,18 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     policy
 }
 
+fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
+    let path = section.path("path");
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let keep = Keep {
+        traces: bound("keep_traces", default.keep.traces),
+        trace_days: bound("keep_trace_days", default.keep.trace_days),
+        count_days: bound("keep_count_days", default.keep.count_days),
+    };
+    section.finish();
+    StoreConfig { path, keep }
+}
+
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
     let format = section.read("format", LogFormat::Text);
     let filter = section.read("filter", default.filter);
@@ -455,6 +475,12 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     };
     section.finish();
     smtp
+}
+
+fn read_trace(mut section: Section<'_, '_>, default: KeepTraces) -> KeepTraces {
+    let keep = section.read("keep", default);
+    section.finish();
+    keep
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

@@ -22,8 +22,10 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::policy::identity::Rule;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -47,8 +49,8 @@ pub struct Config {
     pub mta_sts: StsConfig,
     /// Operator choices.
     pub policy: Settings,
-    /// The SQLite file; none keeps policies in memory only.
-    pub store: Option<PathBuf>,
+    /// What survives a restart.
+    pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
     /// State and metrics for the operator.
@@ -67,6 +69,10 @@ pub struct Config {
     pub max_sessions_per_destination: usize,
     /// How long sessions may go on after a shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The Unix socket that commands ask; none means that they use the store.
+    pub control: Option<PathBuf>,
+    /// Which traces are kept.
+    pub keep_traces: KeepTraces,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }
@@ -126,6 +132,15 @@ pub struct UpstreamConfig {
 pub struct SmtpConfig {
     /// Messages with a bare CR, a bare LF or a NUL.
     pub bare_line_ends: BareLineEnds,
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file; none keeps everything in memory only.
+    pub path: Option<PathBuf>,
+    /// How long traces and counts are kept.
+    pub keep: Keep,
 }
 
 /// State and metrics by HTTP.

@@ -163,7 +163,6 @@ impl World {
                 timeout: PATIENCE,
                 ..Config::default().mta_sts
             },
-            store: None,
             timeouts: Timeouts {
                 command: PATIENCE,
                 reply: PATIENCE,

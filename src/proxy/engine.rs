@@ -22,9 +22,9 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::report::trace::keeper::Keeper;
+use crate::store::upkeep::Keep;
+use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
 use crate::x509::path::Roots;
@@ -53,6 +53,14 @@ pub struct Engine {
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
     pub learned: Learned,
+    /// What survives a restart.
+    pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Keeper,
+    /// Writes to it what every session leaves behind.
+    pub pen: Pen,
+    /// How long that is kept.
+    pub keep: Keep,
 }
 
 /// Why there is no engine.
@@ -104,18 +112,15 @@ impl Engine {
             config.dns.timeout,
         ));
         let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
-        let store: Arc<dyn Store> = match &config.store {
-            Some(path) => Arc::new(SqliteStore::open(path)?),
-            None => Arc::new(MemoryStore::default()),
-        };
-        let sts = StsCache::open(
+        let store = store::open(&config.store)?;
+        let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
-            store,
+            Arc::clone(&store),
             Arc::clone(&clock),
             config.mta_sts.cache(),
-        )?;
-        let sts = Arc::new(sts);
+        )?);
+        let pen = Pen::new(Arc::clone(&store));
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -128,11 +133,21 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
+            traces: Keeper::new(config.keep_traces, pen.clone()),
+            pen,
+            store,
+            keep: config.store.keep,
         })
     }
 }
 
 impl Engine {
+    /// Tells those who hold in memory what is in the store of what others write there.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        Follower::new(Arc::clone(&self.store)).with(self.sts.follows(), self.sts.loaded())
+    }
+
     /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client
     /// means, else what was learned.
     #[must_use]

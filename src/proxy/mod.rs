@@ -25,6 +25,7 @@ mod server;
 mod session;
 mod shell;
 mod status;
+mod trail;
 mod wire;
 
 use std::io;
@@ -163,6 +164,7 @@ impl Proxy {
             tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -183,6 +185,12 @@ impl Proxy {
         self.shell.sessions()
     }
 
+    /// What its sessions share.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shell.engine)
+    }
+
     /// How it fares, to be asked at any time.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -201,6 +209,9 @@ impl Proxy {
             // Each session has its own limit for its last words.
             let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
+        let pen = self.shell.engine.pen.clone();
+        // It ends by itself when it cannot be waited for.
+        let _ = tokio::task::spawn_blocking(move || pen.close(FAREWELL)).await;
     }
 
     /// All slots are free when no session is left.
@@ -236,6 +247,17 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     }
 }
 
+/// Hears what others write to the store, and lets go there of what is old.
+async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let (store, clock) = (Arc::clone(&engine.store), Arc::clone(&engine.clock));
+    tokio::select! {
+        never = engine.follower().follow() => match never {},
+        never = engine.keep.keep_pruned(store, clock) => match never {},
+        _ = stage.changed() => {}
+    }
+}
+
 /// The policies that a signed list names are known before any mail goes to their domains (RFC 8461 §10.2).
 async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
@@ -256,4 +278,4 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
 const RECHECKS: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,6 +27,7 @@ impl Records for Log {
             destination = %record.destination,
             client_tls = line.client_tls,
             client_sni = line.client_sni,
+            auth = record.logged_in.then_some("passed"),
             identity = record.identity,
             domain = line.domain,
             host = line.host,
@@ -41,6 +42,7 @@ impl Records for Log {
             dials = record.dials,
             recipients = record.recipients,
             messages = record.messages,
+            trouble = line.trouble,
             decision_ms = record.decision.map(millis),
             duration_ms = millis(record.duration),
             end = record.end,
@@ -63,6 +65,7 @@ struct Line {
     detail: Option<String>,
     observed: Option<String>,
     tls_suite: Option<String>,
+    trouble: Option<String>,
 }
 
 impl Line {
@@ -86,6 +89,10 @@ impl Line {
             detail: details(all).or_else(|| aside.map(printable)),
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
+            trouble: record
+                .trouble
+                .as_ref()
+                .map(|trouble| format!("{}: {}", trouble.reason, printable(&trouble.detail))),
         }
     }
 }

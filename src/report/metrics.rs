@@ -16,10 +16,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::{Judgement, Record, Records};
+use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
 use crate::policy::cache::tally::{FetchEnding, StsVitals};
+use crate::store::Dropped;
+use crate::store::pen::Backlog;
 
 /// What [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +30,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
+    legs: Family<LegLabels, Counter>,
+    troubles: Family<TroubleLabels, Counter>,
 }
 
 /// A session in the words of the log line.
@@ -40,9 +44,40 @@ struct SessionLabels {
     reason: &'static str,
 }
 
+/// What protected the mail server's own leg, and whether it has logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LegLabels {
+    client_tls: &'static str,
+    auth: &'static str,
+}
+
+/// What has become of an MX that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TroubleLabels {
+    reason: &'static str,
+}
+
 impl Records for Sessions {
     fn record(&self, record: &Record) {
         self.ended.get_or_create(&SessionLabels::of(record)).inc();
+        self.legs.get_or_create(&LegLabels::of(record)).inc();
+        if let Some(trouble) = &record.trouble {
+            let reason = trouble.reason;
+            self.troubles.get_or_create(&TroubleLabels { reason }).inc();
+        }
+    }
+}
+
+impl LegLabels {
+    const fn of(record: &Record) -> Self {
+        Self {
+            client_tls: match record.client_leg {
+                ClientLeg::Clear => "clear",
+                ClientLeg::Protected { .. } => "tls",
+                ClientLeg::Failed(_) => "failed",
+            },
+            auth: if record.logged_in { "passed" } else { "none" },
+        }
     }
 }
 
@@ -82,6 +117,10 @@ pub struct Vitals {
     pub health: &'static str,
     /// Lookups.
     pub tally: Arc<Tally>,
+    /// Whether the store can be read and written and holds all that it should.
+    pub store_works: bool,
+    /// What waits to be written there.
+    pub backlog: Backlog,
     /// MTA-STS policies.
     pub sts: StsVitals,
 }
@@ -104,6 +143,16 @@ impl Metrics {
             "sessions",
             "Sessions that have ended, by the verdict that matters most: see docs/metrics.md",
             sessions.ended.clone(),
+        );
+        registry.register(
+            "client_legs",
+            "Sessions that have ended, by what protected the mail server's own leg and whether it has logged in",
+            sessions.legs.clone(),
+        );
+        registry.register(
+            "troubles",
+            "Sessions in which an MX that was cleared failed, by what was the first to go wrong",
+            sessions.troubles.clone(),
         );
         registry.register_collector(Box::new(Scrape(vitals)));
         Self { registry }
@@ -130,6 +179,7 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         dns_health(&vitals, &mut encoder)?;
         dns_lookups(&vitals.tally, &mut encoder)?;
         dns_disagreements(&vitals.tally, &mut encoder)?;
+        store(&vitals, &mut encoder)?;
         sts_domains(&vitals.sts, &mut encoder)?;
         sts_expiring(&vitals.sts, &mut encoder)?;
         sts_fetches(&vitals.sts, &mut encoder)?;
@@ -187,6 +237,28 @@ fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt:
     )?)
 }
 
+fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let mut gauge = |name, help, value| {
+        let descriptor = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(descriptor)
+    };
+    let help = "Whether the store is whole and can be read and written: 1 or 0.";
+    gauge("store_up", help, i64::from(vitals.store_works))?;
+    let waiting = i64::try_from(vitals.backlog.waiting).unwrap_or(i64::MAX);
+    let help = "Rows and counts that wait to be written to the store.";
+    gauge("store_waiting", help, waiting)?;
+    let help =
+        "Rows and counts that were dropped because the store took nothing for too long, by kind.";
+    let mut family = encoder.encode_descriptor("store_dropped", help, None, MetricType::Counter)?;
+    for what in Dropped::ALL {
+        let of = |(one, number): &(Dropped, u64)| (*one == what).then_some(*number);
+        let number = vitals.backlog.dropped.iter().find_map(of).unwrap_or(0);
+        let labels = [("kind", what.label())];
+        ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Domains in the MTA-STS cache, by the mode of their policy.";
     let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
@@ -230,10 +302,12 @@ fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
 
 #[cfg(test)]
 pub(in crate::report) mod tests {
+    use super::super::Trouble;
     use super::super::tests::{judgement, record};
     use std::sync::atomic::AtomicU64;
 
     use super::*;
+    use crate::store::Kind;
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
     const REFERENCE: &str = include_str!("../../docs/metrics.md");
@@ -244,6 +318,8 @@ pub(in crate::report) mod tests {
             sessions_open: 0,
             health: Health::Unknown.label(),
             tally: Arc::clone(&tally),
+            store_works: true,
+            backlog: Backlog::default(),
             sts: StsVitals::of_an_empty_cache(),
         })
     }
@@ -252,7 +328,9 @@ pub(in crate::report) mod tests {
     fn the_registry_is_as_written_down() {
         let sessions = Sessions::default();
         // A family without members is not shown.
-        sessions.record(&record());
+        let mut record = record();
+        record.trouble = Some(trouble("server-lost"));
+        sessions.record(&record);
         let rendered = metrics(&sessions).render().unwrap();
         let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         assert!(
@@ -319,6 +397,45 @@ pub(in crate::report) mod tests {
     }
 
     #[test]
+    fn tls_9_the_mail_server_s_own_leg_is_counted_and_so_is_what_a_cleared_mx_has_come_to() {
+        let protected = ClientLeg::Protected {
+            version: "TLSv1.3",
+            sni: None,
+        };
+        let rows = [
+            (ClientLeg::Clear, false, "clear", "none"),
+            (ClientLeg::Clear, true, "clear", "passed"),
+            (protected, false, "tls", "none"),
+            (ClientLeg::Failed("alert".into()), false, "failed", "none"),
+        ];
+        let sessions = Sessions::default();
+        for (leg, logged_in, ..) in rows.clone() {
+            let mut record = record();
+            (record.client_leg, record.logged_in) = (leg, logged_in);
+            record.trouble = logged_in.then(|| trouble("shortfall"));
+            sessions.record(&record);
+        }
+        let rendered = metrics(&sessions).render().unwrap();
+        let expects = |line: String| {
+            let is_there = rendered.lines().any(|one| one == line);
+            assert!(is_there, "{line}\n{rendered}");
+        };
+        for (_, _, leg, auth) in rows {
+            expects(format!(
+                "danelaw_client_legs_total{{client_tls=\"{leg}\",auth=\"{auth}\"}} 1"
+            ));
+        }
+        expects("danelaw_troubles_total{reason=\"shortfall\"} 1".into());
+    }
+
+    fn trouble(reason: &'static str) -> Trouble {
+        Trouble {
+            reason,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
     fn what_the_vitals_say_is_shown() {
         let tally = Arc::new(Tally::with(Arc::new(AtomicU64::new(1))));
         tally.count(Asked::Tlsa, Ending::ProvenAbsent);
@@ -326,6 +443,12 @@ pub(in crate::report) mod tests {
             sessions_open: 3,
             health: "clock-skew",
             tally: Arc::clone(&tally),
+            store_works: false,
+            backlog: Backlog {
+                waiting: 4,
+                dropped: vec![(Dropped::Row(Kind::Trace), 5)],
+                failing: None,
+            },
             sts: StsVitals {
                 expiring: 2,
                 evicted_enforced: 1,
@@ -339,6 +462,10 @@ pub(in crate::report) mod tests {
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
             "danelaw_dns_disagreements_total 1",
+            "danelaw_store_up 0",
+            "danelaw_store_waiting 4",
+            "danelaw_store_dropped_total{kind=\"trace\"} 5",
+            "danelaw_store_dropped_total{kind=\"pin\"} 0",
             "danelaw_sts_expiring 2",
             "danelaw_sts_evicted_enforced_total 1",
         ] {

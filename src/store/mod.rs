@@ -1,38 +1,46 @@
-//! What survives a restart: MTA-STS policies, in one SQLite file.
+//! What survives a restart: MTA-STS policies, exceptions, pins, what hosts have been seen to do, traces and counts.
 //!
-//! [`sqlite`] is that file; [`memory`] keeps nothing and serves where none is configured. A file that cannot be read is
-//! an error ([`StoreError`]) and is left as it is for inspection; it never means "no policies".
+//! A [`Store`] keeps [`Row`]s and [`Count`]s and knows nothing of what they mean; `policies` and the owners of the other
+//! kinds do. [`sqlite`] is one file; [`memory`] keeps nothing and serves where none is configured. Whoever holds rows in
+//! memory loads them with [`Store::changes`] and hears of what a command or another process has written by the same call.
+//! A store that cannot be read is an error ([`StoreError`]) and is left as it is for inspection; it never means "no
+//! policies".
 
+#[cfg(test)]
+pub(crate) mod broken;
 mod file;
+pub mod follower;
 pub mod memory;
+pub mod peers;
+pub mod pen;
+pub mod policies;
+mod row;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
+pub mod upkeep;
+mod waiting;
+pub mod watched;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::clock::Timestamp;
-use crate::mtasts::{Policy, PolicyId};
-use crate::name::Domain;
+pub use follower::{Follower, Follows};
+pub use pen::Pen;
+pub use policies::StoredPolicy;
+pub use row::{Batch, Count, Kind, Query, Revision, Row};
+pub use waiting::Dropped;
 
-/// A policy as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPolicy {
-    /// Whose.
-    pub domain: Domain,
-    /// The announced id it was fetched under.
-    pub id: PolicyId,
-    /// The policy; its text is what is written.
-    pub policy: Arc<Policy>,
-    /// When the fetch succeeded: its life is counted from here.
-    pub fetched: Timestamp,
-}
+use crate::clock::Timestamp;
+use crate::config::StoreConfig;
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the store at {path}: {fault}", path = path.display())]
+#[error("the store at {place}: {fault}")]
 pub struct StoreError {
-    /// The file.
-    pub path: PathBuf,
+    /// The file, or the database without its password.
+    pub place: String,
     /// What was expected, what was seen, what to do.
     pub fault: StoreFault,
 }
@@ -109,11 +117,15 @@ pub enum StoreFault {
     },
     /// One row is not what was written.
     #[error(
-        "the policy of {domain:?} is damaged ({what}): restore a backup, delete that row, {AFRESH}"
+        "its row {key:?} of kind {kind} is damaged ({what}): restore a backup, delete that row, {AFRESH}"
     )]
     Row {
+        /// What it is about.
+        kind: Kind,
         /// The key as it stands there.
-        domain: String,
+        key: String,
+        /// Its place among the changes, as it stands there.
+        revision: Option<Revision>,
         /// What is wrong with it.
         what: String,
     },
@@ -138,19 +150,84 @@ const AFRESH: &str = "or move it away with its -wal file to start without polici
 
 /// Durable memory. Calls block; callers in async code move them off the runtime.
 pub trait Store: Send + Sync {
-    /// All policies.
+    /// Where it is, to be shown.
+    fn place(&self) -> String;
+
+    /// Rows of a kind that have changed after `since`, oldest change first, at most `limit`; also those that are to be
+    /// forgotten.
     ///
     /// # Errors
-    /// When they cannot be read.
-    fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError>;
-    /// Inserts or replaces the policy of a domain.
+    /// When they cannot be read, or one of them is not what was written.
+    fn changes(
+        &self,
+        kind: Kind,
+        since: Revision,
+        limit: usize,
+    ) -> Result<Vec<(Revision, Row)>, StoreError>;
+
+    /// The rows of a kind that are meant, newest first, at most `limit`; without those that are to be forgotten.
+    ///
+    /// # Errors
+    /// When they cannot be read, or one of them is not what was written.
+    fn find(&self, kind: Kind, query: Query<'_>, limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// Writes all of it or nothing: first what is gone, then the rows in their order, then the counts.
     ///
     /// # Errors
     /// When it cannot be written; what was there stays.
-    fn save(&self, policy: &StoredPolicy) -> Result<(), StoreError>;
-    /// Forgets the policy of a domain.
+    fn write(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// What was counted on these days.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn counts(&self, days: RangeInclusive<u32>) -> Result<Vec<Count>, StoreError>;
+
+    /// Deletes the rows of a kind that are older than `newer_than`, and all but the newest `keep`. Tells how many.
     ///
     /// # Errors
     /// When it cannot be written; what was there stays.
-    fn remove(&self, domain: &Domain) -> Result<(), StoreError>;
+    fn prune(&self, kind: Kind, keep: usize, newer_than: Timestamp) -> Result<usize, StoreError>;
+
+    /// Deletes the counts of the days before this one. Tells how many.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there stays.
+    fn prune_counts(&self, before: u32) -> Result<usize, StoreError>;
+
+    /// Deletes the rows of all kinds that operators have had forgotten before this time. Tells how many.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there stays.
+    fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError>;
+
+    /// What an operator has to know of it although it works.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// The error for a row whose owner cannot read it.
+    fn unreadable(&self, row: &Row, error: &dyn std::error::Error) -> StoreError {
+        StoreError {
+            place: self.place(),
+            fault: StoreFault::Row {
+                kind: row.kind,
+                key: row.key.clone(),
+                revision: None,
+                what: error.to_string(),
+            },
+        }
+    }
+}
+
+/// The store that a configuration names, watched; one in memory where it names none. Blocks.
+///
+/// # Errors
+/// When it cannot be had; it is never replaced by an empty one.
+pub fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = match &config.path {
+        Some(path) => Arc::new(sqlite::SqliteStore::open(path)?),
+        None => Arc::new(memory::MemoryStore::default()),
+    };
+    Ok(Arc::new(watched::Watched::new(store)))
 }

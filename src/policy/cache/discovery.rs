@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{FutureExt, Shared};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
@@ -23,7 +23,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -33,16 +33,22 @@ pub struct StsCache {
 pub(super) struct Cache {
     lookup: Arc<dyn Lookup>,
     fetch: Arc<dyn FetchPolicy>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     patience: Patience,
     pub(super) tally: Tally,
     memory: Mutex<Memory>,
+    /// How far the store was read at the start.
+    pub(super) loaded: Revision,
+    /// Somebody else's policy is doubted.
+    pub(super) doubts: Notify,
 }
 
 pub(super) struct Memory {
     pub(super) shelf: Shelf,
     flights: HashMap<Domain, Flight>,
+    /// Domains to be asked because somebody else knows another policy.
+    pub(super) doubted: Vec<Domain>,
 }
 
 /// What the operator says of the cache.
@@ -76,6 +82,8 @@ pub(super) enum Errand {
     Newer,
     /// The policy grows old.
     Refresh,
+    /// An operator wants it anew.
+    Operator,
 }
 
 impl StsCache {
@@ -93,15 +101,16 @@ impl StsCache {
         let now = Moment::of(&*clock);
         let mut shelf = Shelf::new(options.capacity);
         let tally = Tally::default();
-        for stored in store.policies()? {
+        let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
             tally.evicted(evicted.enforced);
-            for domain in evicted.stored {
-                store.remove(&domain)?;
+            if evicted.stored.is_empty() {
+                return Ok(());
             }
-        }
+            store.write(&Batch::removing(&evicted.stored))
+        })?;
         Ok(Self {
             shared: Arc::new(Cache {
                 lookup,
@@ -113,7 +122,10 @@ impl StsCache {
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
+                    doubted: Vec::new(),
                 }),
+                loaded,
+                doubts: Notify::new(),
             }),
         })
     }
@@ -141,6 +153,16 @@ impl Cache {
             Ok(state) => state,
             Err(_) => self.broken_off(domain),
         }
+    }
+
+    /// The same by a discovery that begins now: one that is under way may have asked already.
+    pub(super) async fn run_anew(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+        let under_way = self.lock().flights.get(domain).cloned();
+        if let Some(flight) = under_way {
+            // How it ends, the next one will see.
+            let _ = flight.await;
+        }
+        self.run(domain, errand).await
     }
 
     /// Knows at once, or joins the discovery under way, or starts one.
@@ -213,7 +235,7 @@ impl Discovery {
                 let mut memory = self.cache.lock();
                 memory.shelf.get(&self.domain).step(patience, now)
             }
-            Errand::Newer | Errand::Refresh => Step::Ask,
+            Errand::Newer | Errand::Refresh | Errand::Operator => Step::Ask,
         };
         let next = match first {
             Step::Ask => self.ask().await,
@@ -238,12 +260,12 @@ impl Discovery {
         let (errand, patience) = (self.errand, self.cache.patience);
         self.change(|entry, now| {
             entry.hear(heard, now);
-            let step = match (errand, entry.refresh_under(now)) {
-                (Errand::Refresh, Some(id)) => Step::Fetch(id),
-                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => {
-                    entry.step(patience, now)
-                }
+            let id = match errand {
+                Errand::Session | Errand::Newer => None,
+                Errand::Refresh => entry.refresh_under(now),
+                Errand::Operator => entry.fetch_under(now),
             };
+            let step = id.map_or_else(|| entry.step(patience, now), Step::Fetch);
             (step, Write::Nothing)
         })
         .await
@@ -298,14 +320,13 @@ impl Discovery {
         let store = Arc::clone(&self.cache.store);
         let domain = self.domain.clone();
         let written = tokio::task::spawn_blocking(move || {
-            for domain in &evicted {
-                store.remove(domain)?;
-            }
+            let mut batch = Batch::removing(&evicted);
             match write {
-                Write::Nothing => Ok(()),
-                Write::Save(policy) => store.save(&policy),
-                Write::Remove => store.remove(&domain),
+                Write::Nothing => {}
+                Write::Save(policy) => batch.rows.push(policy.row()),
+                Write::Remove => batch.gone.extend(Batch::removing([&domain]).gone),
             }
+            store.write(&batch)
         })
         .await;
         let what = match written {

@@ -5,12 +5,15 @@
 //!
 //! `entry` and `held` (pure) know what one domain's answers mean and what is to be done next, `shelf` (pure) keeps
 //! entries within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `upkeep` (IO)
-//! fetches in advance, `hinted` (IO) what a list names, `tally` counts.
+//! fetches in advance, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
+//! and changes entries for an operator, `tally` counts.
 
 mod discovery;
 mod entry;
+mod following;
 mod held;
 mod hinted;
+mod inspect;
 mod shelf;
 pub mod tally;
 #[cfg(test)]
@@ -18,4 +21,5 @@ mod tests;
 mod upkeep;
 
 pub use discovery::{CacheOptions, StsCache};
-pub use entry::Patience;
+pub use entry::{Heard, Patience, Told, ToldFailure, ToldRecord};
+pub use inspect::{Offered, Refreshed};

@@ -100,6 +100,31 @@ impl Shelf {
             .map_or(&self.empty, |slot| &slot.entry)
     }
 
+    /// Reads an entry without using it.
+    pub(super) fn peek(&self, domain: &Domain) -> &Entry {
+        let slot = self.slots.get(domain);
+        slot.map_or(&self.empty, |slot| &slot.entry)
+    }
+
+    /// Forgets an entry.
+    pub(super) fn remove(&mut self, domain: &Domain) {
+        let key = self.slots.get_key_value(domain);
+        if let Some(key) = key.map(|(key, _)| Arc::clone(key))
+            && let Some(place) = self.slots.remove(domain).and_then(|slot| slot.place)
+        {
+            self.leave(&key, place);
+        }
+    }
+
+    /// The domains of the entries that are wanted. Looks at each of them.
+    pub(super) fn domains(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Domain> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| wanted(&slot.entry))
+            .map(|(domain, _)| (**domain).clone())
+            .collect()
+    }
+
     /// Changes an entry, which begins empty, and makes room if it has grown.
     pub(super) fn change<T>(
         &mut self,

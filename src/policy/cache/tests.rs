@@ -4,6 +4,8 @@
     reason = "IO: the tests start tasks and need one real instant to count from"
 )]
 
+mod peers;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -17,14 +19,16 @@ use super::entry::{ANSWER_LIFE, BACK_OFF, FAILURE_LIFE};
 use super::{CacheOptions, Patience, StsCache};
 use crate::clock::{Clock, Timestamp};
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Text, TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Source, Text,
+    TlsaRdata,
 };
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::{DnsName, Domain};
 use crate::policy::StsState;
+use crate::store::broken::Broken;
 use crate::store::memory::MemoryStore;
-use crate::store::{Store, StoreError, StoreFault, StoredPolicy};
+use crate::store::{Batch, Kind, Query, Store, StoreError, StoredPolicy, policies};
 
 /// What DNS says about `_mta-sts`.
 #[derive(Clone, Debug)]
@@ -215,14 +219,24 @@ impl Lookup for World {
             Txt::Unreachable => Answer::Failed(unreachable()),
         };
         let aliases = Vec::new();
-        ready(Resolved { answer, aliases }).boxed()
+        ready(Resolved {
+            answer,
+            aliases,
+            source: Source::default(),
+        })
+        .boxed()
     }
 }
 
 fn unknown<T: Send + 'static>() -> BoxFuture<'static, Resolved<T>> {
     let answer = Answer::Failed(unreachable());
     let aliases = Vec::new();
-    ready(Resolved { answer, aliases }).boxed()
+    ready(Resolved {
+        answer,
+        aliases,
+        source: Source::default(),
+    })
+    .boxed()
 }
 
 impl FetchPolicy for World {
@@ -305,6 +319,16 @@ impl Node {
     fn told(&self) -> Told {
         Told::from(&self.state())
     }
+}
+
+fn kept(node: &Node) -> Vec<StoredPolicy> {
+    let mut kept = Vec::new();
+    policies::load(&*node.store, |policy| {
+        kept.push(policy);
+        Ok(())
+    })
+    .unwrap();
+    kept
 }
 
 fn open(world: &Arc<World>, store: &Arc<dyn Store>) -> Result<StsCache, StoreError> {
@@ -637,18 +661,18 @@ fn sts_44_sts_06_a_life_of_nothing_serves_once_and_is_not_kept() {
     let mut node = Node::new(&world);
     assert_eq!(node.told(), live("Enforce mx0.example"));
     assert_eq!(node.told(), live("Enforce mx1.example"), "fetched again");
-    assert_eq!(node.store.policies().unwrap(), []);
+    assert_eq!(kept(&node), []);
     world.serves(Host::Fails(refused()));
     assert_eq!(node.told(), Told::FetchFailed(refused()));
     // It replaces what was kept before.
     let world = World::of(Mode::Enforce, WEEK);
     node = Node::new(&world);
     node.state();
-    assert_eq!(node.store.policies().unwrap().len(), 1);
+    assert_eq!(kept(&node).len(), 1);
     world.says(Txt::id("v=STSv1; id=b"));
     world.serves(Host::Serves(Mode::None, 0));
     node.recheck();
-    assert_eq!(node.store.policies().unwrap(), []);
+    assert_eq!(kept(&node), []);
 }
 
 #[test]
@@ -959,7 +983,7 @@ fn crowded(domains: usize) -> Arc<dyn Store> {
             policy: Arc::new(policy(Mode::Enforce, WEEK, number)),
             fetched: Timestamp::from_unix(NOW - 2 * DAY),
         };
-        store.save(&stored).unwrap();
+        store.write(&Batch::saving(&stored)).unwrap();
     }
     Arc::new(store)
 }
@@ -1011,7 +1035,10 @@ fn attack_sts_10_memory_is_bounded_and_what_is_forgotten_is_forgotten_by_the_sto
     let vitals = node.cache.vitals();
     let held: usize = vitals.domains.iter().map(|domains| domains.1).sum();
     assert!((500..2000).contains(&held), "{held} in a mebibyte");
-    assert_eq!(store.policies().unwrap().len(), held);
+    assert_eq!(
+        store.find(Kind::Policy, Query::Latest, 9999).unwrap().len(),
+        held
+    );
     assert_eq!(vitals.evicted_enforced, (5000 - held) as u64);
 }
 
@@ -1077,61 +1104,24 @@ fn attack_sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works()
     );
 }
 
-/// A disk that is full, or gone.
-struct NoStore;
-
-impl NoStore {
-    fn error() -> StoreError {
-        StoreError {
-            path: "/full/danelaw.db".into(),
-            fault: StoreFault::Empty,
-        }
-    }
-}
-
-impl Store for NoStore {
-    fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        Err(Self::error())
-    }
-
-    fn save(&self, _: &StoredPolicy) -> Result<(), StoreError> {
-        Err(Self::error())
-    }
-
-    fn remove(&self, _: &Domain) -> Result<(), StoreError> {
-        Err(Self::error())
-    }
-}
-
-/// One that can be read.
-struct ReadOnly;
-
-impl Store for ReadOnly {
-    fn policies(&self) -> Result<Vec<StoredPolicy>, StoreError> {
-        Ok(vec![StoredPolicy {
-            domain: domain(),
-            id: PolicyId::stored("old".to_owned()),
-            policy: Arc::new(policy(Mode::Enforce, WEEK, 99)),
-            fetched: Timestamp::from_unix(NOW),
-        }])
-    }
-
-    fn save(&self, _: &StoredPolicy) -> Result<(), StoreError> {
-        Err(NoStore::error())
-    }
-
-    fn remove(&self, _: &Domain) -> Result<(), StoreError> {
-        Err(NoStore::error())
-    }
-}
-
 #[test]
-fn sts_09_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
+fn sts_09_net_11_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
  {
     let world = World::of(Mode::Enforce, WEEK);
-    let store: Arc<dyn Store> = Arc::new(NoStore);
+    let broken = Arc::new(Broken::default());
+    let old = StoredPolicy {
+        domain: domain(),
+        id: PolicyId::stored("old".to_owned()),
+        policy: Arc::new(policy(Mode::Enforce, WEEK, 99)),
+        fetched: Timestamp::from_unix(NOW),
+    };
+    broken.write(&Batch::saving(&old)).unwrap();
+    let store: Arc<dyn Store> = broken.clone();
+    broken.refuse_reads();
     assert!(open(&world, &store).is_err());
-    let node = Node::over(&world, Arc::new(ReadOnly));
+    broken.mend();
+    broken.refuse_writes();
+    let node = Node::over(&world, store);
     assert_eq!(
         node.told(),
         live("Enforce mx0.example"),

@@ -43,7 +43,7 @@ impl StsCache {
             .await;
     }
 
-    /// Calls [`Self::refresh_due`] from time to time, without end.
+    /// Calls [`Self::refresh_due`] from time to time and settles doubts meanwhile, without end.
     pub async fn keep_fresh(&self) {
         let mut before = self.shared.now();
         let mut noticed = before;
@@ -56,8 +56,29 @@ impl StsCache {
                 self.shared.tell_of_expiring();
                 noticed = now;
             }
-            tokio::time::sleep(TICK).await;
+            self.settle_doubts_for(TICK).await;
         }
+    }
+
+    /// For so long, asks the domains of which somebody else knows another policy, as soon as they are known.
+    async fn settle_doubts_for(&self, time: Duration) {
+        let end = tokio::time::sleep(time);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = self.shared.doubts.notified() => self.settle_doubts().await,
+                () = &mut end => return,
+            }
+        }
+    }
+
+    pub(super) async fn settle_doubts(&self) {
+        let doubted = std::mem::take(&mut self.shared.lock().doubted);
+        stream::iter(doubted)
+            .for_each_concurrent(AT_ONCE, |domain| async move {
+                self.recheck(&domain).await;
+            })
+            .await;
     }
 
     /// How the policies fare.

@@ -17,11 +17,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::clock::SystemClock;
+use crate::config::defaults::KEEP;
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::health::Monitor;
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
-    TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
+    Text, TlsaRdata,
 };
 use crate::intercept::Via;
 use crate::mtasts::Policy;
@@ -33,18 +34,20 @@ use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
+use crate::report::trace::keeper::{KeepTraces, Keeper};
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
+use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
 /// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
 /// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
-/// so is `policy.example`, which enforces MTA-STS. Nothing else exists.
+/// so is `policy.example`, which enforces MTA-STS. Nobody answers for `silent.example`. Nothing else exists.
 #[derive(Default)]
-pub(in crate::proxy) struct Names {
-    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
+pub(crate) struct Names {
+    pub(crate) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -61,6 +64,7 @@ fn told<'a, T: Send + 'a>(answer: Answer<T>) -> BoxFuture<'a, Resolved<T>> {
         Resolved {
             answer,
             aliases: vec![],
+            source: Source::default(),
         }
     })
 }
@@ -75,6 +79,9 @@ impl Lookup for Names {
                 exchange,
             }]
         };
+        if domain.as_str() == "silent.example" {
+            return Box::pin(std::future::pending());
+        }
         told(match domain.as_str() {
             "signed.example" | "second.example" | "other.example" => secure(mx()),
             "plain.example" | "policy.example" => Answer::Insecure(mx()),
@@ -186,22 +193,23 @@ impl World {
     }
 }
 
-pub(in crate::proxy) fn engine(names: Names) -> Engine {
+pub(crate) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryStore::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
     let sts = StsCache::open(
         Arc::clone(&lookup),
         fetch,
-        store,
+        Arc::clone(&store),
         clock.clone(),
         CacheOptions::default(),
-    )
-    .unwrap();
-    let sts = Arc::new(sts);
+    );
+    let sts = Arc::new(sts.unwrap());
+    let pen = Pen::new(Arc::clone(&store));
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
+        traces: Keeper::new(KeepTraces::default(), pen.clone()),
         lookup,
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),
@@ -212,6 +220,9 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         clock,
         sts,
         learned: Learned::default(),
+        pen,
+        store,
+        keep: KEEP,
     }
 }
 
