@@ -1,6 +1,6 @@
 //! Whom a command asks and how it connects: the options that commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::name::DnsName;
 use crate::proxy::dial::Dialer;
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::Prober;
+use crate::store;
 
 /// Whom DNS is asked of, and what is trusted.
 #[derive(clap::Args)]
@@ -80,6 +81,15 @@ impl DnsSources {
 }
 
 impl Sources {
+    /// Lets the engine know of the exceptions in the proxy's store, which it reads and leaves as it is.
+    pub(super) fn learn_exceptions(&self, engine: &Engine) -> anyhow::Result<()> {
+        let store = self.dns.config()?.store;
+        if store.path.as_deref().is_some_and(Path::exists) {
+            engine.exceptions.load(&*store::open(&store)?)?;
+        }
+        Ok(())
+    }
+
     /// The configuration that they amount to.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = self.dns.config()?;
