@@ -1,6 +1,8 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod client_tls;
+mod exceptions;
+mod modes;
 pub(crate) mod world;
 
 use std::sync::Arc;
