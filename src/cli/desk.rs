@@ -9,7 +9,7 @@ use anyhow::bail;
 
 use super::Exit;
 use crate::clock::SystemClock;
-use crate::config::{Config, defaults};
+use crate::config::{Config, StorePlace, defaults};
 use crate::control::Code;
 use crate::control::client::{AskError, Desk};
 use crate::proxy::engine::Engine;
@@ -56,14 +56,14 @@ impl Whom {
         }
         let mut config = self.config()?;
         if let Some(store) = &self.store {
-            config.store.path = Some(store.clone());
+            config.store.place = StorePlace::File(store.clone());
             return here(&config);
         }
         if let Some(socket) = config.control.take() {
             if Desk::is_answered(&socket).await? {
                 return Ok(Desk::Daemon(socket));
             }
-            if config.store.path.is_none() {
+            if config.store.place == StorePlace::Memory {
                 return Err(AskError::NoDaemon { socket }.into());
             }
             eprintln!(
@@ -72,9 +72,9 @@ impl Whom {
             );
             return here(&config);
         }
-        if config.store.path.is_none() {
+        if config.store.place == StorePlace::Memory {
             bail!(
-                "{} names neither control.socket nor store.path: there is nobody to ask and nothing to look into; \
+                "{} names neither control.socket nor a store: there is nobody to ask and nothing to look into; \
                  expected one of them, or --socket or --store",
                 self.config.display()
             );

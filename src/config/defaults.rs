@@ -14,7 +14,7 @@ use crate::store::upkeep::Keep;
 use super::mta_sts::Unknown;
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -68,7 +68,8 @@ pub const KEEP: Keep = Keep {
     trace_days: 7,
     count_days: 92,
 };
-/// Policies in memory: some hundred and fifty thousand of ordinary size.
+
+/// Policies in memory: some hundred thousand of ordinary size.
 pub const STS_CACHE_MIB: usize = 128;
 
 /// Longer than most name servers are out of order.
@@ -106,7 +107,7 @@ impl Default for Config {
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {
-                path: None,
+                place: StorePlace::Memory,
                 keep: KEEP,
             },
             log: LogConfig {

@@ -16,10 +16,10 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig,
     UpstreamConfig,
 };
-use super::{destinations, mta_sts};
+use super::{destinations, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
@@ -29,7 +29,6 @@ use crate::mtasts::hints::Hints;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
-use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -140,10 +139,6 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.path.as_deref().and_then(|path| {
-            let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", "path"), expected, got))
-        });
         let hints = mta_sts.hints.as_ref().and_then(|files| {
             let error = Hints::load(files).err()?;
             let (key, expected) = match error.path() == files.key {
@@ -152,6 +147,8 @@ impl Loaded {
             };
             Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
         });
+        let store = store::unusable(&store.place)
+            .map(|(key, expected, got)| self.problem(file, ("[store]", key), expected, got));
         [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
@@ -183,22 +180,8 @@ impl Loaded {
     }
 }
 
-fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_dir() {
-        let got = format!("the directory {}", path.display());
-        return Some(("a file", got));
-    }
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    let error = std::fs::read_dir(directory).err()?;
-    let expected = "a file in a directory that exists";
-    Some((expected, describe(directory, &error)))
-}
-
 /// The error with its path, which some name themselves.
-fn describe(path: &Path, error: &dyn Error) -> String {
+pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
     if told.contains(&path) {
         told
@@ -253,7 +236,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_store(reader.section(top, "store"), store),
+        store: store::read(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
@@ -427,18 +410,6 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     };
     section.finish();
     policy
-}
-
-fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let path = section.path("path");
-    let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let keep = Keep {
-        traces: bound("keep_traces", default.keep.traces),
-        trace_days: bound("keep_trace_days", default.keep.trace_days),
-        count_days: bound("keep_count_days", default.keep.count_days),
-    };
-    section.finish();
-    StoreConfig { path, keep }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

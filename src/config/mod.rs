@@ -10,6 +10,7 @@ mod file;
 mod mta_sts;
 mod read;
 mod show;
+mod store;
 mod value;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::policy::identity::Rule;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
@@ -137,10 +139,26 @@ pub struct SmtpConfig {
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// The SQLite file; none keeps everything in memory only.
-    pub path: Option<PathBuf>,
+    /// Where it is.
+    pub place: StorePlace,
     /// How long traces and counts are kept.
     pub keep: Keep,
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePlace {
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database that several nodes share.
+    Database {
+        /// Which.
+        address: Address,
+        /// The SQLite file that keeps what this node knows.
+        snapshot: Option<PathBuf>,
+    },
 }
 
 /// State and metrics by HTTP.

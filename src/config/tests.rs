@@ -311,7 +311,10 @@ fn values_and_their_lines_are_taken_over() {
         .collect();
     assert_eq!(resolvers, ["192.0.2.53:53", "[::1]:5353"]);
     assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
-    assert_eq!(config.store.path.as_deref(), Some(Path::new("/var/d.db")));
+    assert_eq!(
+        config.store.place,
+        super::StorePlace::File("/var/d.db".into())
+    );
     let mark = loaded
         .settings
         .iter()

@@ -97,6 +97,24 @@ impl Engine {
     /// # Errors
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open(&config.store)?;
+        Self::over(store, config, clock)
+    }
+
+    /// The same for the process that owns the store: a damaged file is mended.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is replaced by something weaker.
+    pub fn mending(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open_mending(&config.store, clock.wall())?;
+        Self::over(store, config, clock)
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
         let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
         let probes = config.dns.probes.clone();
@@ -112,7 +130,6 @@ impl Engine {
             config.dns.timeout,
         ));
         let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
-        let store = store::open(&config.store)?;
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,

@@ -108,7 +108,7 @@ impl Proxy {
     /// Why it cannot: nothing is served then.
     pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
-        let engine = Engine::new(config, clock)?;
+        let engine = Engine::mending(config, clock)?;
         Self::serve(config, Arc::new(engine), records).await
     }
 

@@ -23,6 +23,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
+use crate::store::peers::{Weighed, weigh};
 use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
@@ -61,7 +62,7 @@ pub struct CacheOptions {
 }
 
 impl Default for CacheOptions {
-    /// 128 MiB hold some hundred and fifty thousand domains with a policy of ordinary size.
+    /// 128 MiB hold some hundred thousand domains with a policy of ordinary size.
     fn default() -> Self {
         Self {
             capacity: 128 * 1024 * 1024,
@@ -103,13 +104,16 @@ impl StsCache {
         let tally = Tally::default();
         let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
-            let ((), evicted) =
-                shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
-            tally.evicted(evicted.enforced);
-            if evicted.stored.is_empty() {
+            // A shared store may tell of a policy twice: ours, and one that would loosen it.
+            let known = shelf.get(&domain).known();
+            if known.is_some() && weigh(known, (&stored).into(), now.wall) != Weighed::Adopted {
                 return Ok(());
             }
-            store.write(&Batch::removing(&evicted.stored))
+            let ((), evicted) =
+                shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
+            // They stay in the store: a start with less memory is no reason to lose them.
+            tally.evicted(evicted.enforced);
+            Ok(())
         })?;
         Ok(Self {
             shared: Arc::new(Cache {

@@ -268,7 +268,7 @@ impl Place {
 }
 
 /// Octets that an entry takes without its policy, roughly: two names, an entry, and its places in the orders.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 1024;
 
 #[cfg(test)]
 #[expect(

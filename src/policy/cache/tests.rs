@@ -990,7 +990,7 @@ fn crowded(domains: usize) -> Arc<dyn Store> {
 
 #[test]
 fn sts_29_policies_that_are_due_all_at_once_are_fetched_a_few_at_a_time_and_spread_afterwards() {
-    const DOMAINS: usize = 1000;
+    const DOMAINS: usize = 800;
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::over(&world, crowded(DOMAINS));
     world.gate.forget_permits(Semaphore::MAX_PERMITS);
@@ -1028,17 +1028,15 @@ fn sts_29_policies_that_are_due_all_at_once_are_fetched_a_few_at_a_time_and_spre
 }
 
 #[test]
-fn attack_sts_10_memory_is_bounded_and_what_is_forgotten_is_forgotten_by_the_store_too() {
+fn attack_sts_10_memory_is_bounded_and_a_start_with_less_of_it_loses_nothing_from_the_store() {
     let world = World::of(Mode::Enforce, WEEK);
     let store = crowded(5000);
     let node = Node::over(&world, Arc::clone(&store));
     let vitals = node.cache.vitals();
     let held: usize = vitals.domains.iter().map(|domains| domains.1).sum();
     assert!((500..2000).contains(&held), "{held} in a mebibyte");
-    assert_eq!(
-        store.find(Kind::Policy, Query::Latest, 9999).unwrap().len(),
-        held
-    );
+    let kept = store.find(Kind::Policy, Query::Latest, 9999).unwrap();
+    assert_eq!(kept.len(), 5000);
     assert_eq!(vitals.evicted_enforced, (5000 - held) as u64);
 }
 
