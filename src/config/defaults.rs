@@ -103,6 +103,7 @@ impl Default for Config {
                 cache_mib: STS_CACHE_MIB,
                 unknown: Unknown::Defer,
                 unknown_after: STS_UNKNOWN_AFTER,
+                prewarm: true,
                 hints: None,
             },
             policy: crate::policy::Settings::default(),

@@ -17,6 +17,7 @@ mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
+mod history;
 mod judgement;
 pub mod learned;
 mod listen;
@@ -42,6 +43,7 @@ use crowd::Crowd;
 use dial::{Dialer, MarkError};
 use door::Door;
 use engine::Engine;
+use history::History;
 use shell::Shell;
 
 use crate::config::Config;
@@ -136,13 +138,14 @@ impl Proxy {
             .map(|(listener, wanted)| listener.local_addr().unwrap_or(*wanted))
             .collect::<Vec<_>>();
         let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
+        let history = History::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
         let shell = Arc::new(Shell {
             engine,
             dialer,
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
-            records: Arc::new((records, counting)),
+            records: Arc::new((records, (counting, history))),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
@@ -165,6 +168,9 @@ impl Proxy {
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         if let Some(files) = config.mta_sts.hints.clone() {
             tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
+        }
+        if config.mta_sts.prewarm {
+            tokio::spawn(ask_in_advance(Arc::clone(&shell), stage.subscribe()));
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
@@ -266,6 +272,15 @@ async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
 async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         () = shell.engine.sts.keep_hinted(&files) => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// What was sent to before is asked for its policies before it is sent to again.
+async fn ask_in_advance(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    tokio::select! {
+        never = history::keep_asking(&engine.sts, Arc::clone(&engine.store)) => match never {},
         _ = stage.changed() => {}
     }
 }

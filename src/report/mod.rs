@@ -179,7 +179,7 @@ impl Drop for Open {
 }
 
 #[cfg(test)]
-pub(in crate::report) mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
 
     use super::*;
@@ -194,7 +194,7 @@ pub(in crate::report) mod tests {
         }
     }
 
-    pub(in crate::report) fn record() -> Record {
+    pub(crate) fn record() -> Record {
         Record {
             trace: "TRACE".into(),
             via: Via::Redirect,
@@ -218,7 +218,7 @@ pub(in crate::report) mod tests {
         }
     }
 
-    pub(in crate::report) fn judgement(domain: &str, reason: &'static str) -> Judgement {
+    pub(crate) fn judgement(domain: &str, reason: &'static str) -> Judgement {
         Judgement {
             domain: domain.into(),
             host: None,
