@@ -11,7 +11,7 @@ use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
-use super::mta_sts::Unknown;
+use super::mta_sts::{Prewarm, Unknown};
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig,
     SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
@@ -103,7 +103,7 @@ impl Default for Config {
                 cache_mib: STS_CACHE_MIB,
                 unknown: Unknown::Defer,
                 unknown_after: STS_UNKNOWN_AFTER,
-                prewarm: true,
+                prewarm: Prewarm::History,
                 hints: None,
             },
             policy: crate::policy::Settings::default(),

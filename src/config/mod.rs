@@ -33,7 +33,7 @@ use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
-pub use mta_sts::{StsConfig, Unknown};
+pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
 

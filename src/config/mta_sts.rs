@@ -25,7 +25,7 @@ pub struct StsConfig {
     /// How long mail waits under [`Unknown::Pass`].
     pub unknown_after: Duration,
     /// Whether domains that mail went to before are asked in advance.
-    pub prewarm: bool,
+    pub prewarm: Prewarm,
     /// Domains whose policies are fetched before any mail goes there.
     pub hints: Option<HintsFiles>,
 }
@@ -37,6 +37,15 @@ pub enum Unknown {
     Defer,
     /// It waits for a while, then goes as if there were no policy.
     Pass,
+}
+
+/// Who is asked for a policy in advance, beside the domains of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prewarm {
+    /// Nobody.
+    Off,
+    /// The domains that mail went to.
+    History,
 }
 
 impl StsConfig {

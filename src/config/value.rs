@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::ClientTls;
-use super::mta_sts::Unknown;
+use super::mta_sts::{Prewarm, Unknown};
 use crate::calendar::{self, Day};
 use crate::clock::Timestamp;
 use crate::dns::health::question::Question;
@@ -450,6 +450,12 @@ impl Words for ClientTls {
 impl Words for Unknown {
     const EXPECTED: &'static str = "\"defer\" or \"pass\"";
     const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
+}
+
+impl Words for Prewarm {
+    const EXPECTED: &'static str = "\"history\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("history", Self::History), ("off", Self::Off)];
 }
 
 impl Words for InsecureMx {

@@ -46,7 +46,7 @@ use engine::Engine;
 use history::History;
 use shell::Shell;
 
-use crate::config::Config;
+use crate::config::{Config, Prewarm};
 use crate::intercept::guard::Guard;
 use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
@@ -169,7 +169,7 @@ impl Proxy {
         if let Some(files) = config.mta_sts.hints.clone() {
             tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
         }
-        if config.mta_sts.prewarm {
+        if config.mta_sts.prewarm == Prewarm::History {
             tokio::spawn(ask_in_advance(Arc::clone(&shell), stage.subscribe()));
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
