@@ -11,8 +11,8 @@ use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig, StsConfig,
+    UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -139,10 +139,5 @@ pub const fn listeners() -> [ListenerConfig; 2] {
 }
 
 const fn loopback(address: IpAddr) -> ListenerConfig {
-    ListenerConfig {
-        kind: Via::Redirect,
-        address: SocketAddr::new(address, REDIRECT_PORT),
-        allow_remote: false,
-        client_tls: ClientTls::Auto,
-    }
+    ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }
