@@ -13,6 +13,8 @@ mod exchangers;
 mod policy;
 mod run;
 mod sources;
+mod sts;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,7 @@ Examples:
   danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
+  danelaw sts lint example.com
   danelaw run --config /etc/danelaw.toml
 
 Exit codes:
@@ -77,12 +80,17 @@ enum Command {
     /// Makes TLSA records, checks them offline, and says whether a domain is ready for its next key.
     #[command(subcommand, after_help = dane::EXAMPLES)]
     Dane(dane::Command),
+    /// Looks at MTA-STS policies as their owners should.
+    #[command(subcommand, after_help = sts::EXAMPLES)]
+    Sts(sts::Command),
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
     /// Shows and changes what is known of MTA-STS policies.
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Command),
+    /// Says why a recipient was refused or relayed, with all the evidence.
+    Trace(trace::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -103,6 +111,8 @@ pub fn main() -> ExitCode {
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Trace(args) => trace::run(args),
+        Command::Sts(command) => sts::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };
@@ -134,4 +144,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         Exit::Ok.into()
     }
+}
+
+/// Text that others chose, without what would give a terminal orders.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }

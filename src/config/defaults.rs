@@ -7,12 +7,14 @@ use crate::dns::health::Probes;
 use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
+use super::mta_sts::Unknown;
 use super::{
-    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig, StsConfig,
-    UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig, StorePlace,
+    StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -67,6 +69,12 @@ pub const KEEP: Keep = Keep {
     count_days: 92,
 };
 
+/// Policies in memory: some hundred thousand of ordinary size.
+pub const STS_CACHE_MIB: usize = 128;
+
+/// Longer than most name servers are out of order.
+pub const STS_UNKNOWN_AFTER: Duration = Duration::from_mins(15);
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -92,10 +100,14 @@ impl Default for Config {
                 port: STS_PORT,
                 allow_private: false,
                 timeout: STS_TIMEOUT,
+                cache_mib: STS_CACHE_MIB,
+                unknown: Unknown::Defer,
+                unknown_after: STS_UNKNOWN_AFTER,
+                hints: None,
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {
-                path: None,
+                place: StorePlace::Memory,
                 keep: KEEP,
             },
             log: LogConfig {
@@ -114,6 +126,7 @@ impl Default for Config {
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
             control: None,
+            keep_traces: KeepTraces::default(),
             rules: Vec::new(),
         }
     }

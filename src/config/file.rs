@@ -13,18 +13,17 @@ use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
-use super::{
-    AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, StoreConfig, StsConfig, UpstreamConfig,
-};
-use super::{destinations, listeners};
+use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
+use super::{AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, UpstreamConfig};
+use super::{destinations, listeners, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
+use crate::mtasts::hints::Hints;
 use crate::policy;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
-use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -106,6 +105,7 @@ impl Loaded {
             dns,
             ca_file,
             client_ca,
+            mta_sts,
             store,
             ..
         } = &self.config;
@@ -134,11 +134,17 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.path.as_deref().and_then(|path| {
-            let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", "path"), expected, got))
+        let hints = mta_sts.hints.as_ref().and_then(|files| {
+            let error = Hints::load(files).err()?;
+            let (key, expected) = match error.path() == files.key {
+                true => ("key", "an Ed25519 public key in PEM"),
+                false => ("file", "a list that the key has signed"),
+            };
+            Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
         });
-        [anchor, roots, authority, store]
+        let store = store::unusable(&store.place)
+            .map(|(key, expected, got)| self.problem(file, ("[store]", key), expected, got));
+        [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
             .collect()
@@ -169,22 +175,8 @@ impl Loaded {
     }
 }
 
-fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_dir() {
-        let got = format!("the directory {}", path.display());
-        return Some(("a file", got));
-    }
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    let error = std::fs::read_dir(directory).err()?;
-    let expected = "a file in a directory that exists";
-    Some((expected, describe(directory, &error)))
-}
-
 /// The error with its path, which some name themselves.
-fn describe(path: &Path, error: &dyn Error) -> String {
+pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
     if told.contains(&path) {
         told
@@ -200,7 +192,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         upstream,
         ca_file: _,
         client_ca: _,
-        mta_sts,
+        mta_sts: sts,
         policy,
         store,
         log,
@@ -213,6 +205,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_destination,
         drain_timeout,
         control: _,
+        keep_traces,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -236,20 +229,21 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         upstream: read_upstream(reader.section(top, "upstream"), upstream),
         ca_file: read_path(reader.section(top, "tls"), "ca_file"),
         client_ca: read_client_tls(reader.section(top, "client_tls")),
-        mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
+        mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_store(reader.section(top, "store"), store),
+        store: store::read(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
         control: read_path(reader.section(top, "control"), "socket"),
+        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "listener",
     "dns",
     "upstream",
@@ -264,6 +258,7 @@ const TABLES: [&str; 16] = [
     "timeouts",
     "limits",
     "control",
+    "trace",
     "route",
     "bypass",
 ];
@@ -327,16 +322,6 @@ fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
     })
 }
 
-fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {
-    let mta_sts = StsConfig {
-        port: section.read("port", Port(default.port)).0,
-        allow_private: section.read("allow_private", default.allow_private),
-        timeout: section.read("timeout", default.timeout),
-    };
-    section.finish();
-    mta_sts
-}
-
 fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {
     let policy = policy::Settings {
         insecure_mx: section.read("insecure_mx", default.insecure_mx),
@@ -344,18 +329,6 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     };
     section.finish();
     policy
-}
-
-fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let path = section.path("path");
-    let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let keep = Keep {
-        traces: bound("keep_traces", default.keep.traces),
-        trace_days: bound("keep_trace_days", default.keep.trace_days),
-        count_days: bound("keep_count_days", default.keep.count_days),
-    };
-    section.finish();
-    StoreConfig { path, keep }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
@@ -392,6 +365,12 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     };
     section.finish();
     smtp
+}
+
+fn read_trace(mut section: Section<'_, '_>, default: KeepTraces) -> KeepTraces {
+    let keep = section.read("keep", default);
+    section.finish();
+    keep
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

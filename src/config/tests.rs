@@ -49,7 +49,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, route, bypass, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, got an unknown key",
     ),
     (
         "an address without a port",
@@ -165,6 +165,31 @@ const WRONG: &[(&str, &str, &str)] = &[
         "a port that is none",
         "[mta_sts]\nport = 65536",
         "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 65536",
+    ),
+    (
+        "a word that mta_sts.unknown does not know",
+        "[mta_sts]\nunknown = \"allow\"",
+        "/etc/d.toml:2 mta_sts.unknown: expected \"defer\" or \"pass\", got \"allow\"",
+    ),
+    (
+        "hints without a key",
+        "[mta_sts.hints]\nfile = \"hints.txt\"",
+        "/etc/d.toml:2 mta_sts.hints.key: expected a path, beside file, got nothing",
+    ),
+    (
+        "a key without hints",
+        "[mta_sts]\nport = 443\n[mta_sts.hints]\nkey = \"hints.pem\"",
+        "/etc/d.toml:4 mta_sts.hints.file: expected a path, beside key, got nothing",
+    ),
+    (
+        "hints that are no table",
+        "[mta_sts]\nhints = \"hints.txt\"",
+        "/etc/d.toml:2 mta_sts.hints: expected a table, got \"hints.txt\"",
+    ),
+    (
+        "an unknown key of hints",
+        "[mta_sts.hints]\nsig = \"x\"",
+        "/etc/d.toml:2 mta_sts.hints.sig: expected one of file, key, got an unknown key",
     ),
     (
         "no sessions at all",
@@ -326,7 +351,10 @@ fn values_and_their_lines_are_taken_over() {
         .collect();
     assert_eq!(resolvers, ["192.0.2.53:53", "[::1]:5353"]);
     assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
-    assert_eq!(config.store.path.as_deref(), Some(Path::new("/var/d.db")));
+    assert_eq!(
+        config.store.place,
+        super::StorePlace::File("/var/d.db".into())
+    );
     let mark = loaded
         .settings
         .iter()
@@ -353,7 +381,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 
 #[test]
 fn files_that_cannot_be_used_are_named() {
-    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[client_tls]\nca_cert = \"/nowhere/c.pem\"\nca_key = \"/nowhere/k.pem\"\n[store]\npath = \"/nowhere/d.db\"\n";
+    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[client_tls]\nca_cert = \"/nowhere/c.pem\"\nca_key = \"/nowhere/k.pem\"\n[store]\npath = \"/nowhere/d.db\"\n[mta_sts.hints]\nfile = \"/nowhere/h.txt\"\nkey = \"/nowhere/h.pem\"\n";
     let problems = parse(missing)
         .unwrap()
         .unusable_files(Path::new("d.toml"), T0);
@@ -367,6 +395,7 @@ fn files_that_cannot_be_used_are_named() {
             (2, "dns.trust_anchor"),
             (4, "tls.ca_file"),
             (6, "client_tls.ca_cert"),
+            (12, "mta_sts.hints.key"),
             (9, "store.path")
         ]
     );
@@ -395,6 +424,7 @@ fn every_configuration_in_the_manual_is_one() {
     let manual = [
         include_str!("../../docs/client-tls.md"),
         include_str!("../../docs/interception.md"),
+        include_str!("../../docs/mta-sts.md"),
         include_str!("../../docs/quick-start-gateway.md"),
         include_str!("../../docs/quick-start-lab.md"),
         include_str!("../../docs/quick-start-mta.md"),

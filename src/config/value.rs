@@ -10,12 +10,14 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::ClientTls;
+use super::mta_sts::Unknown;
 use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
 use crate::policy::{Combine, InsecureMx};
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
@@ -366,6 +368,11 @@ impl Words for ClientTls {
     ];
 }
 
+impl Words for Unknown {
+    const EXPECTED: &'static str = "\"defer\" or \"pass\"";
+    const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
+}
+
 impl Words for InsecureMx {
     const EXPECTED: &'static str = "\"dane\", \"encrypt\" or \"ignore\"";
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -388,6 +395,15 @@ impl Words for BareLineEnds {
     const EXPECTED: &'static str = "\"reject\" or \"pass\"";
     const WORDS: &'static [(&'static str, Self)] =
         &[("reject", Self::Reject), ("pass", Self::Pass)];
+}
+
+impl Words for KeepTraces {
+    const EXPECTED: &'static str = "\"refusals\", \"all\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("refusals", Self::Refusals),
+        ("all", Self::All),
+        ("off", Self::Off),
+    ];
 }
 
 impl Words for Combine {

@@ -13,6 +13,7 @@ pub mod client;
 pub mod policy;
 pub mod server;
 mod socket;
+pub mod trace;
 pub mod wire;
 
 use std::fmt;
@@ -30,6 +31,19 @@ use crate::store::StoreError;
 pub enum Request {
     /// MTA-STS policies.
     Policy(policy::Request),
+    /// The evidence of decisions.
+    Trace(trace::Request),
+}
+
+impl Request {
+    /// The family and the kind, without what is in it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Policy(request) => request.label(),
+            Self::Trace(_) => "trace",
+        }
+    }
 }
 
 /// Answers a request. What comes piece by piece goes through `items`; the value returned is the result.
@@ -47,6 +61,7 @@ pub async fn answer(
 ) -> Result<Value, Failure> {
     match request {
         Request::Policy(request) => policy::answer(engine, request, body, items).await,
+        Request::Trace(request) => trace::answer(engine, request, items).await,
     }
 }
 

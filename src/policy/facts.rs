@@ -15,10 +15,11 @@ use super::spending::Spending;
 use crate::clock::Clock;
 use crate::dane::Tlsa;
 use crate::dane::tlsa::usable;
+use crate::dns::noted::{Noted, Notes};
 use crate::dns::route::{Route, route};
 use crate::dns::{AbsenceKind, Answer, Denial, Failure, Family, Lookup, Resolved};
-use crate::mtasts::Policy;
 use crate::mtasts::fetch::FetchFailure;
+use crate::mtasts::{Mode, Policy};
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
 
 /// Everything that was learned about one domain for one destination.
@@ -119,6 +120,17 @@ pub enum StsState {
     },
 }
 
+impl StsState {
+    /// Does an unexpired policy demand anything?
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        match self {
+            Self::Live { policy, .. } => policy.mode == Mode::Enforce,
+            Self::None | Self::FetchFailed(_) | Self::Unknown(_) => false,
+        }
+    }
+}
+
 /// Gathers facts; shared by all sessions and by `danelaw check`.
 #[derive(Clone)]
 pub struct Gatherer {
@@ -135,6 +147,17 @@ impl Gatherer {
             lookup,
             sts,
             spending: Arc::new(Spending::new(clock)),
+        }
+    }
+
+    /// The same gatherer, with every answer noted.
+    #[must_use]
+    pub fn noting(&self, notes: &Arc<Notes>) -> Self {
+        let lookup = Arc::clone(&self.lookup);
+        Self {
+            lookup: Arc::new(Noted::new(lookup, Arc::clone(notes))),
+            sts: Arc::clone(&self.sts),
+            spending: Arc::clone(&self.spending),
         }
     }
 

@@ -14,11 +14,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
+use super::trail::{Subject, Trail};
 use crate::name::{DnsName, Domain};
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
+use crate::report::trace::Decided;
 use crate::smtp::{Channel, GaveUp, Question, Target};
 use crate::tls::{Evidence, Handshake};
 use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
@@ -38,6 +40,8 @@ pub(super) struct Clerk {
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
     case: Option<Case>,
+    /// What the last decision came from, if that is to be kept.
+    trace: Option<Decided>,
 }
 
 /// The SNI of a handshake, perhaps none.
@@ -47,6 +51,7 @@ struct Asked(Option<DnsName>);
 struct Case {
     question: Question,
     state: State,
+    trail: Trail,
 }
 
 enum State {
@@ -88,6 +93,7 @@ impl Clerk {
             asked: None,
             tried: Vec::new(),
             case: None,
+            trace: None,
         }
     }
 
@@ -116,19 +122,25 @@ impl Clerk {
             Some(Case {
                 question: before,
                 state: State::Redialled(facts),
-            }) if !question.first && before.target == question.target => Some(facts),
+                trail,
+            }) if !question.first && before.target == question.target => Some((facts, trail)),
             Some(_) | None => None,
         };
-        let state = match known {
-            Some(Some(facts)) => State::Known(facts),
-            Some(None) => State::Ready,
+        let (state, trail) = match known {
+            Some((Some(facts), trail)) => (State::Known(facts), trail),
+            Some((None, trail)) => (State::Ready, trail),
             None => {
                 // Not the last that was tried: a redial that the session cannot make leaves its name there.
                 self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
-                self.gather(&question.target)
+                let trail = Trail::new(&self.engine);
+                (self.gather(&question.target, &trail), trail)
             }
         };
-        self.case = Some(Case { question, state });
+        self.case = Some(Case {
+            question,
+            state,
+            trail,
+        });
     }
 
     /// Whose demand is to be met. On a route the next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
@@ -136,19 +148,19 @@ impl Clerk {
         self.route.clone().map_or(target, Target::Domain)
     }
 
-    fn gather(&self, target: &Target) -> State {
+    fn gather(&self, target: &Target, trail: &Trail) -> State {
         match target {
             Target::Literal(_) | Target::Postmaster => State::Ready,
             Target::Domain(domain) => {
-                let engine = Arc::clone(&self.engine);
+                let gatherer = trail.gatherer(&self.engine);
                 let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
                 let is_route = self.route.is_some();
                 let facts = async move {
                     let gathering = async {
                         if is_route {
-                            engine.gatherer.gather_route(&domain, destination).await
+                            gatherer.gather_route(&domain, destination).await
                         } else {
-                            engine.gatherer.gather(&domain, destination).await
+                            gatherer.gather(&domain, destination).await
                         }
                     };
                     tokio::time::timeout(budget, gathering).await.ok()
@@ -170,12 +182,13 @@ impl Clerk {
                 Poll::Ready(Some(facts)) => {
                     let now = self.engine.clock.instant();
                     self.engine.learned.learn(&facts, now);
+                    case.trail.learned(&self.engine, &facts);
                     Some(facts)
                 }
                 // A late answer is a refusal, never a guess.
                 Poll::Ready(None) => {
                     let verdict = refuse(budget(&case.question.target));
-                    return Poll::Ready(self.decision(verdict, &case.question));
+                    return Poll::Ready(self.decision(verdict, &case.question, &case.trail, None));
                 }
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
@@ -188,12 +201,12 @@ impl Clerk {
                 return Poll::Pending;
             }
         };
-        let verdict = self.judge(&case.question, facts.as_ref());
+        let verdict = self.judge(&case.question, facts.as_ref(), &mut case.trail);
         if let Verdict::Redial(Redial::Sni(name)) = &verdict {
             // It counts as tried even when the connection breaks before the handshake.
             self.tried.push(Some(name.clone()));
         }
-        let decision = self.decision(verdict, &case.question);
+        let decision = self.decision(verdict, &case.question, &case.trail, facts.as_ref());
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redial(facts);
             self.case = Some(case);
@@ -212,13 +225,16 @@ impl Clerk {
 
     /// The session has given a recipient up, and has answered it itself.
     pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
-        self.case = None;
+        let trail = self.case.take().map(|case| case.trail);
         let target = self.judged(target.clone());
         let reason = match why {
             GaveUp::Undecided => budget(&target),
             GaveUp::Failed(reason) => reason,
         };
-        judgement(&refuse(reason), &target)
+        let verdict = refuse(reason);
+        let trail = trail.unwrap_or_else(|| Trail::new(&self.engine));
+        self.trace = trail.end(&self.engine, self.subject(&target), &verdict);
+        judgement(&verdict, &target)
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -233,10 +249,25 @@ impl Clerk {
             },
             Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
         };
-        judgement(&refuse(reason), target)
+        let verdict = refuse(reason);
+        self.trace = case.trail.end(&self.engine, self.subject(target), &verdict);
+        judgement(&verdict, target)
     }
 
-    fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
+    /// What the last decision came from, once, if that is to be kept.
+    pub(super) fn trace(&mut self) -> Option<Decided> {
+        self.trace.take()
+    }
+
+    fn subject(&self, target: &Target) -> Subject {
+        Subject {
+            domain: name_of(target),
+            route: self.route.is_some(),
+            destination: self.destination,
+        }
+    }
+
+    fn judge(&self, question: &Question, facts: Option<&Facts>, trail: &mut Trail) -> Verdict {
         let demanded = match (&question.target, facts) {
             (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
                 Ok(Demand::of_literal())
@@ -272,18 +303,31 @@ impl Clerk {
                 &told
             }
         };
-        judge(&demanded, evidence, &self.tried, roots, now)
+        let verdict = judge(&demanded, evidence, &self.tried, roots, now);
+        trail.judged(demanded, evidence, &self.tried, &verdict);
+        verdict
     }
 
-    fn decision(&self, verdict: Verdict, question: &Question) -> Decision {
+    fn decision(
+        &mut self,
+        verdict: Verdict,
+        question: &Question,
+        trail: &Trail,
+        facts: Option<&Facts>,
+    ) -> Decision {
+        let subject = self.subject(&question.target);
+        self.trace = trail.end(&self.engine, subject, &verdict);
         let (target, now) = (&question.target, self.engine.clock.instant());
+        // A refusal that no host's requirement was the reason for can be the work of a policy all the same: of what no
+        // listed host could be found for, or what stands against a forged null MX.
+        let by_policy = facts.is_some_and(|facts| facts.sts.enforces());
         let enforced = match (&verdict, target) {
-            (Verdict::Refuse(refusal), Target::Domain(domain)) => refusal
-                .level
-                .filter(|level| *level > Level::Encrypt)
-                .map(|_| domain.clone()),
-            (Verdict::Refuse(_), Target::Literal(_) | Target::Postmaster)
-            | (Verdict::Pin(_) | Verdict::Redial(_), _) => None,
+            (Verdict::Refuse(refusal), Target::Domain(domain))
+                if by_policy || refusal.level > Some(Level::Encrypt) =>
+            {
+                Some(domain.clone())
+            }
+            (Verdict::Pin(_) | Verdict::Redial(_) | Verdict::Refuse(_), _) => None,
         };
         Decision {
             judgement: judgement(&verdict, target),
@@ -358,7 +402,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::mtasts::Policy;
     use crate::policy::identity::{Identities, Rule};
+    use crate::policy::{MxFacts, StsState};
     use crate::proxy::tests::world::{Names, engine};
 
     const BUDGET: Duration = Duration::from_secs(60);
@@ -405,8 +451,77 @@ mod tests {
         }
     }
 
+    /// RFC 8461 §5: also where no host's requirement, but what the policy leaves of the hosts, is the reason.
     #[test]
-    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn sts_67_after_every_refusal_under_a_policy_there_is_a_second_look_at_it() {
+        let policy = |mode| {
+            let text = format!("version: STSv1\nmode: {mode}\nmax_age: 60\nmx: mx.example\n");
+            StsState::Live {
+                policy: Arc::new(Policy::parse(text.as_bytes()).unwrap()),
+                refresh: None,
+            }
+        };
+        let mut clerk = clerk();
+        let domain: Domain = "plain.example".parse().unwrap();
+        let question = question(Channel::Protected, clerk.engine.clock.instant());
+        let dest_not_mx = || Reason::DestNotMx {
+            domain: domain.clone(),
+            destination: clerk.destination.ip(),
+        };
+        let forged = || Reason::ForgedNullMx {
+            domain: domain.clone(),
+        };
+        let trail = Trail::new(&clerk.engine);
+        for (case, sts, reason, level, expected) in [
+            (
+                "enforced, LS",
+                policy("enforce"),
+                dest_not_mx(),
+                Some(Level::Sts),
+                true,
+            ),
+            ("enforced, M0", policy("enforce"), dest_not_mx(), None, true),
+            (
+                "enforced, a null MX",
+                policy("enforce"),
+                forged(),
+                None,
+                true,
+            ),
+            (
+                "enforced beside DANE",
+                policy("enforce"),
+                dest_not_mx(),
+                Some(Level::Dane),
+                true,
+            ),
+            ("testing", policy("testing"), dest_not_mx(), None, false),
+            (
+                "none",
+                StsState::None,
+                dest_not_mx(),
+                Some(Level::Encrypt),
+                false,
+            ),
+        ] {
+            let facts = Facts {
+                domain: domain.clone(),
+                mx: MxFacts::NoSuchDomain,
+                sts,
+            };
+            let verdict = Verdict::Refuse(Refusal {
+                reason,
+                host: None,
+                level,
+            });
+            let decision = clerk.decision(verdict, &question, &trail, Some(&facts));
+            assert_eq!(decision.enforced.is_some(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
             (GaveUp::Undecided, "decision-timeout"),
             (

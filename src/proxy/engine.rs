@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::learned::Learned;
+use super::listen::is_ours;
 use crate::clock::Clock;
-use crate::config::{Config, DnsConfig};
+use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
@@ -21,6 +22,7 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::report::trace::keeper::Keeper;
 use crate::store::upkeep::Keep;
 use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
@@ -53,6 +55,8 @@ pub struct Engine {
     pub learned: Learned,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Keeper,
     /// Writes to it what every session leaves behind.
     pub pen: Pen,
     /// How long that is kept.
@@ -93,6 +97,24 @@ impl Engine {
     /// # Errors
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open(&config.store)?;
+        Self::over(store, config, clock)
+    }
+
+    /// The same for the process that owns the store: a damaged file is mended.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is replaced by something weaker.
+    pub fn mending(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open_mending(&config.store, clock.wall())?;
+        Self::over(store, config, clock)
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
         let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
         let probes = config.dns.probes.clone();
@@ -107,19 +129,15 @@ impl Engine {
             Arc::clone(&tally),
             config.dns.timeout,
         ));
-        let options = FetchOptions {
-            port: config.mta_sts.port,
-            allow_private: config.mta_sts.allow_private,
-            timeout: config.mta_sts.timeout,
-        };
-        let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store = store::open(&config.store)?;
+        let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),
             Arc::clone(&clock),
+            config.mta_sts.cache(),
         )?);
+        let pen = Pen::new(Arc::clone(&store));
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -132,7 +150,8 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
-            pen: Pen::new(Arc::clone(&store)),
+            traces: Keeper::new(config.keep_traces, pen.clone()),
+            pen,
             store,
             keep: config.store.keep,
         })
@@ -162,6 +181,24 @@ impl Engine {
                 .or_else(|| self.learned.sni(destination.ip(), now)),
         }
     }
+}
+
+/// What fetches policies as a configuration says.
+///
+/// # Errors
+/// Without any root, and when the libraries below refuse their settings.
+pub fn fetcher(
+    config: &StsConfig,
+    lookup: Arc<dyn Lookup>,
+    roots: &Roots,
+) -> Result<HttpsFetcher, FetcherError> {
+    let options = FetchOptions {
+        port: config.port,
+        allow_private: config.allow_private,
+        is_ours,
+        timeout: config.timeout,
+    };
+    HttpsFetcher::new(lookup, roots, options)
 }
 
 /// The resolver that a configuration asks for; `roots` are for those reached by TLS.

@@ -27,6 +27,7 @@ mod server;
 mod session;
 mod shell;
 mod status;
+mod trail;
 mod wire;
 
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use shell::Shell;
 use crate::config::Config;
 use crate::intercept::Via;
 use crate::intercept::guard::Guard;
+use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
@@ -123,7 +125,7 @@ impl Proxy {
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
-        let engine = Engine::new(config, clock)?;
+        let engine = Engine::mending(config, clock)?;
         let listeners = listen::open_all(&config.listeners, inherited)?;
         Self::open(config, Arc::new(engine), records, listeners)
     }
@@ -185,6 +187,9 @@ impl Proxy {
             tokio::spawn(door.open(bound.listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        if let Some(files) = config.mta_sts.hints.clone() {
+            tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
+        }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
@@ -289,6 +294,14 @@ async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     }
 }
 
+/// The policies that a signed list names are known before any mail goes to their domains (RFC 8461 §10.2).
+async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.engine.sts.keep_hinted(&files) => {}
+        _ = stage.changed() => {}
+    }
+}
+
 /// Also while sessions finish: they may still have questions.
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
@@ -301,4 +314,4 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
 const RECHECKS: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,7 @@ use tracing::debug;
 use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
+use super::trail::Traced;
 use super::wire::{BULK, Downstream, TALK, Wire};
 use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
@@ -83,6 +84,7 @@ struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     turn: Turn,
     open: Open,
+    traced: Traced,
     greeting: Greeting,
     stage: Stage,
 }
@@ -138,6 +140,7 @@ impl Driver {
             timer: None,
             turn: Turn::Client,
             open,
+            traced: Traced::default(),
             greeting: Greeting::Nothing,
             stage: Stage::Running,
             shell,
@@ -205,6 +208,7 @@ impl Driver {
                     if let Some(judgement) = self.clerk.gave_up(&target, why) {
                         self.open.judged(judgement);
                     }
+                    self.keep_trace();
                 }
                 Action::CloseServer => {
                     self.clerk.forget();
@@ -384,6 +388,7 @@ impl Driver {
 
     fn pronounce(&mut self, decision: Decision) {
         self.open.record.decision = Some(decision.took);
+        self.keep_trace();
         if let Some(judgement) = decision.judgement {
             self.open.judged(judgement);
         }
@@ -398,6 +403,15 @@ impl Driver {
     fn note_stay(&mut self) {
         if let Some(judgement) = self.clerk.stayed() {
             self.open.judged(judgement);
+        }
+        self.keep_trace();
+    }
+
+    fn keep_trace(&mut self) {
+        if let Some(decision) = self.clerk.trace() {
+            let id = &self.open.record.trace;
+            let engine = &self.shell.engine;
+            self.traced.keep(engine, id, &self.from, decision);
         }
     }
 

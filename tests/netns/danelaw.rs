@@ -1,6 +1,7 @@
 //! The real danelaw, as its own user without a single capability, but for the one that TPROXY takes.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::sandbox::{Daemon, HOME, Namespace, log_of, read, sh, write};
 use super::{dns, pki};
@@ -44,7 +45,7 @@ pub(crate) enum Rights {
 }
 
 /// Starts it elsewhere with one listener, whose table is given, and waits for what `ss` calls its socket.
-pub(crate) fn start_with(
+pub(crate) fn start_listener(
     place: &Namespace,
     (listener, socket): (&str, &str),
     rights: Rights,
@@ -68,15 +69,33 @@ pub(crate) fn fails_to_start(place: &Namespace, listener: &str, rights: Rights) 
     read(log_of("danelaw"))
 }
 
+/// The same with a list of hints.
+pub(crate) fn start_hinted(mta: &Namespace) -> Daemon {
+    start_with(mta, &hinted())
+}
+
+/// Its configuration.
+pub(crate) fn hinted() -> PathBuf {
+    let hints = "[mta_sts.hints]\nfile = \"hints.txt\"\nkey = \"ours.pem\"\n";
+    write("danelaw/danelaw.toml", configuration("never") + hints)
+}
+
 fn start_as(mta: &Namespace, configuration: String) -> Daemon {
-    let daemon = launch(mta, configuration, Rights::Nothing);
+    start_with(mta, &write("danelaw/danelaw.toml", configuration))
+}
+
+fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
+    let daemon = launch_with(mta, configuration, Rights::Nothing);
     daemon.await_ready("listens on both families", || {
         LISTENERS.iter().all(|address| mta.listens(address))
     })
 }
 
 fn launch(place: &Namespace, configuration: String, rights: Rights) -> Daemon {
-    let configuration = write("danelaw/danelaw.toml", configuration);
+    launch_with(place, &write("danelaw/danelaw.toml", configuration), rights)
+}
+
+fn launch_with(place: &Namespace, configuration: &Path, rights: Rights) -> Daemon {
     let program = format!("{HOME}/danelaw/danelaw");
     // The build directory may lie where another user cannot go.
     sh(&format!(

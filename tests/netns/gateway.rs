@@ -61,7 +61,7 @@ fn net_02_net_04_net_05_by_tproxy_the_mx_hosts_see_the_mail_server_itself() {
     sandboxed(|| {
         let (lab, gateway) = &Lab::behind_gateway();
         rules::count_arrivals(&lab.network.world);
-        let daemon = danelaw::start_with(gateway, (TPROXY, "*:10125"), Rights::NetRaw);
+        let daemon = danelaw::start_listener(gateway, (TPROXY, "*:10125"), Rights::NetRaw);
         rules::load_tproxy(gateway, 10125);
         let client = Client::start(&lab.network.mta);
         judged_and_seen_from(&client, [OVER_V4, OVER_V6]);
@@ -91,7 +91,7 @@ fn by_tproxy_without_keep_source_the_mx_hosts_see_the_gateway() {
     sandboxed(|| {
         let (lab, gateway) = &Lab::behind_gateway();
         let listener = format!("{TPROXY}[upstream]\nkeep_source = false\n");
-        let _danelaw = danelaw::start_with(gateway, (&listener, "*:10125"), Rights::NetRaw);
+        let _danelaw = danelaw::start_listener(gateway, (&listener, "*:10125"), Rights::NetRaw);
         rules::load_tproxy(gateway, 10125);
         judged_and_seen_from(&Client::start(&lab.network.mta), GATEWAY);
     });
@@ -118,7 +118,7 @@ fn net_02_net_04_net_05_by_redirect_on_a_gateway_the_mx_hosts_see_the_gateway() 
         let (lab, gateway) = &Lab::behind_gateway();
         rules::count_arrivals(&lab.network.world);
         let listener = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n";
-        let daemon = danelaw::start_with(gateway, (listener, "*:10225"), Rights::Nothing);
+        let daemon = danelaw::start_listener(gateway, (listener, "*:10225"), Rights::Nothing);
         rules::load_gateway_redirect(gateway, 10225);
         let client = Client::start(&lab.network.mta);
         judged_and_seen_from(&client, GATEWAY);
@@ -154,7 +154,7 @@ fn net_02_net_04_haproxy_hands_over_with_a_header_of_either_version_and_a_strang
     sandboxed(|| {
         let (lab, gateway) = &Lab::behind_gateway();
         sh(&format!("install -d {HOME}/haproxy"));
-        let _danelaw = danelaw::start_with(gateway, (HANDED, "*:10325"), Rights::Nothing);
+        let _danelaw = danelaw::start_listener(gateway, (HANDED, "*:10325"), Rights::Nothing);
         rules::load_tproxy(gateway, 10126);
         let client = Client::start(&lab.network.mta);
         for (send, who) in [("send-proxy", "one"), ("send-proxy-v2", "two")] {

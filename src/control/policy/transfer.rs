@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-use crate::calendar::rfc3339;
+use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
-use crate::policy::cache::Weighed;
+use crate::policy::cache::Offered;
 use crate::proxy::engine::Engine;
 use crate::store::StoredPolicy;
+use crate::store::peers::Doubt;
 
 /// A policy on its way; fields that a newer release adds are passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub struct PolicyLine {
     /// The id that was announced when it was fetched.
     pub id: String,
     /// When: its life is counted from here.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub fetched: Timestamp,
     /// As it was fetched.
     pub text: String,
@@ -113,6 +114,9 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
             continue;
         }
         imported.lines += 1;
+        if imported.lines % LINES_BETWEEN_PAUSES == 0 {
+            tokio::task::yield_now().await;
+        }
         let line = index + 1;
         let (domain, obstacle) = match examine(engine, text, line, &mut seen) {
             Ok(policy) => {
@@ -148,6 +152,9 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
     result(&imported)
 }
 
+/// Sessions on the same thread do not wait for a whole file.
+const LINES_BETWEEN_PAUSES: usize = 64;
+
 /// One line: a policy to take over, or why not.
 fn examine(
     engine: &Engine,
@@ -173,22 +180,20 @@ fn examine(
     }
 }
 
-fn obstacle(weighed: Weighed) -> Option<Obstacle> {
-    let kept = |rule: &str| Obstacle {
-        verdict: Verdict::Kept,
-        rule: rule.to_owned(),
-        remedy: "nothing",
-    };
-    match weighed {
-        Weighed::Take => None,
-        Weighed::Known => Some(kept("this node has the same policy or a newer one")),
-        Weighed::Expired => Some(kept("it has expired")),
-        Weighed::FromTheFuture => Some(refused(
-            "it was fetched at a time that has not come".into(),
+fn obstacle(offered: Offered) -> Option<Obstacle> {
+    match offered {
+        Offered::Taken => None,
+        Offered::Kept => Some(Obstacle {
+            verdict: Verdict::Kept,
+            rule: "it has expired, or this node has the same policy or a newer one".into(),
+            remedy: "nothing",
+        }),
+        Offered::Refused(why @ Doubt::Ahead) => Some(refused(
+            why.to_string(),
             "set the clocks of both nodes, and export again",
         )),
-        Weighed::Looser(how) => Some(refused(
-            how.to_string(),
+        Offered::Refused(why @ (Doubt::Mode | Doubt::Life | Doubt::Hosts)) => Some(refused(
+            why.to_string(),
             "have this node look for itself (`danelaw policy refresh`), then import again",
         )),
     }
@@ -256,3 +261,6 @@ impl PolicyLine {
         octets.map(|octet| format!("{octet:02x}")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,12 +28,13 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
+use crate::report::trace::keeper::{KeepTraces, Keeper};
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
@@ -45,8 +46,8 @@ use crate::x509::sample::{Sample, T0, server};
 /// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
 /// so is `policy.example`, which enforces MTA-STS. Nobody answers for `silent.example`. Nothing else exists.
 #[derive(Default)]
-pub(in crate::proxy) struct Names {
-    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
+pub(crate) struct Names {
+    pub(crate) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -190,7 +191,7 @@ impl World {
     }
 }
 
-pub(in crate::proxy) fn engine(names: Names) -> Engine {
+pub(crate) fn engine(names: Names) -> Engine {
     let lookup: Arc<dyn Lookup> = Arc::new(names);
     let clock = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
@@ -200,10 +201,13 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         fetch,
         Arc::clone(&store),
         clock.clone(),
+        CacheOptions::default(),
     );
     let sts = Arc::new(sts.unwrap());
+    let pen = Pen::new(Arc::clone(&store));
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
+        traces: Keeper::new(KeepTraces::default(), pen.clone()),
         lookup,
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),
@@ -214,7 +218,7 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         clock,
         sts,
         learned: Learned::default(),
-        pen: Pen::new(Arc::clone(&store)),
+        pen,
         store,
         keep: KEEP,
     }
