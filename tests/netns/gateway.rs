@@ -86,6 +86,23 @@ fn net_02_net_04_net_05_by_tproxy_the_mx_hosts_see_the_mail_server_itself() {
     });
 }
 
+/// WireGuard and Tailscale set it, and routing rules that do not name their interface lose IPv4 then.
+#[test]
+fn by_tproxy_both_families_arrive_though_marks_count_for_reverse_paths() {
+    sandboxed(|| {
+        let (lab, gateway) = &Lab::behind_gateway();
+        for interface in ["all", "g0", "g1"] {
+            let key = format!("net.ipv4.conf.{interface}");
+            gateway.sh(&format!(
+                "sysctl -qw {key}.src_valid_mark=1 {key}.rp_filter=1"
+            ));
+        }
+        let _danelaw = danelaw::start_listener(gateway, (TPROXY, "*:10125"), Rights::NetRaw);
+        rules::load_tproxy(gateway, 10125);
+        judged_and_seen_from(&Client::start(&lab.network.mta), [OVER_V4, OVER_V6]);
+    });
+}
+
 #[test]
 fn by_tproxy_without_keep_source_the_mx_hosts_see_the_gateway() {
     sandboxed(|| {
