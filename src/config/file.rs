@@ -21,7 +21,7 @@ use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::mtasts::hints::Hints;
-use crate::policy;
+use crate::policy::exceptions::Exception;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::tls::authority::{Authority, Files};
@@ -98,7 +98,7 @@ impl Config {
 }
 
 impl Loaded {
-    /// Files that the configuration names and that cannot be used by this process.
+    /// Files that the configuration names and that cannot be used by this process, and what it says of the future.
     #[must_use]
     pub fn unusable_files(&self, file: &Path, now: Timestamp) -> Vec<Problem> {
         let Config {
@@ -134,6 +134,7 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
+        let early = too_early(&self.settings, &self.config.exceptions.declared, file, now);
         let hints = mta_sts.hints.as_ref().and_then(|files| {
             let error = Hints::load(files).err()?;
             let (key, expected) = match error.path() == files.key {
@@ -147,6 +148,7 @@ impl Loaded {
         [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
+            .chain(early)
             .collect()
     }
 
@@ -175,6 +177,37 @@ impl Loaded {
     }
 }
 
+/// Exceptions that say they were made later than now: their life would be longer than it may be.
+pub(super) fn too_early(
+    settings: &[Setting],
+    declared: &[Exception],
+    file: &Path,
+    now: Timestamp,
+) -> Vec<Problem> {
+    let created = settings
+        .iter()
+        .filter(|setting| setting.table == "[[exception]]" && setting.key == "created");
+    declared
+        .iter()
+        .zip(created)
+        .filter(|(exception, _)| exception.draft().created > now)
+        .map(|(_, setting)| Problem {
+            file: file.to_owned(),
+            line: match setting.origin {
+                Origin::Line(line) => line,
+                Origin::Default => 0,
+            },
+            key: format!("exception[{}].created", setting.index),
+            expected: "a day or time that has come".to_owned(),
+            got: setting
+                .value
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        })
+        .collect()
+}
+
 /// The error with its path, which some name themselves.
 pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
@@ -186,64 +219,55 @@ pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
 }
 
 fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
-    let Config {
-        listeners: _,
-        dns,
-        upstream,
-        ca_file: _,
-        client_ca: _,
-        mta_sts: sts,
-        policy,
-        store,
-        log,
-        admin,
-        smtp,
-        timeouts,
-        limits,
-        max_sessions,
-        max_sessions_per_client,
-        max_sessions_per_destination,
-        drain_timeout,
-        control: _,
-        keep_traces,
-        rules: _,
-    } = Config::default();
+    let default = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
     let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let max_sessions = bound("max_sessions", max_sessions);
-    let max_sessions_per_client = bound("max_sessions_per_client", max_sessions_per_client);
-    let max_sessions_per_destination =
-        bound("max_sessions_per_destination", max_sessions_per_destination);
-    let drain_timeout = section.read("drain_timeout", drain_timeout);
+    let max_sessions = bound("max_sessions", default.max_sessions);
+    let max_sessions_per_client = bound("max_sessions_per_client", default.max_sessions_per_client);
+    let max_sessions_per_destination = bound(
+        "max_sessions_per_destination",
+        default.max_sessions_per_destination,
+    );
+    let drain_timeout = section.read("drain_timeout", default.drain_timeout);
     for table in TABLES {
         section.elsewhere(table);
     }
     section.finish();
+    let listeners = listeners::read(reader, top);
+    let dns = read_dns(reader.section(top, "dns"), default.dns);
+    let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
+    let ca_file = read_path(reader.section(top, "tls"), "ca_file");
+    let client_ca = read_client_tls(reader.section(top, "client_tls"));
+    let mta_sts = mta_sts::read(reader, top, default.mta_sts);
+    let policy = reader.section(top, "policy");
+    let (policy, modes) = super::policy::read(policy, default.policy, default.modes);
     Config {
         max_sessions,
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
-        listeners: listeners::read(reader, top),
-        dns: read_dns(reader.section(top, "dns"), dns),
-        upstream: read_upstream(reader.section(top, "upstream"), upstream),
-        ca_file: read_path(reader.section(top, "tls"), "ca_file"),
-        client_ca: read_client_tls(reader.section(top, "client_tls")),
-        mta_sts: mta_sts::read(reader, top, sts),
-        policy: read_policy(reader.section(top, "policy"), policy),
-        store: store::read(reader.section(top, "store"), store),
-        log: read_log(reader.section(top, "log"), log),
-        admin: read_admin(reader.section(top, "admin"), admin),
-        smtp: read_smtp(reader.section(top, "smtp"), smtp),
-        timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
-        limits: read_limits(reader.section(top, "limits"), limits),
+        listeners,
+        upstream,
+        ca_file,
+        client_ca,
+        mta_sts,
+        policy,
+        modes,
+        store: store::read(reader.section(top, "store"), default.store),
+        log: read_log(reader.section(top, "log"), default.log),
+        admin: read_admin(reader.section(top, "admin"), default.admin),
+        smtp: read_smtp(reader.section(top, "smtp"), default.smtp),
+        timeouts: read_timeouts(reader.section(top, "timeouts"), default.timeouts),
+        limits: read_limits(reader.section(top, "limits"), default.limits),
         control: read_path(reader.section(top, "control"), "socket"),
-        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
+        keep_traces: read_trace(reader.section(top, "trace"), default.keep_traces),
         rules: destinations::read(reader, top),
+        exceptions: super::policy::read_exceptions(reader, top, default.exceptions, dns.validate),
+        dns,
     }
 }
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "listener",
     "dns",
     "upstream",
@@ -261,6 +285,8 @@ const TABLES: [&str; 17] = [
     "trace",
     "route",
     "bypass",
+    "exceptions",
+    "exception",
 ];
 
 fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
@@ -320,15 +346,6 @@ fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
         certificate: certificate?,
         key: key?,
     })
-}
-
-fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {
-    let policy = policy::Settings {
-        insecure_mx: section.read("insecure_mx", default.insecure_mx),
-        combine: section.read("combine", default.combine),
-    };
-    section.finish();
-    policy
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

@@ -19,6 +19,7 @@ mod door;
 pub mod engine;
 mod handover;
 mod inherited;
+mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
@@ -50,6 +51,7 @@ use crate::intercept::Via;
 use crate::intercept::guard::Guard;
 use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
+use crate::report::counts::Counting;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
@@ -159,13 +161,14 @@ impl Proxy {
         let addresses: Vec<_> = listeners.iter().map(|bound| bound.address).collect();
         let kinds = listeners.iter().map(|bound| configs[bound.index].kind);
         let kinds = kinds.collect();
+        let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
         let shell = Arc::new(Shell {
             engine,
             dialer,
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
-            records,
+            records: Arc::new((records, counting)),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
@@ -192,6 +195,7 @@ impl Proxy {
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(tell_of_ends(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             kinds,
@@ -301,6 +305,24 @@ async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Rec
         _ = stage.changed() => {}
     }
 }
+
+/// The log says when an exception has ended, whether mail goes to its domain or not.
+async fn tell_of_ends(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let telling = async {
+        loop {
+            engine.exceptions.tell_ends(engine.clock.wall());
+            tokio::time::sleep(BETWEEN_ENDS).await;
+        }
+    };
+    tokio::select! {
+        () = telling => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// How late the end of an exception may be told.
+const BETWEEN_ENDS: Duration = Duration::from_secs(30);
 
 /// Also while sessions finish: they may still have questions.
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {

@@ -32,6 +32,21 @@ pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
     legs: Family<LegLabels, Counter>,
     troubles: Family<TroubleLabels, Counter>,
+    would_refuse: Family<ReasonLabel, Counter>,
+    differs: Family<ReasonLabel, Counter>,
+    exceptions: Family<WhatLabel, Counter>,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// The kind of an exception.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhatLabel {
+    what: &'static str,
 }
 
 /// A session in the words of the log line.
@@ -64,6 +79,24 @@ impl Records for Sessions {
         if let Some(trouble) = &record.trouble {
             let reason = trouble.reason;
             self.troubles.get_or_create(&TroubleLabels { reason }).inc();
+        }
+        record.judgements.iter().for_each(|one| self.judged(one));
+    }
+}
+
+impl Sessions {
+    fn judged(&self, one: &Judgement) {
+        for (family, reason) in [
+            (&self.would_refuse, one.would_refuse),
+            (&self.differs, one.differs),
+        ] {
+            if let Some(reason) = reason {
+                family.get_or_create(&ReasonLabel { reason }).inc();
+            }
+        }
+        for used in &one.exceptions {
+            let what = WhatLabel { what: used.kind };
+            self.exceptions.get_or_create(&what).inc();
         }
     }
 }
@@ -121,6 +154,8 @@ pub struct Vitals {
     pub store_works: bool,
     /// What waits to be written there.
     pub backlog: Backlog,
+    /// Exceptions in the store that could not be read.
+    pub exceptions_unreadable: u64,
     /// MTA-STS policies.
     pub sts: StsVitals,
 }
@@ -154,6 +189,21 @@ impl Metrics {
             "Sessions in which an MX that was cleared failed, by what was the first to go wrong",
             sessions.troubles.clone(),
         );
+        registry.register(
+            "would_refuse",
+            "Judgements that would have refused, were the mode to enforce",
+            sessions.would_refuse.clone(),
+        );
+        registry.register(
+            "combine_differs",
+            "Judgements that the other setting of policy.combine would have decided otherwise, by what the stricter refuses for",
+            sessions.differs.clone(),
+        );
+        registry.register(
+            "exceptions_used",
+            "Judgements that rest on an exception, by what it says",
+            sessions.exceptions.clone(),
+        );
         registry.register_collector(Box::new(Scrape(vitals)));
         Self { registry }
     }
@@ -180,6 +230,7 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         dns_lookups(&vitals.tally, &mut encoder)?;
         dns_disagreements(&vitals.tally, &mut encoder)?;
         store(&vitals, &mut encoder)?;
+        exceptions_unreadable(&vitals, &mut encoder)?;
         sts_domains(&vitals.sts, &mut encoder)?;
         sts_expiring(&vitals.sts, &mut encoder)?;
         sts_fetches(&vitals.sts, &mut encoder)?;
@@ -259,6 +310,16 @@ fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     Ok(())
 }
 
+fn exceptions_unreadable(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Exceptions in the store that could not be read: what was known of them stays.";
+    ConstCounter::new(vitals.exceptions_unreadable).encode(encoder.encode_descriptor(
+        "exceptions_unreadable",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
+}
+
 fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Domains in the MTA-STS cache, by the mode of their policy.";
     let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
@@ -302,8 +363,8 @@ fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
 
 #[cfg(test)]
 pub(in crate::report) mod tests {
-    use super::super::Trouble;
     use super::super::tests::{judgement, record};
+    use super::super::{Trouble, Used};
     use std::sync::atomic::AtomicU64;
 
     use super::*;
@@ -320,6 +381,7 @@ pub(in crate::report) mod tests {
             tally: Arc::clone(&tally),
             store_works: true,
             backlog: Backlog::default(),
+            exceptions_unreadable: 0,
             sts: StsVitals::of_an_empty_cache(),
         })
     }
@@ -327,9 +389,21 @@ pub(in crate::report) mod tests {
     #[test]
     fn the_registry_is_as_written_down() {
         let sessions = Sessions::default();
-        // A family without members is not shown.
+        // A family without members is not shown, and one with several in no certain order.
+        let used = Used {
+            id: "id".into(),
+            kind: "none",
+        };
         let mut record = record();
         record.trouble = Some(trouble("server-lost"));
+        record.judgements = vec![Judgement {
+            verdict: "pin",
+            level: Some("L0"),
+            would_refuse: Some("dane-mismatch"),
+            differs: Some("sts-name"),
+            exceptions: vec![used],
+            ..judgement("a.example", "cleartext")
+        }];
         sessions.record(&record);
         let rendered = metrics(&sessions).render().unwrap();
         let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
@@ -349,6 +423,7 @@ pub(in crate::report) mod tests {
         }
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
+        let words = words.chain(crate::policy::exceptions::What::KINDS);
         let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
         let words = words.chain(
             StsVitals::of_an_empty_cache()
@@ -449,6 +524,7 @@ pub(in crate::report) mod tests {
                 dropped: vec![(Dropped::Row(Kind::Trace), 5)],
                 failing: None,
             },
+            exceptions_unreadable: 2,
             sts: StsVitals {
                 expiring: 2,
                 evicted_enforced: 1,
@@ -462,6 +538,7 @@ pub(in crate::report) mod tests {
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
             "danelaw_dns_disagreements_total 1",
+            "danelaw_exceptions_unreadable_total 2",
             "danelaw_store_up 0",
             "danelaw_store_waiting 4",
             "danelaw_store_dropped_total{kind=\"trace\"} 5",

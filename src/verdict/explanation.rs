@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use super::reason::{Question, Reason};
+use super::reason::{PkixFault, Question, Reason};
 use crate::dns::Failure;
+use crate::name::MxHost;
 
 /// A refusal for an administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub struct Explanation {
     pub seen: String,
     /// What to do about it, and who should.
     pub advice: &'static str,
+}
+
+/// What to do where an exception is not met.
+mod advice {
+    pub(super) const NOT_PUBLISHED: &str = "The receiving operator no longer publishes what was relied on, or never has: ask them, and remove the exception (`danelaw except remove`) if that is how it will stay.";
+    pub(super) const CERTIFICATE: &str = "The receiving operator must present such a certificate; or remove the exception (`danelaw except remove`).";
+    pub(super) const KEY: &str = "Ask the receiving operator, on another channel than mail, whether their key has changed; if so, replace the exception by one with the new pin. It may also be an attack.";
 }
 
 impl Reason {
@@ -64,6 +72,18 @@ impl Reason {
             | Self::StsDates { mx, .. }
             | Self::StsUntrusted { mx, .. } => {
                 format!("a certificate for {mx}, in date, from a trusted CA")
+            }
+            Self::DaneRequired { host } => format!(
+                "usable TLSA records of {host} under signed MX records, as the exception for the domain requires"
+            ),
+            Self::StsRequired { host } => {
+                format!("an MTA-STS policy of {host}'s domain, as the exception for it requires")
+            }
+            Self::Webpki { mx, .. } => format!(
+                "a certificate for {mx}, in date, from a trusted CA, as the exception for the domain requires"
+            ),
+            Self::PinMismatch { host, .. } => {
+                format!("{host} to have a key that the exception for the domain names")
             }
             Self::OneDomain { .. } => {
                 "recipients whose domains this one session can satisfy".into()
@@ -130,6 +150,9 @@ impl Reason {
             Self::StsDates { .. } => {
                 "The receiving operator must renew the certificate of this MX host."
             }
+            Self::DaneRequired { .. } | Self::StsRequired { .. } => advice::NOT_PUBLISHED,
+            Self::Webpki { .. } => advice::CERTIFICATE,
+            Self::PinMismatch { .. } => advice::KEY,
             Self::OneDomain { .. }
             | Self::Budget { .. }
             | Self::Unreachable { .. }
@@ -188,15 +211,13 @@ impl fmt::Display for Reason {
                 write!(f, "no valid path to the trust anchor of {base}: {what}")
             }
             Self::StsMxNotListed { mx, .. } => write!(f, "the MTA-STS policy does not list {mx}"),
-            Self::StsName { mx, presented } => {
-                write!(f, "the certificate of {mx} names {}", listed(presented))
-            }
-            Self::StsDates { mx, what } => {
-                write!(f, "the certificate of {mx} is out of date: {what}")
-            }
-            Self::StsUntrusted { mx, what } => {
-                write!(f, "the certificate of {mx} is not trusted: {what}")
-            }
+            Self::StsName { mx, presented } => misnamed(f, mx, presented),
+            Self::StsDates { mx, what } => out_of_date(f, mx, what),
+            Self::StsUntrusted { mx, what } => untrusted(f, mx, what),
+            Self::DaneRequired { host } => write!(f, "{host} has no DANE under signed MX records"),
+            Self::StsRequired { host } => write!(f, "the domain of {host} has no MTA-STS policy"),
+            Self::Webpki { mx, fault } => certificate(f, mx, fault),
+            Self::PinMismatch { host, presented } => write!(f, "the key of {host} is {presented}"),
             Self::OneDomain { domain } => write!(f, "{domain} needs a session of its own"),
             Self::Budget { domain } => write!(f, "the decision about {domain} took too long"),
             Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
@@ -217,6 +238,26 @@ impl fmt::Display for Question {
             Self::Sts => "the MTA-STS record",
         })
     }
+}
+
+fn certificate(f: &mut fmt::Formatter<'_>, mx: &MxHost, fault: &PkixFault) -> fmt::Result {
+    match fault {
+        PkixFault::Untrusted(what) => untrusted(f, mx, what),
+        PkixFault::Dates(what) => out_of_date(f, mx, what),
+        PkixFault::Name(presented) => misnamed(f, mx, presented),
+    }
+}
+
+fn untrusted(f: &mut fmt::Formatter<'_>, mx: &MxHost, what: &str) -> fmt::Result {
+    write!(f, "the certificate of {mx} is not trusted: {what}")
+}
+
+fn out_of_date(f: &mut fmt::Formatter<'_>, mx: &MxHost, what: &str) -> fmt::Result {
+    write!(f, "the certificate of {mx} is out of date: {what}")
+}
+
+fn misnamed(f: &mut fmt::Formatter<'_>, mx: &MxHost, presented: &[String]) -> fmt::Result {
+    write!(f, "the certificate of {mx} names {}", listed(presented))
 }
 
 fn listed(names: &[String]) -> String {

@@ -1,20 +1,24 @@
 //! Demand against evidence: pin, redial or refuse. Pure.
 //!
 //! [`judge`] is the only maker of [`Cleared`], and nothing of an envelope or a message leaves without one.
-//! [`Reason`] is the one vocabulary of why not.
+//! [`Reason`] is the one vocabulary of why not. A [`Hearing`] adds the mode to that: what is only reported is judged a
+//! second time, as if nothing were demanded.
 
 mod explanation;
+mod hearing;
 #[cfg(test)]
 mod oracle;
 mod reason;
 
 pub use explanation::Explanation;
-pub use reason::{Question, Reason, ResultType};
+pub use hearing::{Hearing, Ruling};
+pub use reason::{PkixFault, Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
 use crate::dane::{self, Presented, Usage};
 use crate::name::{DnsName, MxHost};
-use crate::policy::{Candidate, DaneDemand, Demand, Level, Located, StsDemand};
+use crate::policy::exceptions::Pin as KeyPin;
+use crate::policy::{Candidate, DaneDemand, Demand, Level, Local, Located, StsDemand};
 use crate::smtp::NoTls;
 use crate::tls::{Evidence, Handshake};
 use crate::x509::path::{self, Roots};
@@ -55,6 +59,8 @@ pub struct Pin {
     pub basis: Basis,
     /// What an observed policy (testing, or MTA-STS beside DANE) would have refused for.
     pub observed: Option<Reason>,
+    /// The refusal that the mode has waived: what was demanded is not met, and only told of.
+    pub would_refuse: Option<Box<Refusal>>,
 }
 
 /// An unfavourable verdict.
@@ -94,6 +100,10 @@ pub enum Basis {
     Sts,
     /// DANE and MTA-STS both hold.
     DaneAndSts,
+    /// A certificate of a trusted CA for the host, which an exception requires.
+    Webpki,
+    /// A key that an exception names.
+    Pinned,
 }
 
 impl Basis {
@@ -108,12 +118,26 @@ impl Basis {
             Self::DaneTa => "dane-ta",
             Self::Sts => "mta-sts",
             Self::DaneAndSts => "dane+mta-sts",
+            Self::Webpki => "webpki",
+            Self::Pinned => "pin",
         }
     }
 }
 
-/// How often one recipient may cause a new connection.
+/// How often one recipient may cause a new connection to be judged by.
 pub const MAX_REDIALS: usize = 2;
+
+impl Redial {
+    /// How many connections the recipient may have caused before this one. Where a refusal is waived after the last
+    /// handshake has failed, one more goes without TLS: the mail is to be delivered.
+    #[must_use]
+    pub const fn after_at_most(&self) -> usize {
+        match self {
+            Self::Sni(_) => MAX_REDIALS - 1,
+            Self::Cleartext => MAX_REDIALS,
+        }
+    }
+}
 
 /// Judges a connection. `tried` are the SNIs used for this recipient, the present one last; at most [`MAX_REDIALS`]
 /// more are asked for.
@@ -139,7 +163,7 @@ pub fn judge(
     };
     let mut nearest: Option<(&Candidate, Reason)> = None;
     for candidate in &demand.candidates {
-        if candidate.requirement.level() == Level::Opportunistic {
+        if candidate.requirement.is_nothing() {
             if bench.failed_by_a_guess(candidate) {
                 return Verdict::Redial(Redial::Sni(candidate.sni().clone()));
             }
@@ -161,12 +185,15 @@ pub fn judge(
         }
         match bench.assess(candidate) {
             Ok(basis) => {
+                let is_proven = candidate.requirement.authenticates();
+                let unlocated = not_located(demand).filter(|_| !is_proven);
                 return Verdict::Pin(Pin {
                     cleared: Cleared(()),
-                    host: Some(candidate.host.clone()),
+                    host: unlocated.is_none().then(|| candidate.host.clone()),
                     level: candidate.requirement.level(),
                     basis,
-                    observed: bench.observe(candidate),
+                    observed: unlocated.or_else(|| bench.observe(candidate)),
+                    would_refuse: None,
                 });
             }
             Err(reason) => {
@@ -193,6 +220,7 @@ fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Rea
         level: Level::Opportunistic,
         basis,
         observed,
+        would_refuse: None,
     })
 }
 
@@ -214,7 +242,10 @@ fn refusal(demand: &Demand, nearest: Option<(&Candidate, Reason)>) -> Verdict {
         .candidates
         .first()
         .map(|candidate| candidate.requirement.level());
-    match (not_located(demand), nearest) {
+    // Where no proof was asked for, there was none to fail.
+    let wants_proof = |candidate: &Candidate| candidate.requirement.authenticates();
+    let unproven = not_located(demand).filter(|_| demand.candidates.iter().any(wants_proof));
+    match (unproven, nearest) {
         // A host that its address does not vouch for, and its certificate neither.
         (Some(reason), _) => Verdict::Refuse(Refusal {
             reason,
@@ -265,12 +296,10 @@ impl Bench<'_> {
             Evidence::Clear(NoTls::NotOffered | NoTls::Refused(_)) => return false,
         };
         let wanted = candidate.sni();
-        let listed = candidate
-            .requirement
-            .sts
-            .as_ref()
-            .is_none_or(|sts| sts.listed);
+        let requirement = &candidate.requirement;
+        let listed = requirement.sts.as_ref().is_none_or(|sts| sts.listed);
         listed
+            && !requirement.is_unmeetable()
             && shown != Some(wanted)
             && self.tried.len() <= MAX_REDIALS
             && !self.tried.iter().flatten().any(|sni| sni == wanted)
@@ -287,6 +316,15 @@ impl Bench<'_> {
     /// Does the evidence meet all that is required of this host?
     fn assess(&self, candidate: &Candidate) -> Result<Basis, Reason> {
         let requirement = &candidate.requirement;
+        if requirement.is_unmeetable() {
+            let host = candidate.host.clone();
+            return Err(match requirement.local {
+                Some(Local::Sts) => Reason::StsRequired { host },
+                Some(Local::Dane | Local::Webpki | Local::Pin(_)) | None => {
+                    Reason::DaneRequired { host }
+                }
+            });
+        }
         if let Some(sts) = &requirement.sts {
             is_listed(sts, &candidate.host)?;
         }
@@ -297,14 +335,19 @@ impl Bench<'_> {
             .map(|dane| self.dane(dane, handshake))
             .transpose()?;
         if requirement.sts.is_some() {
-            self.pkix(&candidate.host, handshake)?;
+            self.sts_pkix(&candidate.host, handshake)?;
         }
-        Ok(match (dane, &requirement.sts) {
-            (Some(_), Some(_)) => Basis::DaneAndSts,
-            (Some(Usage::DaneEe), None) => Basis::DaneEe,
-            (Some(Usage::DaneTa), None) => Basis::DaneTa,
-            (None, Some(_)) => Basis::Sts,
-            (None, None) => Basis::Encrypted,
+        if let Some(local) = &requirement.local {
+            self.local(local, &candidate.host, handshake)?;
+        }
+        Ok(match (dane, &requirement.sts, &requirement.local) {
+            (Some(_), Some(_), _) => Basis::DaneAndSts,
+            (Some(Usage::DaneEe), None, _) => Basis::DaneEe,
+            (Some(Usage::DaneTa), None, _) => Basis::DaneTa,
+            (None, Some(_), _) => Basis::Sts,
+            (None, None, Some(Local::Webpki)) => Basis::Webpki,
+            (None, None, Some(Local::Pin(_))) => Basis::Pinned,
+            (None, None, Some(Local::Dane | Local::Sts) | None) => Basis::Encrypted,
         })
     }
 
@@ -313,7 +356,7 @@ impl Bench<'_> {
         let sts = candidate.observed.as_ref()?;
         is_listed(sts, &candidate.host)
             .and_then(|()| self.protected(&candidate.host))
-            .and_then(|handshake| self.pkix(&candidate.host, handshake))
+            .and_then(|handshake| self.sts_pkix(&candidate.host, handshake))
             .err()
     }
 
@@ -345,22 +388,45 @@ impl Bench<'_> {
             .map_err(|mismatch| Reason::of_mismatch(demand.base.clone(), mismatch))
     }
 
-    /// RFC 8461 §4.2. The precedence of not-trusted over expired over mismatch keeps reports comparable.
-    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
-        let report = path::validate(handshake.chain(), self.roots, host.name(), self.now);
-        let mx = || host.clone();
-        if let Some(what) = report.untrusted {
-            return Err(Reason::StsUntrusted { mx: mx(), what });
-        }
-        if let Some(what) = report.out_of_date {
-            return Err(Reason::StsDates { mx: mx(), what });
-        }
-        match report.wrong_name {
-            Some(presented) => Err(Reason::StsName {
-                mx: mx(),
-                presented,
+    /// What an exception requires beside the rest; what must be published has been looked for already.
+    fn local(&self, local: &Local, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
+        match local {
+            Local::Dane | Local::Sts => Ok(()),
+            Local::Webpki => self.pkix(host, handshake).map_err(|fault| Reason::Webpki {
+                mx: host.clone(),
+                fault,
             }),
-            None => Ok(()),
+            Local::Pin(pins) => {
+                let presented = KeyPin(*handshake.spki_sha256());
+                if pins.contains(&presented) {
+                    return Ok(());
+                }
+                Err(Reason::PinMismatch {
+                    host: host.clone(),
+                    presented: presented.to_string(),
+                })
+            }
+        }
+    }
+
+    /// RFC 8461 §4.2.
+    fn sts_pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
+        let mx = host.clone();
+        self.pkix(host, handshake).map_err(|fault| match fault {
+            PkixFault::Untrusted(what) => Reason::StsUntrusted { mx, what },
+            PkixFault::Dates(what) => Reason::StsDates { mx, what },
+            PkixFault::Name(presented) => Reason::StsName { mx, presented },
+        })
+    }
+
+    /// The precedence of not-trusted over expired over mismatch keeps reports comparable.
+    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), PkixFault> {
+        let report = path::validate(handshake.chain(), self.roots, host.name(), self.now);
+        match (report.untrusted, report.out_of_date, report.wrong_name) {
+            (Some(what), _, _) => Err(PkixFault::Untrusted(what)),
+            (None, Some(what), _) => Err(PkixFault::Dates(what)),
+            (None, None, Some(presented)) => Err(PkixFault::Name(presented)),
+            (None, None, None) => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::findings::{Destination, DomainFindings, Problem};
 use crate::cli::exchangers::Exchangers;
 use crate::name::{Domain, MxHost};
 use crate::policy::demand::demand;
-use crate::policy::{Candidate, Requirement};
+use crate::policy::{Candidate, Local, Mode, Requirement, Terms};
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::{Probe, Prober};
 use crate::verdict::Verdict;
@@ -54,16 +54,35 @@ async fn examine(
 ) -> Destination {
     let mut place = Destination::new(host.to_string(), Some(destination));
     let facts = engine.gatherer.gather(domain, destination).await;
-    let demand = match demand(&facts, destination.ip(), engine.settings) {
-        Ok(demand) => demand,
+    let exceptions = engine.exceptions.all();
+    let exception = exceptions.of(domain, engine.clock.wall());
+    let terms = Terms {
+        settings: engine.settings,
+        exception: exception.map(|one| one.what()),
+    };
+    let is_reported = engine.modes.of(Some(domain)) == Mode::ReportOnly;
+    let demand = match demand(&facts, destination.ip(), terms) {
+        Ok(demand) => Some(demand),
+        Err(reason) if is_reported && reason.is_for_policy() => {
+            place.would_refuse = Some(Problem::of(&reason));
+            None
+        }
         Err(reason) => {
             place.failed(&reason);
             return place;
         }
     };
-    if let Some(candidate) = demand.candidates.first() {
+    if let Some(candidate) = demand.iter().flat_map(|demand| &demand.candidates).next() {
         place.level = Some(candidate.requirement.level().label());
         place.demand = words(candidate);
+    }
+    if let Some(exception) = exception {
+        let demand = if place.demand.is_empty() {
+            "nothing"
+        } else {
+            &place.demand
+        };
+        place.demand = format!("{demand}, by the exception {}", exception.id());
     }
     let Some(prober) = prober else {
         return place;
@@ -83,7 +102,12 @@ async fn examine(
 
 /// What is demanded of a host, for people.
 fn words(candidate: &Candidate) -> String {
-    let Requirement { encrypt, dane, sts } = &candidate.requirement;
+    let Requirement {
+        encrypt,
+        dane,
+        sts,
+        local,
+    } = &candidate.requirement;
     let mut parts = Vec::new();
     if let Some(dane) = dane {
         let records: Vec<String> = dane.records.iter().map(ToString::to_string).collect();
@@ -94,7 +118,7 @@ fn words(candidate: &Candidate) -> String {
         ));
     }
     if *encrypt {
-        parts.push("TLS (no TLSA record is usable)".into());
+        parts.push("TLS, unauthenticated".into());
     }
     if let Some(sts) = sts {
         let listed = if sts.listed {
@@ -103,6 +127,15 @@ fn words(candidate: &Candidate) -> String {
             ", which does not list this host"
         };
         parts.push(format!("a valid certificate by MTA-STS{listed}"));
+    }
+    match local {
+        Some(Local::Dane) => parts.push("DANE to be there".into()),
+        Some(Local::Sts) => parts.push("an MTA-STS policy to be there".into()),
+        Some(Local::Webpki) => {
+            parts.push("a certificate of a trusted CA".into());
+        }
+        Some(Local::Pin(_)) => parts.push("a key that is pinned".into()),
+        None => {}
     }
     if parts.is_empty() {
         "nothing".into()

@@ -1,7 +1,9 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod client_tls;
+mod exceptions;
 mod handover;
+mod modes;
 pub(crate) mod world;
 
 use std::sync::Arc;

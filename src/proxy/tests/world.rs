@@ -28,7 +28,9 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
+use crate::policy::Modes;
 use crate::policy::cache::{CacheOptions, StsCache};
+use crate::policy::exceptions::held::Held;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
@@ -39,6 +41,7 @@ use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
+use crate::tls::roots;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
@@ -167,8 +170,14 @@ impl World {
         };
         change(&mut config);
         let (sender, records) = unbounded_channel();
+        let declared = config.exceptions.declared.clone();
+        let roots = config.ca_file.as_deref();
+        let roots = roots.map_or(Roots(vec![]), |file| roots::load(Some(file)).unwrap());
         let engine = Engine {
             identities: Identities::new(config.rules.clone()),
+            modes: config.modes.clone(),
+            exceptions: Arc::new(Held::new(declared, config.exceptions.terms)),
+            roots: Arc::new(roots),
             ..engine(names)
         };
         let proxy = Proxy::serve(&config, Arc::new(engine), Arc::new(Kept(sender))).await;
@@ -221,6 +230,8 @@ pub(crate) fn engine(names: Names) -> Engine {
         pen,
         store,
         keep: KEEP,
+        modes: Modes::default(),
+        exceptions: Arc::default(),
     }
 }
 

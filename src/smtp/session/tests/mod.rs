@@ -60,6 +60,7 @@ fn pin_by(basis: Basis) -> Verdict {
         level: Level::Opportunistic,
         basis,
         observed: None,
+        would_refuse: None,
     })
 }
 

@@ -1,0 +1,116 @@
+//! One hearing: the judgement by what is demanded, and what the mode makes of a refusal. Pure.
+//!
+//! Under [`Mode::ReportOnly`] everything is found out and judged as ever. Where that ends in a refusal for the sake of a
+//! policy, the session is judged once more as if nothing were demanded (rule R3 of the decision table, RFC 7672 §9.1), and
+//! the refusal is told of. What would be relayed anyway is relayed alike.
+
+use super::{MAX_REDIALS, Reason, Redial, Refusal, Verdict, judge};
+use crate::clock::Timestamp;
+use crate::name::DnsName;
+use crate::policy::{Demand, Mode};
+use crate::smtp::Freedom;
+use crate::tls::Evidence;
+use crate::x509::path::Roots;
+
+/// What is judged, and by what.
+#[derive(Clone, Copy)]
+pub struct Hearing<'a> {
+    /// What the session has shown.
+    pub evidence: &'a Evidence,
+    /// The SNIs used for this recipient, the present one last.
+    pub tried: &'a [Option<DnsName>],
+    /// The CAs.
+    pub roots: &'a Roots,
+    /// When.
+    pub now: Timestamp,
+    /// Whether refusals count.
+    pub mode: Mode,
+    /// Whether another connection can be had.
+    pub freedom: Freedom,
+    /// The refusal that was waived already, before the connection that goes without TLS.
+    pub waived: Option<&'a Refusal>,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub struct Ruling {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Where the other setting of `combine` would have decided otherwise on the same evidence: what the stricter of the two
+    /// refuses for.
+    pub differs: Option<Reason>,
+    /// The refusal that was waived, where that takes another connection first.
+    pub waived: Option<Refusal>,
+}
+
+impl Hearing<'_> {
+    /// Rules by `demanded`. `otherwise` is what the other setting of `combine` demands, where that is another thing.
+    #[must_use]
+    pub fn rule(
+        &self,
+        demanded: &Result<Demand, Reason>,
+        otherwise: Option<&Result<Demand, Reason>>,
+    ) -> Ruling {
+        if let Some(refusal) = self.waived {
+            return self.free(Some(refusal.clone()), None);
+        }
+        let strict = self.judge(demanded, self.tried);
+        let differs = otherwise.and_then(|otherwise| self.difference(&strict, otherwise));
+        match (self.mode, strict) {
+            (Mode::ReportOnly, Verdict::Refuse(refusal)) if refusal.reason.is_for_policy() => {
+                self.free(Some(refusal), differs)
+            }
+            // Whatever another connection would show, this one would have been good enough without any demand.
+            (Mode::ReportOnly, Verdict::Redial(Redial::Sni(_)))
+                if self.freedom == Freedom::Bound =>
+            {
+                self.free(None, differs)
+            }
+            (Mode::ReportOnly | Mode::Enforce, verdict) => Ruling {
+                verdict,
+                differs,
+                waived: None,
+            },
+        }
+    }
+
+    /// As if nothing were demanded.
+    fn free(&self, refusal: Option<Refusal>, differs: Option<Reason>) -> Ruling {
+        let mut verdict = self.judge(&Ok(Demand::of_literal()), self.tried);
+        let mut waived = refusal;
+        if let Verdict::Pin(pin) = &mut verdict {
+            pin.host = waived.as_ref().and_then(|refusal| refusal.host.clone());
+            pin.would_refuse = waived.take().map(Box::new);
+        }
+        Ruling {
+            verdict,
+            differs,
+            waived,
+        }
+    }
+
+    fn judge(&self, demanded: &Result<Demand, Reason>, tried: &[Option<DnsName>]) -> Verdict {
+        match demanded {
+            Ok(demand) => judge(demand, self.evidence, tried, self.roots, self.now),
+            Err(reason) => Verdict::Refuse(Refusal {
+                reason: reason.clone(),
+                host: None,
+                level: None,
+            }),
+        }
+    }
+
+    /// The other setting gets no connection of its own: it is held against the same evidence.
+    fn difference(&self, strict: &Verdict, otherwise: &Result<Demand, Reason>) -> Option<Reason> {
+        let present = self.tried.last().cloned().flatten();
+        let exhausted = vec![present; MAX_REDIALS + 1];
+        match (strict, self.judge(otherwise, &exhausted)) {
+            (Verdict::Pin(_), Verdict::Refuse(refusal)) => Some(refusal.reason),
+            (Verdict::Refuse(refusal), Verdict::Pin(_)) => Some(refusal.reason.clone()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
