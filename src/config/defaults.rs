@@ -13,8 +13,8 @@ use crate::store::upkeep::Keep;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig,
-    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, SmtpConfig,
+    StoreConfig, StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -155,10 +155,5 @@ pub const fn listeners() -> [ListenerConfig; 2] {
 }
 
 const fn loopback(address: IpAddr) -> ListenerConfig {
-    ListenerConfig {
-        kind: Via::Redirect,
-        address: SocketAddr::new(address, REDIRECT_PORT),
-        allow_remote: false,
-        client_tls: ClientTls::Auto,
-    }
+    ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }
