@@ -380,14 +380,11 @@ fn resign_all(world: &World, zone: usize, message: &mut Message) {
 
 /// The owner of what this signature says to come from a wildcard.
 fn expanded_from_wildcard(record: &Record) -> Option<Name> {
-    match &record.data {
-        RData::DNSSEC(DNSSECRData::RRSIG(rrsig))
-            if rrsig.input().num_labels < record.name.num_labels() =>
-        {
-            Some(record.name.clone())
-        }
-        _ => None,
-    }
+    let RData::DNSSEC(DNSSECRData::RRSIG(rrsig)) = &record.data else {
+        return None;
+    };
+    let is_expanded = rrsig.input().num_labels < record.name.num_labels();
+    is_expanded.then(|| record.name.clone())
 }
 
 /// A message that cannot be read any more is one that did not come.
