@@ -82,7 +82,7 @@ impl Peer {
     }
 
     fn roots(&self) -> Roots {
-        Roots(vec![
+        Roots::new(vec![
             webpki::anchor_from_trusted_cert(&self.root)
                 .unwrap()
                 .to_owned(),
@@ -150,7 +150,32 @@ enum Comes {
 }
 
 fn bench(bencher: Bencher<'_, '_>, peer: &Peer, demand: &Demand, comes: Comes) {
-    let (evidence, roots, now) = (peer.evidence(), peer.roots(), now());
+    bench_with(bencher, peer, demand, comes, peer.evidence());
+}
+
+/// With what an earlier verdict on the same evidence has proven.
+fn bench_pinned(bencher: Bencher<'_, '_>, peer: &Peer, demand: &Demand) {
+    let Evidence::Protected(handshake) = peer.evidence() else {
+        unreachable!("it is protected")
+    };
+    let evidence = Evidence::Protected(handshake.clone());
+    let tried = [Some(DnsName::parse(MX).unwrap())];
+    let Verdict::Pin(pin) = judge(demand, &evidence, &tried, &peer.roots(), now()) else {
+        unreachable!("it is a pin")
+    };
+    assert_eq!(pin.grounds.proofs.len(), 1);
+    let evidence = Evidence::Protected(handshake.recalling(pin.grounds.proofs));
+    bench_with(bencher, peer, demand, Comes::ToAPin, evidence);
+}
+
+fn bench_with(
+    bencher: Bencher<'_, '_>,
+    peer: &Peer,
+    demand: &Demand,
+    comes: Comes,
+    evidence: Evidence,
+) {
+    let (roots, now) = (peer.roots(), now());
     let tried = [Some(DnsName::parse(MX).unwrap())];
     bencher.bench(|| {
         let verdict = judge(demand, &evidence, &tried, &roots, now);
@@ -199,6 +224,17 @@ fn dane_ta_2_0_1(bencher: Bencher<'_, '_>) {
         &dane(record(2, 0, &peer.root)),
         Comes::ToAPin,
     );
+}
+
+#[divan::bench]
+fn dane_ta_2_0_1_pinned(bencher: Bencher<'_, '_>) {
+    let peer = Peer::generate();
+    bench_pinned(bencher, &peer, &dane(record(2, 0, &peer.root)));
+}
+
+#[divan::bench]
+fn mta_sts_pinned(bencher: Bencher<'_, '_>) {
+    bench_pinned(bencher, &Peer::generate(), &sts());
 }
 
 #[divan::bench]

@@ -5,11 +5,14 @@ mod ca;
 mod calendar;
 mod check;
 mod config;
+mod continuity;
 mod dane;
 #[cfg(feature = "lab")]
 mod demo;
 mod dns;
 mod exchangers;
+mod kept;
+mod pins;
 mod run;
 mod sources;
 
@@ -79,6 +82,12 @@ enum Command {
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
+    /// Shows what MX hosts have been seen to do, and releases them.
+    #[command(subcommand, after_help = continuity::EXAMPLES)]
+    Continuity(continuity::Command),
+    /// Shows what cleared sessions, and revokes it.
+    #[command(subcommand, after_help = pins::EXAMPLES)]
+    Pins(pins::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -98,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Continuity(command) => continuity::run(command),
+        Command::Pins(command) => pins::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

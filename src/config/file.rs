@@ -201,6 +201,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         dns,
         upstream,
         ca_file: _,
+        resumption,
         client_ca: _,
         mta_sts,
         policy,
@@ -227,6 +228,10 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         section.elsewhere(table);
     }
     section.finish();
+    let mut tls = reader.section(top, "tls");
+    let ca_file = tls.path("ca_file");
+    let resumption = tls.read("resumption", resumption);
+    tls.finish();
     Config {
         max_sessions,
         max_sessions_per_client,
@@ -235,7 +240,8 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         listeners: read_listeners(reader, top),
         dns: read_dns(reader.section(top, "dns"), dns),
         upstream: read_upstream(reader.section(top, "upstream"), upstream),
-        ca_file: read_path(reader.section(top, "tls"), "ca_file"),
+        ca_file,
+        resumption,
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
         policy: read_policy(reader.section(top, "policy"), policy),
@@ -416,6 +422,7 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     let policy = policy::Settings {
         insecure_mx: section.read("insecure_mx", default.insecure_mx),
         combine: section.read("combine", default.combine),
+        continuity: section.read("continuity", default.continuity),
     };
     section.finish();
     policy

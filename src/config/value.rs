@@ -15,7 +15,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
-use crate::policy::{Combine, InsecureMx};
+use crate::policy::{Combine, Continuity, InsecureMx};
 use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
@@ -351,6 +351,15 @@ impl Words for Combine {
     const EXPECTED: &'static str = "\"dane-first\" or \"both\"";
     const WORDS: &'static [(&'static str, Self)] =
         &[("dane-first", Self::DaneFirst), ("both", Self::Both)];
+}
+
+impl Words for Continuity {
+    const EXPECTED: &'static str = "\"off\", \"alert\" or \"enforce\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("alert", Self::Alert),
+        ("enforce", Self::Enforce),
+    ];
 }
 
 /// How a log line looks.

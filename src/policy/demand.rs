@@ -6,7 +6,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::continuity::Continuity;
 use super::facts::{AddressFacts, Facts, HostFacts, MxFacts, StsState, TlsaFacts};
+use crate::clock::Timestamp;
 use crate::dane::Tlsa;
 use crate::dns::Failure;
 use crate::mtasts::{Mode, Policy};
@@ -57,6 +59,8 @@ pub struct Requirement {
     pub dane: Option<DaneDemand>,
     /// An MTA-STS policy in force.
     pub sts: Option<StsDemand>,
+    /// TLS, because the host is known for it and nothing of the above is demanded: since when.
+    pub known_for_tls: Option<Timestamp>,
 }
 
 /// DANE must match.
@@ -109,6 +113,8 @@ pub struct Settings {
     pub insecure_mx: InsecureMx,
     /// What MTA-STS enforce means beside DANE.
     pub combine: Combine,
+    /// What is done when a host is worse than before.
+    pub continuity: Continuity,
 }
 
 /// RFC 7672 §2.2.1 leaves it open.
@@ -442,7 +448,7 @@ impl Requirement {
             (Some(_), None) => Level::Dane,
             (None, Some(_)) if self.encrypt => Level::EncryptAndSts,
             (None, Some(_)) => Level::Sts,
-            (None, None) if self.encrypt => Level::Encrypt,
+            (None, None) if self.encrypt || self.known_for_tls.is_some() => Level::Encrypt,
             (None, None) => Level::Opportunistic,
         }
     }

@@ -14,14 +14,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
+use super::recall::{Judged, Wanted};
 use crate::name::{DnsName, Domain};
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
 use crate::smtp::{Channel, GaveUp, Question, Target};
+use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Reason, Redial, Refusal, Verdict, judge};
+use crate::verdict::{Pin, Reason, Redial, Refusal, Verdict, judge};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -38,6 +40,10 @@ pub(super) struct Clerk {
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
     case: Option<Case>,
+    /// What the last handshake could use and was given.
+    pocket: Option<Arc<Pocket>>,
+    /// What the next one may be.
+    wanted: Wanted,
 }
 
 /// The SNI of a handshake, perhaps none.
@@ -62,6 +68,20 @@ enum State {
     Redialled(Option<Facts>),
 }
 
+/// A verdict, and what was seen on the way to it.
+struct Judgment {
+    verdict: Verdict,
+    /// What is not as it was.
+    alerts: Vec<&'static str>,
+}
+
+impl From<Verdict> for Judgment {
+    fn from(verdict: Verdict) -> Self {
+        let alerts = Vec::new();
+        Self { verdict, alerts }
+    }
+}
+
 /// A verdict with what the record tells of it.
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
@@ -69,6 +89,8 @@ pub(super) struct Decision {
     pub(super) judgement: Option<Judgement>,
     /// The domain whose policy was enforced in a refusal, for another look at it.
     pub(super) enforced: Option<Domain>,
+    /// What is not as it was.
+    pub(super) alerts: Vec<&'static str>,
     /// Since the recipient was named.
     pub(super) took: Duration,
 }
@@ -88,19 +110,28 @@ impl Clerk {
             asked: None,
             tried: Vec::new(),
             case: None,
+            pocket: None,
+            wanted: Wanted::Any,
         }
     }
 
-    /// A handshake begins.
-    pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
+    /// A handshake begins. What it may use.
+    pub(super) fn ask_for(&mut self, sni: Option<DnsName>) -> Option<Arc<Pocket>> {
+        let wanted = std::mem::replace(&mut self.wanted, Wanted::Any);
+        let (engine, now) = (&self.engine, self.engine.clock.instant());
+        self.pocket = engine
+            .recall
+            .pocket(self.destination, sni.as_ref(), wanted, now);
         self.asked = Some(Asked(sni.clone()));
         if self.tried.last() != Some(&sni) {
             self.tried.push(sni);
         }
+        self.pocket.clone()
     }
 
     /// A handshake has ended well.
     pub(super) fn show(&mut self, handshake: Handshake) {
+        let handshake = self.engine.recall.proofs(self.destination, handshake);
         self.shown = Some(Evidence::Protected(handshake));
     }
 
@@ -188,12 +219,18 @@ impl Clerk {
                 return Poll::Pending;
             }
         };
-        let verdict = self.judge(&case.question, facts.as_ref());
+        let Judgment { verdict, alerts } = self.judge(&case.question, facts.as_ref());
         if let Verdict::Redial(Redial::Sni(name)) = &verdict {
             // It counts as tried even when the connection breaks before the handshake.
-            self.tried.push(Some(name.clone()));
+            let name = Some(name.clone());
+            if self.tried.last() != Some(&name) {
+                self.tried.push(name);
+            }
         }
-        let decision = self.decision(verdict, &case.question);
+        let decision = Decision {
+            alerts,
+            ..self.decision(verdict, &case.question)
+        };
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redial(facts);
             self.case = Some(case);
@@ -203,6 +240,7 @@ impl Clerk {
 
     /// The session dials.
     pub(super) fn dials(&mut self) {
+        self.pocket = None;
         if let Some(case) = &mut self.case
             && let State::Redial(facts) = &mut case.state
         {
@@ -236,32 +274,21 @@ impl Clerk {
         judgement(&refuse(reason), target)
     }
 
-    fn judge(&self, question: &Question, facts: Option<&Facts>) -> Verdict {
-        let demanded = match (&question.target, facts) {
-            (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
-                Ok(Demand::of_literal())
-            }
-            (Target::Domain(_), Some(facts)) if self.route.is_some() => {
-                demand_of_route(facts, self.engine.settings)
-            }
-            (Target::Domain(_), Some(facts)) => {
-                demand(facts, self.destination.ip(), self.engine.settings)
-            }
-            (target, _) => Err(no_policy_domain(target)),
-        };
-        let demanded = match demanded {
+    fn judge(&mut self, question: &Question, facts: Option<&Facts>) -> Judgment {
+        let mut demanded = match self.demand(question, facts) {
             Ok(demanded) => demanded,
-            Err(reason) => return refuse(reason),
+            Err(reason) => return refuse(reason).into(),
         };
         let now = self.engine.clock.wall();
-        let roots = &self.engine.roots;
+        let recall = &self.engine.recall;
+        recall.hold(&mut demanded, self.destination.port(), now);
         let told;
         let evidence = match (&question.channel, &self.shown) {
             (Channel::Protected, Some(shown)) => shown,
             // Its loss says nothing about TLS, and is no reason to try without.
             (Channel::Protected, None) => {
                 let what = "the connection was lost before the verdict".into();
-                return refuse(Reason::Unreachable { what });
+                return refuse(Reason::Unreachable { what }).into();
             }
             (Channel::Clear(why), _) => {
                 told = Evidence::Clear(why.clone());
@@ -272,7 +299,71 @@ impl Clerk {
                 &told
             }
         };
-        judge(&demanded, evidence, &self.tried, roots, now)
+        let verdict = judge(&demanded, evidence, &self.tried, &self.engine.roots, now);
+        if let Some(again) = self.in_full(evidence, &verdict) {
+            let (asked, now) = (Some(&again), self.engine.clock.instant());
+            recall.in_the_way(self.destination, asked, now);
+            self.wanted = Wanted::Full;
+            return Verdict::Redial(Redial::Sni(again)).into();
+        }
+        let (Target::Domain(domain), Some(facts)) = (&question.target, facts) else {
+            return verdict.into();
+        };
+        let judged = Judged {
+            destination: self.destination,
+            domain,
+            facts,
+            evidence,
+            verdict: &verdict,
+            now,
+        };
+        recall.cleared(&judged, self.pocket.as_deref(), self.engine.clock.instant());
+        let alerts = recall.saw(&judged);
+        let alerts = alerts.iter().map(|alert| alert.kind.label()).collect();
+        Judgment { verdict, alerts }
+    }
+
+    /// The name to ask for in a full handshake, when the one that was tried with a ticket is not enough. What was shown
+    /// earlier never refuses anybody, and clears only for what it was cleared for then, or where nothing need be proven
+    /// (attack TLS-11); and a server that chokes on a ticket has TLS all the same.
+    fn in_full(&self, evidence: &Evidence, verdict: &Verdict) -> Option<DnsName> {
+        let offered = self.pocket.as_ref()?.offered()?;
+        let is_resumed = match evidence {
+            Evidence::Protected(handshake) => handshake.is_resumed(),
+            Evidence::Broken(_) => true,
+            Evidence::Clear(_) => false,
+        };
+        let is_enough = match verdict {
+            Verdict::Pin(Pin { grounds, .. }) => {
+                grounds.demand.is_nothing() || grounds.demand == offered
+            }
+            // Another name, another ticket.
+            Verdict::Redial(Redial::Sni(_)) => true,
+            Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_) => false,
+        };
+        if !is_resumed || is_enough {
+            return None;
+        }
+        self.asked_for().cloned()
+    }
+
+    fn asked_for(&self) -> Option<&DnsName> {
+        self.asked.as_ref()?.0.as_ref()
+    }
+
+    fn demand(&self, question: &Question, facts: Option<&Facts>) -> Result<Demand, Reason> {
+        match (&question.target, facts) {
+            (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
+                Ok(Demand::of_literal())
+            }
+            (Target::Domain(_), Some(facts)) if self.route.is_some() => {
+                demand_of_route(facts, self.engine.settings)
+            }
+            (Target::Domain(_), Some(facts)) => {
+                demand(facts, self.destination.ip(), self.engine.settings)
+            }
+            (target, _) => Err(no_policy_domain(target)),
+        }
     }
 
     fn decision(&self, verdict: Verdict, question: &Question) -> Decision {
@@ -289,6 +380,7 @@ impl Clerk {
             judgement: judgement(&verdict, target),
             verdict,
             enforced,
+            alerts: Vec::new(),
             took: now.saturating_duration_since(question.received),
         }
     }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::keeping::{self, Heard, Keeping};
 use super::learned::Learned;
+use super::recall::Recall;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig};
 use crate::dns::Lookup;
@@ -26,6 +28,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
+use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
 
 /// What decisions are made with. `danelaw check` asks it the same questions as a delivery.
@@ -52,6 +55,12 @@ pub struct Engine {
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
     pub learned: Learned,
+    /// What sessions leave to the next ones.
+    pub recall: Arc<Recall>,
+    /// Where that is kept.
+    pub store: Arc<dyn Store>,
+    /// Up to which change of it all is known.
+    pub heard: Heard,
 }
 
 /// Why there is no engine.
@@ -112,8 +121,20 @@ impl Engine {
             Some(path) => Arc::new(SqliteStore::open(path)?),
             None => Arc::new(MemoryStore::default()),
         };
-        let sts = StsCache::open(Arc::clone(&lookup), fetch, store, Arc::clone(&clock))?;
+        let sts = StsCache::open(
+            Arc::clone(&lookup),
+            fetch,
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )?;
         let sts = Arc::new(sts);
+        let recall = Recall::new(
+            config.policy.continuity,
+            config.resumption.then(Tickets::default),
+            Arc::clone(&roots),
+            Keeping::new(Arc::clone(&store)),
+        );
+        let heard = keeping::load(&*store, &recall, &*clock)?;
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -126,6 +147,9 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
+            recall: Arc::new(recall),
+            store,
+            heard,
         })
     }
 }

@@ -17,9 +17,11 @@ mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
+pub mod keeping;
 pub mod learned;
 mod listen;
 pub mod probe;
+pub mod recall;
 mod refusal;
 mod server;
 mod session;
@@ -159,6 +161,7 @@ impl Proxy {
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(hear_of_releases(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -236,6 +239,20 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         never = shell.engine.monitor.watch() => match never {},
+        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
+    }
+}
+
+/// What a command has released or revoked counts at once, also while sessions finish.
+async fn hear_of_releases(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let (store, recall, clock) = (
+        Arc::clone(&engine.store),
+        Arc::clone(&engine.recall),
+        Arc::clone(&engine.clock),
+    );
+    tokio::select! {
+        never = engine.heard.follow(store, recall, clock) => match never {},
         _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }

@@ -38,6 +38,8 @@ impl Records for Log {
             tls_version = record.tls_version,
             tls_suite = line.tls_suite,
             pin = record.pin,
+            tls_resumed = (record.resumed > 0).then_some(record.resumed),
+            alert = line.alert,
             dials = record.dials,
             recipients = record.recipients,
             messages = record.messages,
@@ -63,6 +65,7 @@ struct Line {
     detail: Option<String>,
     observed: Option<String>,
     tls_suite: Option<String>,
+    alert: Option<String>,
 }
 
 impl Line {
@@ -86,6 +89,7 @@ impl Line {
             detail: details(all).or_else(|| aside.map(printable)),
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
+            alert: (!record.alerts.is_empty()).then(|| record.alerts.join(",")),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 use super::{Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
+use crate::policy::continuity::Kind;
 
 /// What [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +29,12 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
+    handshakes: Arc<[AtomicU64; HANDSHAKES.len()]>,
+    alerts: Arc<[AtomicU64; Kind::ALL.len()]>,
 }
+
+/// The kinds of TLS handshakes.
+const HANDSHAKES: [&str; 2] = ["full", "resumed"];
 
 /// A session in the words of the log line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +49,14 @@ struct SessionLabels {
 impl Records for Sessions {
     fn record(&self, record: &Record) {
         self.ended.get_or_create(&SessionLabels::of(record)).inc();
+        let full = record.handshakes.saturating_sub(record.resumed);
+        for (counter, number) in self.handshakes.iter().zip([full, record.resumed]) {
+            counter.fetch_add(number.into(), Ordering::Relaxed);
+        }
+        for (counter, kind) in self.alerts.iter().zip(Kind::ALL) {
+            let alerts = record.alerts.iter().filter(|one| **one == kind.label());
+            counter.fetch_add(alerts.count() as u64, Ordering::Relaxed);
+        }
     }
 }
 
@@ -102,6 +117,7 @@ impl Metrics {
             "Sessions that have ended, by the verdict that matters most: see docs/metrics.md",
             sessions.ended.clone(),
         );
+        registry.register_collector(Box::new(Totals(sessions.clone())));
         registry.register_collector(Box::new(Scrape(vitals)));
         Self { registry }
     }
@@ -134,6 +150,37 @@ impl<F> fmt::Debug for Scrape<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scrape")
     }
+}
+
+/// What sessions have left behind, in the order of the words and from the start.
+#[derive(Debug)]
+struct Totals(Sessions);
+
+impl Collector for Totals {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "TLS handshakes with MX hosts that came to an end.";
+        let words = HANDSHAKES.iter().copied();
+        let counters = words.zip(self.0.handshakes.iter());
+        counted("tls_handshakes", help, counters, &mut encoder)?;
+        let help = "What was worse about an MX host than before, or new and unexplained.";
+        let words = Kind::ALL.into_iter().map(Kind::label);
+        let counters = words.zip(self.0.alerts.iter());
+        counted("continuity_alerts", help, counters, &mut encoder)
+    }
+}
+
+fn counted<'a>(
+    name: &str,
+    help: &str,
+    counters: impl Iterator<Item = (&'static str, &'a AtomicU64)>,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (kind, counter) in counters {
+        let count = ConstCounter::new(counter.load(Ordering::Relaxed));
+        count.encode(family.encode_family(&[("kind", kind)])?)?;
+    }
+    Ok(())
 }
 
 fn sessions_open(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -183,8 +230,6 @@ fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt:
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::super::tests::{judgement, record};
-    use std::sync::atomic::AtomicU64;
-
     use super::*;
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
@@ -222,6 +267,8 @@ pub(in crate::report) mod tests {
         }
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
+        let words = words.chain(Kind::ALL.map(Kind::label));
+        let words = words.chain(HANDSHAKES);
         for word in words.chain(Asked::ALL.map(Asked::label)) {
             assert!(REFERENCE.contains(&format!("`{word}`")), "{word}");
         }

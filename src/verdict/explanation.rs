@@ -3,8 +3,12 @@
 
 use std::fmt;
 
+use time::OffsetDateTime;
+
 use super::reason::{Question, Reason};
+use crate::clock::Timestamp;
 use crate::dns::Failure;
+use crate::smtp::NoTls;
 
 /// A refusal for an administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,9 @@ impl Reason {
             }
             Self::StarttlsMissing { host, .. } => {
                 format!("STARTTLS offered by {host} and answered with 220")
+            }
+            Self::KnownForTls { host, .. } => {
+                format!("TLS with {host}, as it was seen many times before")
             }
             Self::Handshake { host, .. } => format!("a TLS 1.2 or 1.3 handshake with {host}"),
             Self::DaneMismatch { base }
@@ -100,6 +107,9 @@ impl Reason {
             Self::NoPolicyDomain { .. } => "Use an address with a domain.",
             Self::StarttlsMissing { .. } => {
                 "The receiving operator must offer STARTTLS on this MX host, or withdraw its TLSA records and MTA-STS policy; otherwise someone strips it on the way."
+            }
+            Self::KnownForTls { .. } => {
+                "Someone strips STARTTLS on the way, or the receiving operator has given it up: ask them by another way, then `danelaw continuity release` the host."
             }
             Self::Handshake { .. } => {
                 "The receiving operator must offer TLS 1.2 or 1.3 with a usual cipher suite and key."
@@ -158,13 +168,14 @@ impl fmt::Display for Reason {
             Self::NoPolicyDomain { recipient } => {
                 write!(f, "no policy can be found for {recipient}")
             }
-            Self::StarttlsMissing { host, code: None } => {
-                write!(f, "{host} does not offer STARTTLS")
+            Self::StarttlsMissing { host, code } => {
+                let seen = code.map_or(NoTls::NotOffered, NoTls::Refused);
+                write!(f, "{host} {}", without_tls(&seen))
             }
-            Self::StarttlsMissing {
-                host,
-                code: Some(code),
-            } => write!(f, "{host} answers STARTTLS with {code}"),
+            Self::KnownForTls { host, since, seen } => {
+                let (since, now) = (date(*since), without_tls(seen));
+                write!(f, "{host} has shown TLS since {since}, and now {now}")
+            }
             Self::Handshake { host, what } => write!(f, "TLS with {host} fails: {what}"),
             Self::DaneMismatch { base } => write!(
                 f,
@@ -205,6 +216,22 @@ impl fmt::Display for Question {
             Self::Sts => "the MTA-STS record",
         })
     }
+}
+
+fn without_tls(seen: &NoTls) -> String {
+    match seen {
+        NoTls::NotOffered => "does not offer STARTTLS".into(),
+        NoTls::Refused(code) => format!("answers STARTTLS with {code}"),
+        NoTls::HandshakeFailed(what) => format!("TLS fails: {what}"),
+    }
+}
+
+/// `2026-11-23`.
+fn date(at: Timestamp) -> String {
+    i64::try_from(at.unix())
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .map_or_else(|| at.to_string(), |time| time.date().to_string())
 }
 
 fn listed(names: &[String]) -> String {

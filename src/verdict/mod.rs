@@ -7,17 +7,20 @@ mod explanation;
 #[cfg(test)]
 mod oracle;
 mod reason;
+#[cfg(test)]
+mod recalled;
 
 pub use explanation::Explanation;
 pub use reason::{Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
-use crate::dane::{self, Presented, Usage};
-use crate::name::{DnsName, MxHost};
-use crate::policy::{Candidate, DaneDemand, Demand, Level, Located, StsDemand};
+use crate::dane::{self, Matching, Presented, Selector, Tlsa, Usage};
+use crate::name::{DnsName, MxHost, ReferenceId};
+use crate::policy::{Candidate, DaneDemand, Demand, Fingerprint, Level, Located, StsDemand};
 use crate::smtp::NoTls;
 use crate::tls::{Evidence, Handshake};
 use crate::x509::path::{self, Roots};
+use crate::x509::proof::{self, Claim, Proof};
 
 /// Permission to relay one recipient's transaction over the session it was given for. Only [`judge`] makes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +58,17 @@ pub struct Pin {
     pub basis: Basis,
     /// What an observed policy (testing, or MTA-STS beside DANE) would have refused for.
     pub observed: Option<Reason>,
+    /// What was proven, for the next session.
+    pub grounds: Grounds,
+}
+
+/// What a favourable verdict was asked to prove, and has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// What it was.
+    pub demand: Fingerprint,
+    /// Paths that were found, or known from before.
+    pub proofs: Vec<Proof>,
 }
 
 /// An unfavourable verdict.
@@ -129,7 +143,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Verdict {
     if demand.candidates.is_empty() {
-        return opportunistic(None, evidence, None);
+        return opportunistic(None, evidence, Observed::default());
     }
     let bench = Bench {
         evidence,
@@ -152,7 +166,8 @@ pub fn judge(
                 break;
             }
             // Of a destination that is no known host, nothing else can be said.
-            let observed = not_located(demand).or_else(|| bench.observe(candidate));
+            let observed =
+                not_located(demand).map_or_else(|| bench.observe(candidate), Observed::of);
             let host = matches!(demand.located, Located::ByAddress).then(|| candidate.host.clone());
             return opportunistic(host, evidence, observed);
         }
@@ -160,13 +175,19 @@ pub fn judge(
             return Verdict::Redial(Redial::Sni(candidate.sni().clone()));
         }
         match bench.assess(candidate) {
-            Ok(basis) => {
+            Ok(Met { basis, mut proofs }) => {
+                let observed = bench.observe(candidate);
+                proofs.extend(observed.proof);
                 return Verdict::Pin(Pin {
                     cleared: Cleared(()),
                     host: Some(candidate.host.clone()),
                     level: candidate.requirement.level(),
                     basis,
-                    observed: bench.observe(candidate),
+                    observed: observed.reason,
+                    grounds: Grounds {
+                        demand: Fingerprint::of(candidate, roots.identity()),
+                        proofs,
+                    },
                 });
             }
             Err(reason) => {
@@ -181,7 +202,7 @@ pub fn judge(
 
 /// Nothing is demanded: TLS if it worked, else cleartext, on a new connection where a handshake failed
 /// (RFC 7672 §2.2).
-fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Reason>) -> Verdict {
+fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Observed) -> Verdict {
     let basis = match evidence {
         Evidence::Protected(_) => Basis::OpportunisticTls,
         Evidence::Clear(_) => Basis::Cleartext,
@@ -192,7 +213,11 @@ fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Rea
         host,
         level: Level::Opportunistic,
         basis,
-        observed,
+        observed: observed.reason,
+        grounds: Grounds {
+            demand: Fingerprint::NOTHING,
+            proofs: observed.proof.into_iter().collect(),
+        },
     })
 }
 
@@ -247,6 +272,28 @@ struct Bench<'a> {
     now: Timestamp,
 }
 
+/// What a candidate has met its requirement by.
+struct Met {
+    basis: Basis,
+    proofs: Vec<Proof>,
+}
+
+/// What has come of a policy that decides nothing.
+#[derive(Default)]
+struct Observed {
+    reason: Option<Reason>,
+    proof: Option<Proof>,
+}
+
+impl Observed {
+    const fn of(reason: Reason) -> Self {
+        Self {
+            reason: Some(reason),
+            proof: None,
+        }
+    }
+}
+
 impl Bench<'_> {
     fn sni(&self) -> Option<&DnsName> {
         self.tried.last()?.as_ref()
@@ -285,36 +332,68 @@ impl Bench<'_> {
     }
 
     /// Does the evidence meet all that is required of this host?
-    fn assess(&self, candidate: &Candidate) -> Result<Basis, Reason> {
+    fn assess(&self, candidate: &Candidate) -> Result<Met, Reason> {
         let requirement = &candidate.requirement;
         if let Some(sts) = &requirement.sts {
             is_listed(sts, &candidate.host)?;
         }
-        let handshake = self.protected(&candidate.host)?;
+        let handshake = match requirement.known_for_tls {
+            None => self.protected(&candidate.host)?,
+            Some(since) => self.protected_as_ever(&candidate.host, since)?,
+        };
         let dane = requirement
             .dane
             .as_ref()
             .map(|dane| self.dane(dane, handshake))
             .transpose()?;
-        if requirement.sts.is_some() {
-            self.pkix(&candidate.host, handshake)?;
-        }
-        Ok(match (dane, &requirement.sts) {
+        let sts = requirement
+            .sts
+            .as_ref()
+            .map(|_| self.pkix(&candidate.host, handshake))
+            .transpose()?;
+        let basis = match (&dane, &sts) {
             (Some(_), Some(_)) => Basis::DaneAndSts,
-            (Some(Usage::DaneEe), None) => Basis::DaneEe,
-            (Some(Usage::DaneTa), None) => Basis::DaneTa,
+            (Some((Usage::DaneEe, _)), None) => Basis::DaneEe,
+            (Some((Usage::DaneTa, _)), None) => Basis::DaneTa,
             (None, Some(_)) => Basis::Sts,
             (None, None) => Basis::Encrypted,
+        };
+        let proofs = [dane.and_then(|(_, proof)| proof), sts.flatten()];
+        Ok(Met {
+            basis,
+            proofs: proofs.into_iter().flatten().collect(),
         })
     }
 
     /// What the observed policy would refuse for.
-    fn observe(&self, candidate: &Candidate) -> Option<Reason> {
-        let sts = candidate.observed.as_ref()?;
-        is_listed(sts, &candidate.host)
+    fn observe(&self, candidate: &Candidate) -> Observed {
+        let Some(sts) = &candidate.observed else {
+            return Observed::default();
+        };
+        let outcome = is_listed(sts, &candidate.host)
             .and_then(|()| self.protected(&candidate.host))
-            .and_then(|handshake| self.pkix(&candidate.host, handshake))
-            .err()
+            .and_then(|handshake| self.pkix(&candidate.host, handshake));
+        match outcome {
+            Ok(proof) => Observed {
+                reason: None,
+                proof,
+            },
+            Err(reason) => Observed::of(reason),
+        }
+    }
+
+    /// TLS, from a host that is known for it.
+    fn protected_as_ever(&self, host: &MxHost, since: Timestamp) -> Result<&Handshake, Reason> {
+        let seen = match self.evidence {
+            Evidence::Protected(handshake) => return Ok(handshake),
+            Evidence::Clear(why) => why.clone(),
+            Evidence::Broken(what) => NoTls::HandshakeFailed(what.clone()),
+        };
+        Err(Reason::KnownForTls {
+            host: host.clone(),
+            since,
+            seen,
+        })
     }
 
     fn protected(&self, host: &MxHost) -> Result<&Handshake, Reason> {
@@ -335,18 +414,52 @@ impl Bench<'_> {
         }
     }
 
-    fn dane(&self, demand: &DaneDemand, handshake: &Handshake) -> Result<Usage, Reason> {
+    /// A path to an anchor is looked for only where none is known that another search would find again.
+    fn dane(
+        &self,
+        demand: &DaneDemand,
+        handshake: &Handshake,
+    ) -> Result<(Usage, Option<Proof>), Reason> {
+        let anchors = || {
+            let records = demand.records.iter();
+            records.filter(|record| record.usage == Usage::DaneTa)
+        };
+        let is_published = || {
+            let leaf = handshake.chain().first();
+            leaf.is_some_and(|leaf| dane::published(&demand.records, leaf).is_some())
+        };
+        let claim = (anchors().next().is_some() && !is_published())
+            .then(|| dane_ta(anchors(), &demand.reference_ids, handshake));
+        if let Some(proof) = claim.and_then(|claim| handshake.recalled(&claim, self.now)) {
+            return Ok((Usage::DaneTa, Some(proof)));
+        }
         let presented = Presented {
             chain: handshake.chain(),
             reference_ids: &demand.reference_ids,
         };
         dane::verify(&demand.records, presented, self.now)
-            .map(|matched| matched.record.usage)
+            .map(|matched| {
+                let proof = claim.and_then(|claim| {
+                    // The anchor's certificate may stand in the DNS alone (RFC 7671 §5.2.2).
+                    let whole = (Selector::Cert, Matching::Full);
+                    let published = anchors()
+                        .filter(|record| (record.selector, record.matching) == whole)
+                        .map(|record| &*record.data);
+                    let seen = proof::octets(handshake.chain()).chain(published);
+                    Proof::of(claim, seen, self.now)
+                });
+                (matched.record.usage, proof)
+            })
             .map_err(|mismatch| Reason::of_mismatch(demand.base.clone(), mismatch))
     }
 
     /// RFC 8461 §4.2. The precedence of not-trusted over expired over mismatch keeps reports comparable.
-    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
+    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<Option<Proof>, Reason> {
+        let (chain, roots) = (handshake.chain_sha256(), self.roots.identity());
+        let claim = Claim::of("pkix", [&chain[..], roots, host.as_str().as_bytes()]);
+        if let Some(proof) = handshake.recalled(&claim, self.now) {
+            return Ok(Some(proof));
+        }
         let report = path::validate(handshake.chain(), self.roots, host.name(), self.now);
         let mx = || host.clone();
         if let Some(what) = report.untrusted {
@@ -360,9 +473,32 @@ impl Bench<'_> {
                 mx: mx(),
                 presented,
             }),
-            None => Ok(()),
+            None => {
+                let chain = proof::octets(handshake.chain());
+                Ok(Proof::of(claim, chain, self.now))
+            }
         }
     }
+}
+
+/// That a path leads from these certificates to one of these anchors, and that one of these names fits.
+fn dane_ta<'a>(
+    anchors: impl Iterator<Item = &'a Tlsa>,
+    reference_ids: &[ReferenceId],
+    handshake: &Handshake,
+) -> Claim {
+    let chain = handshake.chain_sha256();
+    let kinds: Vec<([u8; 2], &[u8])> = anchors
+        .map(|record| {
+            let kind = [record.selector as u8, record.matching as u8];
+            (kind, &*record.data)
+        })
+        .collect();
+    let count = (kinds.len() as u64).to_be_bytes();
+    let anchors = kinds.iter().flat_map(|(kind, data)| [&kind[..], data]);
+    let names = reference_ids.iter().map(|id| id.as_str().as_bytes());
+    let parts = [&chain[..], &count].into_iter().chain(anchors).chain(names);
+    Claim::of("dane-ta", parts)
 }
 
 fn is_listed(sts: &StsDemand, host: &MxHost) -> Result<(), Reason> {

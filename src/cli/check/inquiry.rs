@@ -83,7 +83,12 @@ async fn examine(
 
 /// What is demanded of a host, for people.
 fn words(candidate: &Candidate) -> String {
-    let Requirement { encrypt, dane, sts } = &candidate.requirement;
+    let Requirement {
+        encrypt,
+        dane,
+        sts,
+        known_for_tls,
+    } = &candidate.requirement;
     let mut parts = Vec::new();
     if let Some(dane) = dane {
         let records: Vec<String> = dane.records.iter().map(ToString::to_string).collect();
@@ -103,6 +108,9 @@ fn words(candidate: &Candidate) -> String {
             ", which does not list this host"
         };
         parts.push(format!("a valid certificate by MTA-STS{listed}"));
+    }
+    if known_for_tls.is_some() {
+        parts.push("TLS (the host is known for it)".into());
     }
     if parts.is_empty() {
         "nothing".into()

@@ -1,6 +1,7 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod client_tls;
+mod recall;
 pub(super) mod world;
 
 use std::sync::Arc;

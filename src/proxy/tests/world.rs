@@ -27,15 +27,19 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
+use crate::policy::Continuity;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
+use crate::proxy::keeping::{Heard, Keeping};
 use crate::proxy::learned::Learned;
+use crate::proxy::recall::Recall;
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::tls::client::Connector;
+use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
@@ -161,12 +165,16 @@ impl World {
             ..Config::default()
         };
         change(&mut config);
-        let (sender, records) = unbounded_channel();
         let engine = Engine {
             identities: Identities::new(config.rules.clone()),
             ..engine(names)
         };
-        let proxy = Proxy::serve(&config, Arc::new(engine), Arc::new(Kept(sender))).await;
+        Self::of(&config, engine).await
+    }
+
+    pub(super) async fn of(config: &Config, engine: Engine) -> Self {
+        let (sender, records) = unbounded_channel();
+        let proxy = Proxy::serve(config, Arc::new(engine), Arc::new(Kept(sender))).await;
         Self {
             proxy: proxy.unwrap(),
             records,
@@ -187,11 +195,22 @@ impl World {
 }
 
 pub(in crate::proxy) fn engine(names: Names) -> Engine {
-    let lookup: Arc<dyn Lookup> = Arc::new(names);
+    engine_of(Arc::new(names), Continuity::Alert)
+}
+
+pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engine {
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
-    let sts = StsCache::open(Arc::clone(&lookup), fetch, store, clock.clone()).unwrap();
+    let sts = StsCache::open(Arc::clone(&lookup), fetch, store.clone(), clock.clone()).unwrap();
+    let roots = Arc::new(Roots::new(vec![]));
+    let keeping = Keeping::new(store.clone());
+    let recall = Recall::new(
+        continuity,
+        Some(Tickets::default()),
+        Arc::clone(&roots),
+        keeping,
+    );
     let sts = Arc::new(sts);
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
@@ -199,12 +218,15 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),
         connector: Connector::new().unwrap(),
-        roots: Arc::new(Roots(vec![])),
+        roots,
         settings: crate::policy::Settings::default(),
         identities: Identities::default(),
         clock,
         sts,
         learned: Learned::default(),
+        recall: Arc::new(recall),
+        store,
+        heard: Heard::default(),
     }
 }
 
@@ -331,7 +353,7 @@ async fn serve(stream: TcpStream, behind: Option<&Behind>, go_ahead: &[&str]) ->
 }
 
 /// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
-async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
+pub(super) async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
 where
     S: AsyncBufReadExt + AsyncWrite + Unpin,
 {

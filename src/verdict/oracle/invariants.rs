@@ -106,6 +106,7 @@ fn random() -> impl Strategy<Value = Random> {
             Settings {
                 insecure_mx,
                 combine,
+                ..Settings::default()
             }
         });
     (

@@ -1,0 +1,307 @@
+//! What sessions leave to the next ones: pins, TLS tickets, and what MX hosts have been seen to do.
+//!
+//! One [`Recall`] for the process. A session asks it before its handshake ([`Recall::pocket`]), before its verdict
+//! ([`Recall::proofs`], [`Recall::hold`]), and tells it what came of both ([`Recall::cleared`], [`Recall::saw`]).
+//! It decides nothing that the pure parts (`policy::pins`, `policy::continuity`, `tls::tickets`) do not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, warn};
+
+use super::keeping::Keeping;
+use crate::clock::Timestamp;
+use crate::mtasts::Mode;
+use crate::name::{DnsName, Domain, MxHost};
+use crate::policy::continuity::book::{Book, Place};
+use crate::policy::continuity::{self, Alert, Origin, Published, Sighting, TlsSeen, Vouched};
+use crate::policy::pins::{self, Pins};
+use crate::policy::{Continuity, Demand, Facts, MxFacts, StsState, TlsaFacts};
+use crate::store::{Kind, Row};
+use crate::tls::tickets::{Cleared, Endpoint, Pocket, Tickets};
+use crate::tls::{Evidence, Handshake};
+use crate::verdict::{Basis, Verdict};
+use crate::x509::issuer;
+use crate::x509::path::{self, Roots};
+
+/// The memory of all sessions.
+pub struct Recall {
+    pins: Pins,
+    book: Book,
+    /// None where nothing is resumed.
+    tickets: Option<Tickets>,
+    roots: Arc<Roots>,
+    keeping: Keeping,
+}
+
+/// One verdict on what a destination has shown.
+pub(super) struct Judged<'a> {
+    pub(super) destination: SocketAddr,
+    pub(super) domain: &'a Domain,
+    pub(super) facts: &'a Facts,
+    pub(super) evidence: &'a Evidence,
+    pub(super) verdict: &'a Verdict,
+    pub(super) now: Timestamp,
+}
+
+impl Recall {
+    /// Nothing is known yet. Without `tickets` nothing is resumed.
+    #[must_use]
+    pub fn new(
+        continuity: Continuity,
+        tickets: Option<Tickets>,
+        roots: Arc<Roots>,
+        keeping: Keeping,
+    ) -> Self {
+        Self {
+            pins: Pins::default(),
+            book: Book::new(continuity),
+            tickets,
+            roots,
+            keeping,
+        }
+    }
+
+    /// What the next handshake may use; none where it is to leave nothing behind.
+    pub(super) fn pocket(
+        &self,
+        destination: SocketAddr,
+        sni: Option<&DnsName>,
+        handshake: Wanted,
+        now: Instant,
+    ) -> Option<Arc<Pocket>> {
+        let endpoint = endpoint(destination, sni)?;
+        let tickets = self.tickets.as_ref()?;
+        Some(Arc::new(match handshake {
+            Wanted::Any => tickets.offer(&endpoint, now),
+            Wanted::Full => tickets.none(&endpoint),
+        }))
+    }
+
+    /// A ticket has cost a connection.
+    pub(super) fn in_the_way(&self, destination: SocketAddr, sni: Option<&DnsName>, now: Instant) {
+        if let (Some(tickets), Some(endpoint)) = (&self.tickets, endpoint(destination, sni)) {
+            tickets.pause(&endpoint, now);
+        }
+    }
+
+    /// With what was proven of this destination before.
+    pub(super) fn proofs(&self, destination: SocketAddr, handshake: Handshake) -> Handshake {
+        let proofs = self.pins.recall(destination, handshake.sni());
+        handshake.recalling(proofs)
+    }
+
+    /// What continuity adds to a demand.
+    pub(super) fn hold(&self, demand: &mut Demand, port: u16, now: Timestamp) {
+        continuity::hold(demand, |host| {
+            let place = Place {
+                host: host.clone(),
+                port,
+            };
+            self.book.known_for_tls(&place, now)
+        });
+    }
+
+    /// Keeps pin and tickets of a session, if it is protected and was cleared.
+    pub(super) fn cleared(&self, judged: &Judged<'_>, pocket: Option<&Pocket>, now: Instant) {
+        let (Verdict::Pin(pin), Evidence::Protected(handshake)) = (judged.verdict, judged.evidence)
+        else {
+            return;
+        };
+        let destination = judged.destination;
+        let key = pins::Key {
+            destination,
+            sni: handshake.sni().cloned(),
+            demand: pin.grounds.demand,
+        };
+        let session = pins::Session {
+            at: judged.now,
+            host: pin.host.as_ref().map(ToString::to_string),
+            domain: judged.domain.as_str(),
+            basis: pin.basis.label(),
+            level: pin.level.label(),
+            spki: handshake.pin(),
+            chain: hex(&handshake.chain_sha256()),
+            proofs: &pin.grounds.proofs,
+        };
+        if let Some(body) = self.pins.cleared(&key, &session) {
+            let about = key
+                .sni
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string);
+            self.keeping.keep(Row {
+                kind: Kind::Pin,
+                about: session.host.clone().unwrap_or(about),
+                key: key.to_string(),
+                at: judged.now,
+                body: Some(body),
+            });
+        }
+        let endpoint = endpoint(destination, handshake.sni());
+        if let (Some(tickets), Some(endpoint), Some(pocket)) = (&self.tickets, endpoint, pocket) {
+            let session = if handshake.is_resumed() {
+                Cleared::Resumed
+            } else {
+                Cleared::Anew(pin.grounds.demand)
+            };
+            tickets.keep(&endpoint, pocket, session, now);
+        }
+    }
+
+    /// Holds what a host has shown against what is known of it. What is worth telling.
+    pub(super) fn saw(&self, judged: &Judged<'_>) -> Vec<Alert> {
+        let Some(host) = host(judged.verdict) else {
+            return Vec::new();
+        };
+        let place = Place {
+            host: host.clone(),
+            port: judged.destination.port(),
+        };
+        let spki;
+        let tls = match judged.evidence {
+            Evidence::Protected(handshake) => {
+                spki = handshake.pin();
+                Some(TlsSeen {
+                    is_13: handshake.version() == "TLSv1.3",
+                    spki: &spki,
+                })
+            }
+            Evidence::Clear(_) | Evidence::Broken(_) => None,
+        };
+        let seen = Sighting {
+            at: judged.now,
+            tls,
+            dane: dane(judged.facts, host),
+            sts: (judged.domain, sts(judged.facts)),
+            is_cleared: matches!(judged.verdict, Verdict::Pin(_)),
+        };
+        let news = self.book.learn(&place, &seen, || self.origin(judged, host));
+        if let Some(body) = news.row {
+            self.keeping.keep(Row {
+                kind: Kind::Continuity,
+                key: place.to_string(),
+                about: host.to_string(),
+                at: judged.now,
+                body: Some(body),
+            });
+        }
+        for Alert { kind, was, is } in &news.alerts {
+            let alert = kind.label();
+            warn!(alert, %host, was, is, "an MX host is not as it was: docs/continuity.md says what to do");
+        }
+        news.alerts
+    }
+
+    fn origin(&self, judged: &Judged<'_>, host: &MxHost) -> Origin {
+        let (Evidence::Protected(handshake), Verdict::Pin(pin)) = (judged.evidence, judged.verdict)
+        else {
+            return Origin {
+                issuer: String::new(),
+                vouched: Vouched::ByNobody,
+            };
+        };
+        let is_by_record = match pin.basis {
+            Basis::DaneEe | Basis::DaneTa | Basis::Sts | Basis::DaneAndSts => true,
+            Basis::Cleartext | Basis::OpportunisticTls | Basis::Encrypted => false,
+        };
+        let vouched = if is_by_record {
+            Vouched::ByRecord
+        } else {
+            let path = path::validate(handshake.chain(), &self.roots, host.name(), judged.now);
+            let holds =
+                path.untrusted.is_none() && path.out_of_date.is_none() && path.wrong_name.is_none();
+            let is_by_policy = sts(judged.facts) == Published::Yes && pin.observed.is_none();
+            match (holds, is_by_policy) {
+                (true, true) => Vouched::ByRecord,
+                (true, false) => Vouched::ByCa,
+                (false, _) => Vouched::ByNobody,
+            }
+        };
+        let leaf = handshake.chain().first();
+        Origin {
+            issuer: leaf.map_or_else(String::new, |leaf| issuer::of(leaf)),
+            vouched,
+        }
+    }
+
+    /// Takes in what the store has of this kind: what was kept, what a command or another proxy has written.
+    pub fn heard(&self, row: &Row, wall: Timestamp, now: Instant) {
+        let body = row.body.as_deref();
+        match row.kind {
+            Kind::Continuity => {
+                if let Err(error) = self.book.heard(&row.key, body) {
+                    error!(%error, "the rest is as it was");
+                }
+            }
+            Kind::Pin => match self.pins.heard(&row.key, body, wall) {
+                Ok(false) => {}
+                Ok(true) => self.revoked(&row.key, now),
+                Err(error) => error!(%error, "the rest is as it was"),
+            },
+            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen => {}
+        }
+    }
+
+    fn revoked(&self, key: &str, now: Instant) {
+        let Ok(key) = key.parse::<pins::Key>() else {
+            return;
+        };
+        let endpoint = endpoint(key.destination, key.sni.as_ref());
+        if let (Some(tickets), Some(endpoint)) = (&self.tickets, endpoint) {
+            tickets.forget(&endpoint, now);
+        }
+    }
+}
+
+/// What a handshake may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Full or resumed.
+    Any,
+    /// Full.
+    Full,
+}
+
+/// Tickets go by a name: without one nothing says whose they are.
+fn endpoint(destination: SocketAddr, sni: Option<&DnsName>) -> Option<Endpoint> {
+    let sni = sni?.clone();
+    Some(Endpoint { destination, sni })
+}
+
+/// The host that a verdict is about, where it has found one. One that was refused may not be the host at all, but what
+/// it lacks, whoever wants to be the host lacks.
+fn host(verdict: &Verdict) -> Option<&MxHost> {
+    match verdict {
+        Verdict::Pin(pin) => pin.host.as_ref(),
+        Verdict::Refuse(refusal) => refusal.host.as_ref(),
+        Verdict::Redial(_) => None,
+    }
+}
+
+fn dane(facts: &Facts, host: &MxHost) -> Published {
+    let MxFacts::Hosts { hosts, .. } = &facts.mx else {
+        return Published::Unknown;
+    };
+    let facts = hosts.iter().find(|one| one.host == *host);
+    facts.map_or(Published::Unknown, |facts| match &facts.tlsa {
+        TlsaFacts::Usable { .. } | TlsaFacts::Unusable { .. } => Published::Yes,
+        TlsaFacts::NotApplicable => Published::No,
+        TlsaFacts::Failed { .. } => Published::Unknown,
+    })
+}
+
+fn sts(facts: &Facts) -> Published {
+    match &facts.sts {
+        StsState::Live { policy, .. } => match policy.mode {
+            Mode::Enforce | Mode::Testing => Published::Yes,
+            Mode::None => Published::Withdrawn,
+        },
+        StsState::None => Published::No,
+        StsState::FetchFailed(_) | StsState::Unknown(_) => Published::Unknown,
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
