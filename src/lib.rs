@@ -40,11 +40,13 @@
 //! and is the server of clients that want TLS; [`intercept`] takes connections over.
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
-//! file, [`cli`] is the command line. [`lab`] is an embedded world for `danelaw demo` and the tests.
+//! file, [`cli`] is the command line, [`control`] lets it ask the running proxy. [`lab`] is an embedded world for `danelaw demo` and the tests.
 
+mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod dane;
 pub mod dns;
 pub mod intercept;

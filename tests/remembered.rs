@@ -28,8 +28,12 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let text = "[dns]\nresolvers = [\"127.0.0.1:9\"]\n[store]\npath = \"d.db\"\n";
-        fs::write(directory.path().join("danelaw.toml"), text).unwrap();
+        let text = "[dns]\nresolvers = [\"127.0.0.1:9\"]\n[tls]\nca_file = \"roots.pem\"\n\
+                    [store]\npath = \"d.db\"\n";
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("danelaw.toml"), text).unwrap();
+        let roots = include_str!("../testdata/config/ca.pem");
+        fs::write(path("roots.pem"), roots).unwrap();
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap()
@@ -216,10 +220,7 @@ fn pins_are_listed_shown_and_revoked_by_whatever_names_them() {
 #[test]
 fn what_is_not_there_and_what_cannot_be_read_are_told_apart() {
     let place = Place::new();
-    let (code, _, error) = place.danelaw(&["pins", "list"]);
-    assert_eq!(code, 2);
-    assert!(error.contains("expected a store at "), "{error}");
-    drop(place.store());
+    assert_eq!(place.danelaw(&["pins", "list"]).0, 0);
     for arguments in [
         ["continuity", "show", "mx.example.com"],
         ["continuity", "release", "mx.example.com"],
@@ -242,12 +243,10 @@ fn what_is_not_there_and_what_cannot_be_read_are_told_apart() {
     place.store().write(&batch).unwrap();
     let (code, _, error) = place.danelaw(&["continuity", "show", "mx.example.com"]);
     assert_eq!(code, 2);
-    assert!(
-        error.contains("mx.example.com:25") && error.contains("cannot be read"),
-        "{error}"
-    );
+    let is_told = error.contains("mx.example.com:25") && error.contains("is damaged");
+    assert!(is_told, "{error}");
     fs::write(place.path("danelaw.toml"), "").unwrap();
     let (code, _, error) = place.danelaw(&["pins", "list"]);
     assert_eq!(code, 2);
-    assert!(error.contains("expected store.path in "), "{error}");
+    assert!(error.contains("there is nobody to ask"), "{error}");
 }

@@ -4,17 +4,17 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
-use super::kept::{Kept, rows};
-use super::{Exit, calendar};
-use crate::clock::{Clock, SystemClock, Timestamp};
+use super::Exit;
+use super::desk::{self, Form, Whom};
+use crate::calendar::written;
+use crate::clock::Timestamp;
+use crate::control;
+use crate::control::client::{AskError, Desk};
+use crate::control::continuity::{Listed, Request, View};
 use crate::name::MxHost;
-use crate::policy::continuity::book::{Place, read};
-use crate::policy::continuity::{Fact, Standing};
-use crate::store::{Batch, Kind, Row, Store};
+use crate::policy::continuity::Fact;
 
 /// For the help of all commands together.
 pub(super) const EXAMPLES: &str = "\
@@ -26,7 +26,7 @@ Examples:
 /// What to do.
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Lists the hosts, the last seen first: whether TLS is up, since when they are known for it, their last key.
+    /// Lists the hosts: whether TLS was seen, since when they are known for it, what they have lost.
     #[command(after_help = "\
 Examples:
   danelaw continuity list --lost
@@ -34,7 +34,7 @@ Examples:
 
 Exit codes:
   0   listed, perhaps none
-  2   there is no store, or it cannot be read
+  2   nobody could be asked, or the store cannot be read
   64  the command line is wrong")]
     List(List),
     /// Shows all that is remembered of a host.
@@ -46,11 +46,11 @@ Examples:
 Exit codes:
   0   shown
   1   nothing is remembered of the host
-  2   there is no store, or it cannot be read
+  2   nobody could be asked, or the store cannot be read
   64  the command line is wrong")]
     Show(One),
     /// Forgets what a host had before, so that nothing of it is held against the host: for one that has given up TLS, or
-    /// whose facts an attacker has taught. A proxy that runs hears of it within seconds.
+    /// whose facts an attacker has taught. Whoever shares the store hears of it within seconds.
     #[command(after_help = "\
 Examples:
   danelaw continuity release mx.example.com
@@ -58,22 +58,26 @@ Examples:
 Exit codes:
   0   released
   1   nothing is remembered of the host
-  2   there is no store, or it cannot be written
+  2   nobody could be asked, or the store cannot be written
   64  the command line is wrong")]
     Release(One),
 }
 
 /// Which hosts.
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(super) struct List {
     /// Only hosts that lack something they had.
     #[arg(long)]
     lost: bool,
-    /// At most so many.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
-    most: usize,
+    /// Prints one JSON object per host.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    kept: Kept,
+    whom: Whom,
 }
 
 /// Which host.
@@ -82,8 +86,11 @@ pub(super) struct One {
     /// An MX host.
     #[arg(value_parser = host)]
     host: MxHost,
+    /// Prints one JSON object for each of its ports.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    kept: Kept,
+    whom: Whom,
 }
 
 fn host(text: &str) -> Result<MxHost, String> {
@@ -93,139 +100,77 @@ fn host(text: &str) -> Result<MxHost, String> {
 
 /// Runs the command.
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let now = SystemClock.wall();
-    let mut out = io::stdout().lock();
-    let exit = match command {
-        Command::List(args) => list(&mut out, args, now)?,
-        Command::Show(args) => show(&mut out, args, now)?,
-        Command::Release(args) => release(&mut out, args, now)?,
+    let done = match command {
+        Command::List(args) => args.whom.at_the_desk(async |desk| {
+            let request = Request::List { lost: args.lost };
+            ask(desk, request, Form::of(args.json), row).await
+        }),
+        Command::Show(args) => args.whom.at_the_desk(async |desk| {
+            let host = args.host.to_string();
+            ask(desk, Request::Show { host }, Form::of(args.json), whole).await
+        }),
+        Command::Release(args) => args.whom.at_the_desk(async |desk| {
+            let host = args.host.to_string();
+            ask(
+                desk,
+                Request::Release { host },
+                Form::of(args.json),
+                released,
+            )
+            .await
+        }),
     };
-    Ok(exit.into())
+    match done {
+        Ok(()) => Ok(Exit::Ok.into()),
+        Err(error) => match error.downcast::<AskError>() {
+            Ok(error) => desk::exit_of(error).map(Into::into),
+            Err(error) => Err(error),
+        },
+    }
 }
 
-/// A host as it is remembered.
-struct Known {
-    place: Place,
-    standing: Standing,
-}
-
-impl Known {
-    fn of(row: &Row) -> anyhow::Result<Option<Self>> {
-        let Some(body) = &row.body else {
-            return Ok(None);
-        };
-        let place = row.key.parse().map_err(anyhow::Error::msg);
-        let place = place.with_context(|| format!("the row {:?} cannot be read", row.key))?;
-        let standing = read(&row.key, body)?;
-        Ok(Some(Self { place, standing }))
-    }
-
-    fn lost(&self) -> Vec<String> {
-        let Standing {
-            tls,
-            tls13,
-            dane,
-            sts,
-            ..
-        } = &self.standing;
-        let named = [("TLS", tls), ("TLS 1.3", tls13), ("DANE", dane)]
-            .map(|(name, fact)| (name.to_owned(), fact));
-        let domains = sts
-            .iter()
-            .map(|(domain, fact)| (format!("MTA-STS of {domain}"), fact));
-        named
-            .into_iter()
-            .chain(domains)
-            .filter(|(_, fact)| fact.lost.is_some())
-            .map(|(name, _)| name)
-            .collect()
-    }
-
-    fn json(&self, now: Timestamp) -> Value {
-        let known = self.standing.is_established(now);
-        json!({
-            "host": self.place.host.as_str(),
-            "port": self.place.port,
-            "known_for_tls": known.map(calendar::written),
-            "lost": self.lost(),
-            "standing": self.standing,
+async fn ask(
+    desk: &Desk,
+    request: Request,
+    form: Form,
+    render: impl Fn(&mut io::StdoutLock<'_>, &View) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut told = Ok(());
+    let mut out = io::stdout().lock();
+    let _: Listed = desk
+        .ask_each(control::Request::Continuity(request), |view: View| {
+            if told.is_ok() {
+                told = match form {
+                    Form::Json => desk::json(&mut out, &view),
+                    Form::Text => render(&mut out, &view),
+                };
+            }
         })
-    }
+        .await?;
+    Ok(told?)
 }
 
-fn list(out: &mut impl Write, args: &List, now: Timestamp) -> anyhow::Result<Exit> {
-    let store = args.kept.open()?;
-    for row in rows(&*store, Kind::Continuity, None, args.most)? {
-        let Some(known) = Known::of(&row)? else {
-            continue;
-        };
-        let lost = known.lost();
-        if args.lost && lost.is_empty() {
-            continue;
-        }
-        if args.kept.json {
-            writeln!(out, "{}", known.json(now))?;
-            continue;
-        }
-        let tls = if known.standing.tls.sessions == 0 {
-            "no TLS yet".to_owned()
-        } else {
-            let since = time(known.standing.tls.first);
-            let word = known.standing.is_established(now);
-            let word = word.map_or("TLS seen since", |_| "known for TLS since");
-            format!("{word} {since}")
-        };
-        let lost = if lost.is_empty() {
-            String::new()
-        } else {
-            format!(", lost: {}", lost.join(", "))
-        };
-        writeln!(out, "{}  {tls}{lost}", known.place)?;
-    }
-    Ok(Exit::Ok)
-}
-
-fn show(out: &mut impl Write, args: &One, now: Timestamp) -> anyhow::Result<Exit> {
-    let store = args.kept.open()?;
-    let all = known(&*store, &args.host)?;
-    if all.is_empty() {
-        return unknown(out, args);
-    }
-    for known in &all {
-        if args.kept.json {
-            writeln!(out, "{}", known.json(now))?;
-        } else {
-            render(out, known, now)?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn known(store: &dyn Store, host: &MxHost) -> anyhow::Result<Vec<Known>> {
-    let rows = rows(store, Kind::Continuity, Some(host.as_str()), PORTS)?;
-    rows.iter()
-        .filter_map(|row| Known::of(row).transpose())
-        .collect()
-}
-
-fn unknown(out: &mut impl Write, args: &One) -> anyhow::Result<Exit> {
-    if args.kept.json {
-        writeln!(
-            out,
-            "{}",
-            json!({ "host": args.host.as_str(), "known": false })
-        )?;
+fn row(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let View { host, port, .. } = view;
+    let tls = &view.standing.tls;
+    let tls = match (&view.known_for_tls, tls.sessions) {
+        (Some(since), _) => format!("known for TLS since {since}"),
+        (None, 0) => "no TLS yet".to_owned(),
+        (None, _) => format!("TLS seen since {}", time(tls.first)),
+    };
+    let lost = if view.lost.is_empty() {
+        String::new()
     } else {
-        writeln!(out, "{}: nothing is remembered", args.host)?;
-    }
-    Ok(Exit::Negative)
+        format!(", lost: {}", view.lost.join(", "))
+    };
+    writeln!(out, "{host}:{port}  {tls}{lost}")
 }
 
-fn render(out: &mut impl Write, known: &Known, now: Timestamp) -> io::Result<()> {
-    let standing = &known.standing;
-    writeln!(out, "{}", known.place)?;
-    if let Some(since) = standing.is_established(now) {
-        writeln!(out, "  known for TLS since {}", calendar::written(since))?;
+fn whole(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let standing = &view.standing;
+    writeln!(out, "{}:{}", view.host, view.port)?;
+    if let Some(since) = &view.known_for_tls {
+        writeln!(out, "  known for TLS since {since}")?;
     }
     for (name, fact) in [
         ("TLS", &standing.tls),
@@ -240,9 +185,10 @@ fn render(out: &mut impl Write, known: &Known, now: Timestamp) -> io::Result<()>
     for (spki, key) in &standing.keys {
         let (first, last) = (time(key.first), time(key.last));
         let (issuer, sessions) = (&key.issuer, key.sessions);
+        writeln!(out, "  key {spki}")?;
         writeln!(
             out,
-            "  key {spki}\n      by {issuer}, {first} to {last}, {sessions} sessions"
+            "      by {issuer}, {first} to {last}, sessions: {sessions}"
         )?;
     }
     if standing.released > 0 {
@@ -251,52 +197,24 @@ fn render(out: &mut impl Write, known: &Known, now: Timestamp) -> io::Result<()>
     Ok(())
 }
 
+fn released(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let View { host, port, .. } = view;
+    writeln!(
+        out,
+        "{host}:{port}: released; it is known from now on as it shows itself"
+    )
+}
+
 fn words(fact: &Fact) -> String {
     if fact.sessions == 0 {
         return "never seen".into();
     }
     let (first, last) = (time(fact.first), time(fact.last));
-    let lost = fact.lost.map_or_else(String::new, |lost| {
-        format!(", missing since {}", time(lost))
-    });
-    format!("{first} to {last}, {} sessions{lost}", fact.sessions)
-}
-
-fn release(out: &mut impl Write, args: &One, now: Timestamp) -> anyhow::Result<Exit> {
-    let store = args.kept.open()?;
-    let mut all = known(&*store, &args.host)?;
-    if all.is_empty() {
-        return unknown(out, args);
-    }
-    let mut batch = Batch::default();
-    for known in &mut all {
-        known.standing.release(now);
-        batch.rows.push(Row {
-            kind: Kind::Continuity,
-            key: known.place.to_string(),
-            about: known.place.host.to_string(),
-            at: now,
-            body: Some(serde_json::to_string(&known.standing)?),
-        });
-    }
-    store.write(&batch)?;
-    for known in &all {
-        if args.kept.json {
-            writeln!(out, "{}", known.json(now))?;
-        } else {
-            writeln!(
-                out,
-                "{}: released; it is known from now on as it shows itself",
-                known.place
-            )?;
-        }
-    }
-    Ok(Exit::Ok)
+    let lost = |lost| format!(", missing since {}", time(lost));
+    let lost = fact.lost.map_or_else(String::new, lost);
+    format!("{first} to {last}, sessions: {}{lost}", fact.sessions)
 }
 
 fn time(seconds: u64) -> String {
-    calendar::written(Timestamp::from_unix(seconds))
+    written(Timestamp::from_unix(seconds))
 }
-
-/// Ports of one host.
-const PORTS: usize = 100;

@@ -2,17 +2,17 @@
 #![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
 
 mod ca;
-mod calendar;
 mod check;
 mod config;
 mod continuity;
 mod dane;
 #[cfg(feature = "lab")]
 mod demo;
+mod desk;
 mod dns;
 mod exchangers;
-mod kept;
 mod pins;
+mod policy;
 mod run;
 mod sources;
 
@@ -82,6 +82,9 @@ enum Command {
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
+    /// Shows and changes what is known of MTA-STS policies.
+    #[command(subcommand, after_help = policy::EXAMPLES)]
+    Policy(policy::Command),
     /// Shows what MX hosts have been seen to do, and releases them.
     #[command(subcommand, after_help = continuity::EXAMPLES)]
     Continuity(continuity::Command),
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Continuity(command) => continuity::run(command),
         Command::Pins(command) => pins::run(command),
         #[cfg(feature = "lab")]

@@ -3,16 +3,17 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
-use ring::digest;
-use serde_json::{Value, json};
 
-use super::kept::{Kept, rows};
-use super::{Exit, calendar};
-use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::policy::pins::{Key, Pin, read};
-use crate::store::{Batch, Kind, Row};
+use super::Exit;
+use super::desk::{self, Form, Whom};
+use crate::calendar::written;
+use crate::clock::Timestamp;
+use crate::control;
+use crate::control::client::{AskError, Desk};
+use crate::control::continuity::Listed;
+use crate::control::pins::{Request, View};
+use crate::policy::pins::Pin;
 
 /// For the help of all commands together.
 pub(super) const EXAMPLES: &str = "\
@@ -28,11 +29,11 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   danelaw pins list
-  danelaw pins list --about example.com --json | jq -r .spki
+  danelaw pins list --about example.com --json | jq -r .pin.spki
 
 Exit codes:
   0   listed, perhaps none
-  2   there is no store, or it cannot be read
+  2   nobody could be asked, or the store cannot be read
   64  the command line is wrong")]
     List(List),
     /// Shows pins: key, certificates, domains, times.
@@ -44,11 +45,11 @@ Examples:
 Exit codes:
   0   shown
   1   there is no such pin
-  2   there is no store, or it cannot be read
+  2   nobody could be asked, or the store cannot be read
   64  the command line is wrong")]
     Show(Which),
     /// Makes everything that was proven until now worthless: the next session makes a full handshake and is judged in
-    /// full. Nobody is refused for it. A proxy that runs hears of it within seconds.
+    /// full. Nobody is refused for it. Whoever shares the store hears of it within seconds.
     #[command(after_help = "\
 Examples:
   danelaw pins revoke mx.example.com
@@ -58,7 +59,7 @@ Examples:
 Exit codes:
   0   revoked
   1   there is no such pin
-  2   there is no store, or it cannot be written
+  2   nobody could be asked, or the store cannot be written
   64  the command line is wrong")]
     Revoke(Which),
 }
@@ -69,11 +70,11 @@ pub(super) struct List {
     /// Only pins of this MX host, address or recipients' domain.
     #[arg(long, value_name = "NAME")]
     about: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
-    most: usize,
+    /// Prints one JSON object per pin.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    kept: Kept,
+    whom: Whom,
 }
 
 /// Which pins.
@@ -81,130 +82,86 @@ pub(super) struct List {
 pub(super) struct Which {
     /// An id as `list` shows it, an MX host, an address, a recipients' domain, or `all`.
     which: String,
+    /// Prints one JSON object per pin.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    kept: Kept,
+    whom: Whom,
 }
 
 /// Runs the command.
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout().lock();
-    let exit = match command {
-        Command::List(args) => list(&mut out, args)?,
-        Command::Show(args) => show(&mut out, args)?,
-        Command::Revoke(args) => revoke(&mut out, args, SystemClock.wall())?,
+    let done = match command {
+        Command::List(args) => args.whom.at_the_desk(async |desk| {
+            let which = args.about.clone();
+            ask(desk, Request::List { which }, Form::of(args.json), row).await
+        }),
+        Command::Show(args) => args.whom.at_the_desk(async |desk| {
+            let which = args.which.clone();
+            ask(desk, Request::Show { which }, Form::of(args.json), whole).await
+        }),
+        Command::Revoke(args) => args.whom.at_the_desk(async |desk| {
+            let which = args.which.clone();
+            ask(
+                desk,
+                Request::Revoke { which },
+                Form::of(args.json),
+                revoked,
+            )
+            .await
+        }),
     };
-    Ok(exit.into())
+    match done {
+        Ok(()) => Ok(Exit::Ok.into()),
+        Err(error) => match error.downcast::<AskError>() {
+            Ok(error) => desk::exit_of(error).map(Into::into),
+            Err(error) => Err(error),
+        },
+    }
 }
 
-/// A pin as it is kept.
-struct Known {
-    id: String,
-    row: Row,
-    key: Key,
-    pin: Pin,
-}
-
-impl Known {
-    fn of(row: Row) -> anyhow::Result<Option<Self>> {
-        let Some(body) = &row.body else {
-            return Ok(None);
-        };
-        let key: Result<Key, _> = row.key.parse().map_err(anyhow::Error::msg);
-        let key = key.with_context(|| format!("the row {:?} cannot be read", row.key))?;
-        let pin = read(&row.key, body)?;
-        let id = digest::digest(&digest::SHA256, row.key.as_bytes());
-        let id = id.as_ref().iter().take(6);
-        Ok(Some(Self {
-            id: id.map(|octet| format!("{octet:02x}")).collect(),
-            row,
-            key,
-            pin,
-        }))
-    }
-
-    fn is_about(&self, which: &str) -> bool {
-        let destination = self.key.destination;
-        let sni = self.key.sni.as_ref().map(|name| name.as_str());
-        which == "all"
-            || self.id == which
-            || self.pin.host.as_deref() == Some(which)
-            || sni == Some(which)
-            || self.pin.domains.iter().any(|domain| domain == which)
-            || destination.to_string() == which
-            || destination.ip().to_string() == which
-    }
-
-    fn host(&self) -> &str {
-        let sni = || self.key.sni.as_ref().map(|name| name.as_str());
-        self.pin.host.as_deref().or_else(sni).unwrap_or("-")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "id": self.id,
-            "destination": self.key.destination,
-            "sni": self.key.sni.as_ref().map(|name| name.as_str()),
-            "demand": self.key.demand.to_string(),
-            "pin": self.pin,
+async fn ask(
+    desk: &Desk,
+    request: Request,
+    form: Form,
+    render: impl Fn(&mut io::StdoutLock<'_>, &View) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut told = Ok(());
+    let mut out = io::stdout().lock();
+    let _: Listed = desk
+        .ask_each(control::Request::Pins(request), |view: View| {
+            if told.is_ok() {
+                told = match form {
+                    Form::Json => desk::json(&mut out, &view),
+                    Form::Text => render(&mut out, &view),
+                };
+            }
         })
-    }
+        .await?;
+    Ok(told?)
 }
 
-fn known(kept: &Kept, which: Option<&str>, most: usize) -> anyhow::Result<Vec<Known>> {
-    let which = which.map(str::to_ascii_lowercase);
-    let store = kept.open()?;
-    let mut all = Vec::new();
-    for row in rows(&*store, Kind::Pin, None, most)? {
-        let known = Known::of(row)?;
-        let is_meant = |known: &Known| which.as_deref().is_none_or(|which| known.is_about(which));
-        all.extend(known.filter(is_meant));
-    }
-    Ok(all)
+fn row(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let Pin {
+        level,
+        basis,
+        sessions,
+        last,
+        ..
+    } = &view.pin;
+    let (id, destination, host) = (&view.id, &view.destination, view.host());
+    let last = time(*last);
+    writeln!(
+        out,
+        "{id}  {destination}  {host}  {level} {basis}, sessions: {sessions}, last {last}"
+    )
 }
 
-fn list(out: &mut impl Write, args: &List) -> anyhow::Result<Exit> {
-    for known in known(&args.kept, args.about.as_deref(), args.most)? {
-        if args.kept.json {
-            writeln!(out, "{}", known.json())?;
-            continue;
-        }
-        let Pin {
-            level,
-            basis,
-            sessions,
-            last,
-            ..
-        } = &known.pin;
-        let (id, destination, host) = (&known.id, known.key.destination, known.host());
-        let last = time(*last);
-        writeln!(
-            out,
-            "{id}  {destination}  {host}  {level} {basis}, {sessions} sessions, last {last}"
-        )?;
-    }
-    Ok(Exit::Ok)
-}
-
-fn show(out: &mut impl Write, args: &Which) -> anyhow::Result<Exit> {
-    let all = known(&args.kept, Some(&args.which), usize::MAX)?;
-    if all.is_empty() {
-        return unknown(out, args);
-    }
-    for known in &all {
-        if args.kept.json {
-            writeln!(out, "{}", known.json())?;
-        } else {
-            render(out, known)?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn render(out: &mut impl Write, known: &Known) -> io::Result<()> {
-    let Known { id, key, pin, .. } = known;
+fn whole(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let pin = &view.pin;
     let domains: Vec<&str> = pin.domains.iter().map(String::as_str).collect();
-    writeln!(out, "{id}  {} as {}", key.destination, known.host())?;
-    if let Some(sni) = &key.sni {
+    writeln!(out, "{}  {} as {}", view.id, view.destination, view.host())?;
+    if let Some(sni) = &view.sni {
         writeln!(out, "  asked for     {sni}")?;
     }
     writeln!(out, "  rests on      {} ({})", pin.basis, pin.level)?;
@@ -217,7 +174,7 @@ fn render(out: &mut impl Write, known: &Known) -> io::Result<()> {
     let (first, last, sessions) = (time(pin.first), time(pin.last), pin.sessions);
     writeln!(
         out,
-        "  seen          {first} to {last}, {sessions} sessions"
+        "  seen          {first} to {last}, sessions: {sessions}"
     )?;
     if pin.revoked > 0 {
         writeln!(out, "  revoked       {}", time(pin.revoked))?;
@@ -225,41 +182,11 @@ fn render(out: &mut impl Write, known: &Known) -> io::Result<()> {
     Ok(())
 }
 
-fn revoke(out: &mut impl Write, args: &Which, now: Timestamp) -> anyhow::Result<Exit> {
-    let mut all = known(&args.kept, Some(&args.which), usize::MAX)?;
-    if all.is_empty() {
-        return unknown(out, args);
-    }
-    let mut batch = Batch::default();
-    for known in &mut all {
-        known.pin.revoked = now.unix();
-        batch.rows.push(Row {
-            at: now,
-            body: Some(serde_json::to_string(&known.pin)?),
-            ..known.row.clone()
-        });
-    }
-    args.kept.open()?.write(&batch)?;
-    for known in &all {
-        if args.kept.json {
-            writeln!(out, "{}", known.json())?;
-        } else {
-            let (id, destination) = (&known.id, known.key.destination);
-            writeln!(out, "{id}  {destination} as {}: revoked", known.host())?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn unknown(out: &mut impl Write, args: &Which) -> anyhow::Result<Exit> {
-    if args.kept.json {
-        writeln!(out, "{}", json!({ "which": args.which, "known": false }))?;
-    } else {
-        writeln!(out, "{}: there is no such pin", args.which)?;
-    }
-    Ok(Exit::Negative)
+fn revoked(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {
+    let (id, destination, host) = (&view.id, &view.destination, view.host());
+    writeln!(out, "{id}  {destination} as {host}: revoked")
 }
 
 fn time(seconds: u64) -> String {
-    calendar::written(Timestamp::from_unix(seconds))
+    written(Timestamp::from_unix(seconds))
 }

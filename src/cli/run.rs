@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, Problems, defaults};
+use crate::control::server::Control;
 use crate::proxy::Proxy;
 use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
@@ -58,14 +59,19 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         Some(address) => Some(Admin::bind(address).await?),
         None => None,
     };
+    let control = match &config.control {
+        Some(socket) => Some(Control::bind(socket).await?),
+        None => None,
+    };
     let sessions = Sessions::default();
     let proxy = Proxy::start(config, Arc::new((Log, sessions.clone()))).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
     for (address, listener) in proxy.addresses().iter().zip(&config.listeners) {
         info!(%address, via = listener.kind.label(), "listening");
     }
+    let _control = control.map(|control| control.serve(proxy.engine()));
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
-    if config.store.is_none() {
+    if config.store.path.is_none() {
         warn!("no store.path: MTA-STS policies are forgotten at every restart");
     }
     either(&mut terminate, &mut interrupt).await;

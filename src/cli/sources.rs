@@ -84,7 +84,7 @@ impl Sources {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = self.dns.config()?;
         // A check leaves no traces in the proxy's store.
-        config.store = None;
+        config.store.path = None;
         if let Some(port) = self.policy_port {
             config.mta_sts.port = port;
         }

@@ -8,10 +8,11 @@ use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
-    UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
+    StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -62,6 +63,13 @@ pub const STS_PORT: u16 = 443;
 /// A policy fetch (RFC 8461 §3.3 suggests one minute).
 pub const STS_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Of traces a week, at a few KiB each; of counts a quarter.
+pub const KEEP: Keep = Keep {
+    traces: 100_000,
+    trace_days: 7,
+    count_days: 92,
+};
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -90,7 +98,10 @@ impl Default for Config {
                 timeout: STS_TIMEOUT,
             },
             policy: crate::policy::Settings::default(),
-            store: None,
+            store: StoreConfig {
+                path: None,
+                keep: KEEP,
+            },
             log: LogConfig {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
@@ -106,6 +117,7 @@ impl Default for Config {
             max_sessions_per_client: MAX_SESSIONS_PER_CLIENT,
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
+            control: None,
             rules: Vec::new(),
         }
     }

@@ -17,8 +17,8 @@ use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StsConfig,
-    UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
+    StsConfig, UpstreamConfig,
 };
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
@@ -27,6 +27,7 @@ use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -136,7 +137,7 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.as_deref().and_then(|path| {
+        let store = store.path.as_deref().and_then(|path| {
             let (expected, got) = unusable_store(path)?;
             Some(self.problem(file, ("[store]", "path"), expected, got))
         });
@@ -205,7 +206,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: _,
         mta_sts,
         policy,
-        store: _,
+        store,
         log,
         admin,
         smtp,
@@ -215,6 +216,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
+        control: _,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -245,17 +247,18 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         client_ca: read_client_tls(reader.section(top, "client_tls")),
         mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
         policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_path(reader.section(top, "store"), "path"),
+        store: read_store(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
         admin: read_admin(reader.section(top, "admin"), admin),
         smtp: read_smtp(reader.section(top, "smtp"), smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
+        control: read_path(reader.section(top, "control"), "socket"),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "listener",
     "dns",
     "upstream",
@@ -269,6 +272,7 @@ const TABLES: [&str; 15] = [
     "smtp",
     "timeouts",
     "limits",
+    "control",
     "route",
     "bypass",
 ];
@@ -426,6 +430,18 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
     };
     section.finish();
     policy
+}
+
+fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
+    let path = section.path("path");
+    let mut bound = |key, default| section.read(key, Bound(default)).0;
+    let keep = Keep {
+        traces: bound("keep_traces", default.keep.traces),
+        trace_days: bound("keep_trace_days", default.keep.trace_days),
+        count_days: bound("keep_count_days", default.keep.count_days),
+    };
+    section.finish();
+    StoreConfig { path, keep }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

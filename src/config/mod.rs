@@ -23,6 +23,7 @@ use crate::policy::Settings;
 use crate::policy::identity::Rule;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
@@ -47,8 +48,8 @@ pub struct Config {
     pub mta_sts: StsConfig,
     /// Operator choices.
     pub policy: Settings,
-    /// The SQLite file; none keeps policies in memory only.
-    pub store: Option<PathBuf>,
+    /// What survives a restart.
+    pub store: StoreConfig,
     /// The log.
     pub log: LogConfig,
     /// State and metrics for the operator.
@@ -67,6 +68,8 @@ pub struct Config {
     pub max_sessions_per_destination: usize,
     /// How long sessions may go on after a shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The Unix socket that commands ask; none means that they use the store.
+    pub control: Option<PathBuf>,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }
@@ -137,6 +140,15 @@ pub struct StsConfig {
     pub allow_private: bool,
     /// The whole fetch.
     pub timeout: Duration,
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The SQLite file; none keeps everything in memory only.
+    pub path: Option<PathBuf>,
+    /// How long traces and counts are kept.
+    pub keep: Keep,
 }
 
 /// State and metrics by HTTP.

@@ -49,7 +49,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, route, bypass, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, route, bypass, got an unknown key",
     ),
     (
         "an address without a port",
@@ -286,7 +286,7 @@ fn values_and_their_lines_are_taken_over() {
         .collect();
     assert_eq!(resolvers, ["192.0.2.53:53", "[::1]:5353"]);
     assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
-    assert_eq!(config.store.as_deref(), Some(Path::new("/var/d.db")));
+    assert_eq!(config.store.path.as_deref(), Some(Path::new("/var/d.db")));
     let mark = loaded
         .settings
         .iter()
@@ -341,6 +341,7 @@ fn the_example_holds_every_key_and_the_defaults() {
     let expected = Config {
         listeners: example.config.listeners.clone(),
         store: example.config.store.clone(),
+        control: example.config.control.clone(),
         rules: example.config.rules.clone(),
         ..Config::default()
     };

@@ -10,7 +10,8 @@ use super::chase::{End, Found, Link, Outcome};
 use super::proof::Trust;
 use super::trouble::Trouble;
 use super::{
-    Absence, Alias, Answer, Denial, Exchange, Failure, Mx, Resolved, Secure, Text, TlsaRdata,
+    Absence, Alias, Answer, Denial, Exchange, Failure, Mx, Resolved, Secure, Source, Text,
+    TlsaRdata,
 };
 use crate::name::DnsName;
 
@@ -26,6 +27,10 @@ pub(super) fn absolute(name: &DnsName) -> Name {
 /// The outcome in the words of the policy.
 pub(super) fn resolved<T>(outcome: Outcome, read: Read<T>) -> Resolved<Vec<T>> {
     let mut aliases = Vec::new();
+    let source = Source {
+        cached: false,
+        expires: outcome.end.as_ref().ok().map(|end| end.expires),
+    };
     let mut end = outcome.end;
     for link in &outcome.links {
         match alias(link) {
@@ -39,7 +44,11 @@ pub(super) fn resolved<T>(outcome: Outcome, read: Read<T>) -> Resolved<Vec<T>> {
     let answer = end
         .and_then(|end| answer(end, read))
         .unwrap_or_else(|trouble| failed(&trouble));
-    Resolved { answer, aliases }
+    Resolved {
+        answer,
+        aliases,
+        source,
+    }
 }
 
 fn answer<T>(end: End, read: Read<T>) -> Result<Answer<Vec<T>>, Trouble> {

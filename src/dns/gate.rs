@@ -18,7 +18,7 @@ use futures_util::future::{BoxFuture, join};
 use super::health::Monitor;
 use super::purse::Purse;
 use super::tally::{Asked, Ending, Tally};
-use super::{Answer, Failure, Family, Lookup, Mx, Resolved, Text, TlsaRdata};
+use super::{Answer, Failure, Family, Lookup, Mx, Resolved, Source, Text, TlsaRdata};
 use crate::name::DnsName;
 
 /// A [`Lookup`] behind the gate.
@@ -80,6 +80,7 @@ fn withheld<T>(why: String) -> Resolved<T> {
     Resolved {
         answer: Answer::Failed(failure),
         aliases: Vec::new(),
+        source: Source::default(),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod diary;
 pub mod fuzzing;
 pub mod gate;
 pub mod health;
+pub mod noted;
 pub mod purse;
 pub mod recursor;
 pub mod resolver;
@@ -166,6 +167,17 @@ pub struct Resolved<T> {
     pub answer: Answer<T>,
     /// The steps in order; empty when the name is no alias.
     pub aliases: Vec<Alias>,
+    /// How it was come by.
+    pub source: Source,
+}
+
+/// How an answer was come by, for whoever wants to know. Nothing is decided by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Nobody was asked for it: it was known, or another lookup was under way.
+    pub cached: bool,
+    /// Until when it may be used; none when nothing was found out.
+    pub expires: Option<Timestamp>,
 }
 
 impl<T> Resolved<T> {

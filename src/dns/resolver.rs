@@ -161,7 +161,7 @@ impl Resolver {
         record_type: &str,
     ) -> Result<Answer<Vec<String>>, NoQuestion> {
         let (name, record_type) = question(name, record_type)?;
-        let outcome = self.outcome(&name, record_type, None).await;
+        let outcome = self.outcome(&name, record_type).await;
         Ok(answers::resolved(outcome, answers::text).answer)
     }
 
@@ -203,20 +203,21 @@ impl Resolver {
         purse: Option<Arc<Purse>>,
     ) -> Resolved<Vec<T>> {
         let name = answers::absolute(name);
-        let outcome = self.outcome(&name, record_type, purse).await;
-        answers::resolved(outcome, read)
+        if is_special(&name) {
+            return answers::resolved(Outcome::outside_the_dns(), read);
+        }
+        let errand = Errand::new(Purses::new(purse), None);
+        let outcome = self.chase.look_up(&name, record_type, &errand).await;
+        let mut resolved = answers::resolved(outcome, read);
+        resolved.source.cached = errand.purses().messages_spent() == 0;
+        resolved
     }
 
-    async fn outcome(
-        &self,
-        name: &Name,
-        record_type: RecordType,
-        purse: Option<Arc<Purse>>,
-    ) -> Outcome {
+    async fn outcome(&self, name: &Name, record_type: RecordType) -> Outcome {
         if is_special(name) {
             return Outcome::outside_the_dns();
         }
-        let errand = Errand::new(Purses::new(purse), None);
+        let errand = Errand::new(Purses::new(None), None);
         self.chase.look_up(name, record_type, &errand).await
     }
 }

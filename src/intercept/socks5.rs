@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::dns::{
-        Absence, AbsenceKind, Answer, Denial, Failure, Mx, Resolved, Text, TlsaRdata,
+        Absence, AbsenceKind, Answer, Denial, Failure, Mx, Resolved, Source, Text, TlsaRdata,
     };
 
     /// A world of three names.
@@ -254,6 +254,7 @@ mod tests {
                 Resolved {
                     answer,
                     aliases: vec![],
+                    source: Source::default(),
                 }
             })
         }

@@ -162,7 +162,6 @@ impl World {
                 allow_private: true,
                 timeout: PATIENCE,
             },
-            store: None,
             timeouts: Timeouts {
                 command: PATIENCE,
                 reply: PATIENCE,

@@ -22,7 +22,8 @@ impl PolicyId {
         Self(id)
     }
 
-    fn parse(value: &[u8]) -> Option<Self> {
+    /// An id as the grammar has it.
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let fits = (1..=32).contains(&value.len()) && value.iter().all(u8::is_ascii_alphanumeric);
         fits.then(|| Self(value.iter().copied().map(char::from).collect()))
     }

@@ -176,6 +176,38 @@ impl Pins {
         Ok(entry(&mut entries, &parsed).merge(&pin))
     }
 
+    /// All pins, the last used first.
+    #[must_use]
+    pub fn known(&self) -> Vec<(Key, Pin)> {
+        let entries = self.lock();
+        let mut known: Vec<_> = entries
+            .iter()
+            .flat_map(|(Place(destination, sni), demands)| {
+                demands.iter().map(|entry| {
+                    let key = Key {
+                        destination: *destination,
+                        sni: sni.clone(),
+                        demand: entry.demand,
+                    };
+                    (key, entry.pin.clone())
+                })
+            })
+            .collect();
+        drop(entries);
+        known.sort_by_key(|(_, pin)| std::cmp::Reverse(pin.last));
+        known
+    }
+
+    /// Makes worthless what was proven until now. The row to keep.
+    pub fn revoke(&self, key: &Key, now: Timestamp) -> Option<String> {
+        let mut entries = self.lock();
+        let entry = entry(&mut entries, key);
+        let mut pin = entry.pin.clone();
+        pin.revoked = pin.revoked.max(now.unix());
+        entry.merge(&pin);
+        serde_json::to_string(&entry.pin).ok()
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<Place, VecDeque<Entry>>> {
         // What a panic may leave behind is an entry with less in it, never a wrong one.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)

@@ -44,6 +44,8 @@ pub(super) struct Clerk {
     pocket: Option<Arc<Pocket>>,
     /// What the next one may be.
     wanted: Wanted,
+    /// Domains whose recipients this connection has been judged for: a session is remembered once for each.
+    noted: Vec<Domain>,
 }
 
 /// The SNI of a handshake, perhaps none.
@@ -112,6 +114,7 @@ impl Clerk {
             case: None,
             pocket: None,
             wanted: Wanted::Any,
+            noted: Vec::new(),
         }
     }
 
@@ -241,6 +244,7 @@ impl Clerk {
     /// The session dials.
     pub(super) fn dials(&mut self) {
         self.pocket = None;
+        self.noted.clear();
         if let Some(case) = &mut self.case
             && let State::Redial(facts) = &mut case.state
         {
@@ -309,6 +313,10 @@ impl Clerk {
         let (Target::Domain(domain), Some(facts)) = (&question.target, facts) else {
             return verdict.into();
         };
+        if matches!(verdict, Verdict::Redial(_)) || self.noted.contains(domain) {
+            return verdict.into();
+        }
+        self.noted.push(domain.clone());
         let judged = Judged {
             destination: self.destination,
             domain,

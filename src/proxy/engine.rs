@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::keeping::{self, Heard, Keeping};
 use super::learned::Learned;
 use super::recall::Recall;
 use crate::clock::Clock;
@@ -23,9 +22,8 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::store::upkeep::Keep;
+use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
 use crate::tls::tickets::Tickets;
@@ -57,10 +55,12 @@ pub struct Engine {
     pub learned: Learned,
     /// What sessions leave to the next ones.
     pub recall: Arc<Recall>,
-    /// Where that is kept.
+    /// What survives a restart.
     pub store: Arc<dyn Store>,
-    /// Up to which change of it all is known.
-    pub heard: Heard,
+    /// Writes to it what every session leaves behind.
+    pub pen: Pen,
+    /// How long that is kept.
+    pub keep: Keep,
 }
 
 /// Why there is no engine.
@@ -117,24 +117,21 @@ impl Engine {
             timeout: config.mta_sts.timeout,
         };
         let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store: Arc<dyn Store> = match &config.store {
-            Some(path) => Arc::new(SqliteStore::open(path)?),
-            None => Arc::new(MemoryStore::default()),
-        };
-        let sts = StsCache::open(
+        let store = store::open(&config.store)?;
+        let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),
             Arc::clone(&clock),
-        )?;
-        let sts = Arc::new(sts);
+        )?);
+        let pen = Pen::new(Arc::clone(&store));
         let recall = Recall::new(
             config.policy.continuity,
             config.resumption.then(Tickets::default),
             Arc::clone(&roots),
-            Keeping::new(Arc::clone(&store)),
+            pen.clone(),
         );
-        let heard = keeping::load(&*store, &recall, &*clock)?;
+        let recall = Arc::new(recall.load(&*store, &*clock)?);
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -147,14 +144,26 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
-            recall: Arc::new(recall),
+            recall,
+            pen,
             store,
-            heard,
+            keep: config.store.keep,
         })
     }
 }
 
 impl Engine {
+    /// Tells those who hold in memory what is in the store of what others write there.
+    #[must_use]
+    pub fn follower(&self) -> Follower {
+        let follower = Follower::new(Arc::clone(&self.store));
+        let recall = Arc::clone(&self.recall).follows(&self.clock);
+        recall.into_iter().fold(
+            follower.with(self.sts.follows(), self.sts.loaded()),
+            |follower, (follows, loaded)| follower.with(follows, loaded),
+        )
+    }
+
     /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client
     /// means, else what was learned.
     #[must_use]

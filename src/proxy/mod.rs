@@ -17,7 +17,6 @@ mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
-pub mod keeping;
 pub mod learned;
 mod listen;
 pub mod probe;
@@ -161,7 +160,7 @@ impl Proxy {
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
-        tokio::spawn(hear_of_releases(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -182,6 +181,12 @@ impl Proxy {
         self.shell.sessions()
     }
 
+    /// What its sessions share.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.shell.engine)
+    }
+
     /// How it fares, to be asked at any time.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -200,6 +205,9 @@ impl Proxy {
             // Each session has its own limit for its last words.
             let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
         }
+        let pen = self.shell.engine.pen.clone();
+        // It ends by itself when it cannot be waited for.
+        let _ = tokio::task::spawn_blocking(move || pen.close(FAREWELL)).await;
     }
 
     /// All slots are free when no session is left.
@@ -235,24 +243,21 @@ async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage
     }
 }
 
+/// Hears what others write to the store, and lets go there of what is old.
+async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let (store, clock) = (Arc::clone(&engine.store), Arc::clone(&engine.clock));
+    tokio::select! {
+        never = engine.follower().follow() => match never {},
+        never = engine.keep.keep_pruned(store, clock) => match never {},
+        _ = stage.changed() => {}
+    }
+}
+
 /// Also while sessions finish: they may still have questions.
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         never = shell.engine.monitor.watch() => match never {},
-        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
-    }
-}
-
-/// What a command has released or revoked counts at once, also while sessions finish.
-async fn hear_of_releases(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    let engine = &shell.engine;
-    let (store, recall, clock) = (
-        Arc::clone(&engine.store),
-        Arc::clone(&engine.recall),
-        Arc::clone(&engine.clock),
-    );
-    tokio::select! {
-        never = engine.heard.follow(store, recall, clock) => match never {},
         _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
     }
 }

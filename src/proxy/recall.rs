@@ -4,21 +4,23 @@
 //! ([`Recall::proofs`], [`Recall::hold`]), and tells it what came of both ([`Recall::cleared`], [`Recall::saw`]).
 //! It decides nothing that the pure parts (`policy::pins`, `policy::continuity`, `tls::tickets`) do not.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{error, warn};
 
-use super::keeping::Keeping;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::mtasts::Mode;
 use crate::name::{DnsName, Domain, MxHost};
 use crate::policy::continuity::book::{Book, Place};
-use crate::policy::continuity::{self, Alert, Origin, Published, Sighting, TlsSeen, Vouched};
+use crate::policy::continuity::{
+    self, Alert, Origin, Published, Sighting, Standing, TlsSeen, Vouched,
+};
 use crate::policy::pins::{self, Pins};
 use crate::policy::{Continuity, Demand, Facts, MxFacts, StsState, TlsaFacts};
-use crate::store::{Kind, Row};
+use crate::store::{Follows, Kind, Pen, Revision, Row, Store, StoreError};
 use crate::tls::tickets::{Cleared, Endpoint, Pocket, Tickets};
 use crate::tls::{Evidence, Handshake};
 use crate::verdict::{Basis, Verdict};
@@ -32,7 +34,15 @@ pub struct Recall {
     /// None where nothing is resumed.
     tickets: Option<Tickets>,
     roots: Arc<Roots>,
-    keeping: Keeping,
+    pen: Pen,
+    loaded: Loaded,
+}
+
+/// Up to which change the store has been read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Loaded {
+    pins: Revision,
+    continuity: Revision,
 }
 
 /// One verdict on what a destination has shown.
@@ -52,15 +62,64 @@ impl Recall {
         continuity: Continuity,
         tickets: Option<Tickets>,
         roots: Arc<Roots>,
-        keeping: Keeping,
+        pen: Pen,
     ) -> Self {
         Self {
             pins: Pins::default(),
             book: Book::new(continuity),
             tickets,
             roots,
-            keeping,
+            pen,
+            loaded: Loaded::default(),
         }
+    }
+
+    /// With what an earlier life has kept. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load(mut self, store: &dyn Store, clock: &dyn Clock) -> Result<Self, StoreError> {
+        self.loaded = Loaded {
+            pins: self.load_kind(Kind::Pin, store, clock)?,
+            continuity: self.load_kind(Kind::Continuity, store, clock)?,
+        };
+        Ok(self)
+    }
+
+    fn load_kind(
+        &self,
+        kind: Kind,
+        store: &dyn Store,
+        clock: &dyn Clock,
+    ) -> Result<Revision, StoreError> {
+        let mut heard = Revision::START;
+        loop {
+            let changes = store.changes(kind, heard, PIECE)?;
+            let is_last = changes.len() < PIECE;
+            for (revision, row) in changes {
+                heard = revision;
+                self.take_in(&row, clock.wall(), clock.instant())
+                    .map_err(|error| store.unreadable(&row, &*error))?;
+            }
+            if is_last {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// To be told of what commands and others write to the store, each with where it has been read up to.
+    #[must_use]
+    pub fn follows(self: Arc<Self>, clock: &Arc<dyn Clock>) -> [(Arc<dyn Follows>, Revision); 2] {
+        let Loaded { pins, continuity } = self.loaded;
+        [(Kind::Pin, pins), (Kind::Continuity, continuity)].map(|(kind, loaded)| {
+            let follower = Following {
+                recall: Arc::clone(&self),
+                clock: Arc::clone(clock),
+                kind,
+            };
+            let follower: Arc<dyn Follows> = Arc::new(follower);
+            (follower, loaded)
+        })
     }
 
     /// What the next handshake may use; none where it is to leave nothing behind.
@@ -93,7 +152,7 @@ impl Recall {
     }
 
     /// What continuity adds to a demand.
-    pub(super) fn hold(&self, demand: &mut Demand, port: u16, now: Timestamp) {
+    pub fn hold(&self, demand: &mut Demand, port: u16, now: Timestamp) {
         continuity::hold(demand, |host| {
             let place = Place {
                 host: host.clone(),
@@ -130,7 +189,7 @@ impl Recall {
                 .sni
                 .as_ref()
                 .map_or_else(String::new, ToString::to_string);
-            self.keeping.keep(Row {
+            self.pen.row(Row {
                 kind: Kind::Pin,
                 about: session.host.clone().unwrap_or(about),
                 key: key.to_string(),
@@ -178,13 +237,7 @@ impl Recall {
         };
         let news = self.book.learn(&place, &seen, || self.origin(judged, host));
         if let Some(body) = news.row {
-            self.keeping.keep(Row {
-                kind: Kind::Continuity,
-                key: place.to_string(),
-                about: host.to_string(),
-                at: judged.now,
-                body: Some(body),
-            });
+            self.pen.row(row(&place, judged.now, body));
         }
         for Alert { kind, was, is } in &news.alerts {
             let alert = kind.label();
@@ -225,34 +278,111 @@ impl Recall {
         }
     }
 
-    /// Takes in what the store has of this kind: what was kept, what a command or another proxy has written.
+    /// Takes in what the store has: what was kept, what a command or another proxy has written. A row that cannot be read
+    /// is told, and what is in memory stays as it is.
     pub fn heard(&self, row: &Row, wall: Timestamp, now: Instant) {
-        let body = row.body.as_deref();
-        match row.kind {
-            Kind::Continuity => {
-                if let Err(error) = self.book.heard(&row.key, body) {
-                    error!(%error, "the rest is as it was");
-                }
-            }
-            Kind::Pin => match self.pins.heard(&row.key, body, wall) {
-                Ok(false) => {}
-                Ok(true) => self.revoked(&row.key, now),
-                Err(error) => error!(%error, "the rest is as it was"),
-            },
-            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen => {}
+        if let Err(error) = self.take_in(row, wall, now) {
+            error!(%error, "a row in the store is passed over");
         }
     }
 
+    fn take_in(&self, row: &Row, wall: Timestamp, now: Instant) -> Result<(), Box<dyn Error>> {
+        let body = row.body.as_deref();
+        match row.kind {
+            Kind::Continuity => self.book.heard(&row.key, body)?,
+            Kind::Pin => {
+                if self.pins.heard(&row.key, body, wall)? {
+                    self.revoked(&row.key, now);
+                }
+            }
+            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen => {}
+        }
+        Ok(())
+    }
+
     fn revoked(&self, key: &str, now: Instant) {
-        let Ok(key) = key.parse::<pins::Key>() else {
-            return;
-        };
+        if let Ok(key) = key.parse::<pins::Key>() {
+            self.forget_tickets(&key, now);
+        }
+    }
+
+    fn forget_tickets(&self, key: &pins::Key, now: Instant) {
         let endpoint = endpoint(key.destination, key.sni.as_ref());
         if let (Some(tickets), Some(endpoint)) = (&self.tickets, endpoint) {
             tickets.forget(&endpoint, now);
         }
     }
+
+    /// What is remembered of one MX host or of all.
+    #[must_use]
+    pub fn hosts(&self, host: Option<&MxHost>) -> Vec<(Place, Standing)> {
+        self.book.known(host)
+    }
+
+    /// Holds nothing against a host that was until now; soon in the store.
+    pub fn release(&self, place: &Place, now: Timestamp) {
+        if let Some(body) = self.book.release(place, now) {
+            self.pen.row(row(place, now, body));
+        }
+    }
+
+    /// All pins, the last used first.
+    #[must_use]
+    pub fn pins(&self) -> Vec<(pins::Key, pins::Pin)> {
+        self.pins.known()
+    }
+
+    /// Makes worthless what a pin has proven until now; soon in the store.
+    pub fn revoke(&self, key: &pins::Key, wall: Timestamp, now: Instant) {
+        self.forget_tickets(key, now);
+        if let Some(body) = self.pins.revoke(key, wall) {
+            self.pen.row(pin_row(key, wall, body));
+        }
+    }
 }
+
+/// One kind of rows, to be heard of.
+struct Following {
+    recall: Arc<Recall>,
+    clock: Arc<dyn Clock>,
+    kind: Kind,
+}
+
+impl Follows for Following {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn heard(&self, row: Row) {
+        let (wall, now) = (self.clock.wall(), self.clock.instant());
+        self.recall.heard(&row, wall, now);
+    }
+}
+
+fn row(place: &Place, at: Timestamp, body: String) -> Row {
+    Row {
+        kind: Kind::Continuity,
+        key: place.to_string(),
+        about: place.host.to_string(),
+        at,
+        body: Some(body),
+    }
+}
+
+/// It is found by the name that was asked for, or else by the address.
+fn pin_row(key: &pins::Key, at: Timestamp, body: String) -> Row {
+    let about = key.sni.as_ref().map(ToString::to_string);
+    Row {
+        kind: Kind::Pin,
+        about: about.unwrap_or_else(|| key.destination.ip().to_string()),
+        key: key.to_string(),
+        at,
+        body: Some(body),
+    }
+}
+
+/// Rows at a time.
+const PIECE: usize = 1000;
 
 /// What a handshake may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

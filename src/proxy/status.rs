@@ -35,7 +35,13 @@ impl Status {
             Health::Unknown => Some("the first probes have not come back".into()),
             Health::Broken(broken) => Some(broken.why.to_string()),
         };
-        vec![Check::new("serving", serving), Check::new("dnssec", dns)]
+        // Decisions go on with what is in memory: no reason to send mail elsewhere.
+        let store = Check::new("store", None).noting(self.shell.engine.store.trouble());
+        vec![
+            Check::new("serving", serving),
+            Check::new("dnssec", dns),
+            store,
+        ]
     }
 
     /// The numbers that are not counted by session.
@@ -46,6 +52,8 @@ impl Status {
             sessions_open: self.shell.sessions(),
             health: engine.monitor.health().label(),
             tally: Arc::clone(&engine.tally),
+            store_works: engine.store.trouble().is_none(),
+            backlog: engine.pen.backlog(),
         }
     }
 }

@@ -37,13 +37,25 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong, where something is.
     pub fault: Option<String>,
+    /// What an operator has to know though it holds.
+    pub note: Option<String>,
 }
 
 impl Check {
     /// A check and its result.
     #[must_use]
     pub const fn new(name: &'static str, fault: Option<String>) -> Self {
-        Self { name, fault }
+        Self {
+            name,
+            fault,
+            note: None,
+        }
+    }
+
+    /// With something to know.
+    #[must_use]
+    pub fn noting(self, note: Option<String>) -> Self {
+        Self { note, ..self }
     }
 }
 
@@ -240,21 +252,27 @@ impl<C: Fn() -> Vec<Check>> Pages<C> {
     }
 }
 
-/// 200 when all checks hold; else 503 with a line for each that does not.
+/// 200 when all checks hold, with a line for each note; else 503 with a line for each that does not.
 fn readiness(checks: &[Check], format: Format) -> Page {
-    let faults: Vec<String> = checks
-        .iter()
-        .filter_map(|check| Some(format!("{}: {}", check.name, check.fault.as_ref()?)))
-        .collect();
+    let lines = |what: fn(&Check) -> &Option<String>| {
+        let line = |check: &Check| Some(format!("{}: {}", check.name, what(check).as_ref()?));
+        checks.iter().filter_map(line).collect::<Vec<_>>()
+    };
+    let faults = lines(|check| &check.fault);
     let ready = faults.is_empty();
     let (status, text) = if ready {
-        (StatusCode::OK, "ready".to_owned())
+        let mut text = vec!["ready".to_owned()];
+        text.extend(lines(|check| &check.note));
+        (StatusCode::OK, text.join("\n"))
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, faults.join("\n"))
     };
     let checks: Vec<Json> = checks
         .iter()
-        .map(|check| json!({"name": check.name, "ok": check.fault.is_none(), "fault": check.fault}))
+        .map(|check| {
+            let Check { name, fault, note } = check;
+            json!({"name": name, "ok": fault.is_none(), "fault": fault, "note": note})
+        })
         .collect();
     told(
         status,
@@ -321,6 +339,11 @@ mod tests {
         ]
     }
 
+    fn noted() -> Vec<Check> {
+        let note = Some("the database is gone".to_owned());
+        vec![Check::new("store", None).noting(note)]
+    }
+
     async fn start(checks: fn() -> Vec<Check>) -> (SocketAddr, Serving) {
         let admin = Admin::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = admin.address();
@@ -350,12 +373,21 @@ mod tests {
     #[tokio::test]
     async fn what_is_ready_says_so_and_what_is_not_says_why() {
         const JSON: &str = "Accept: application/json\r\n";
-        let ready_json = "{\"checks\":[{\"fault\":null,\"name\":\"serving\",\"ok\":true},{\"fault\":null,\"name\":\"dnssec\",\"ok\":true}],\"ready\":true}\n";
-        let broken_json = "{\"checks\":[{\"fault\":\"shutting down\",\"name\":\"serving\",\"ok\":false},{\"fault\":\"the clock \\\"seems\\\" wrong\",\"name\":\"dnssec\",\"ok\":false}],\"ready\":false}\n";
+        let ready_json = "{\"checks\":[{\"fault\":null,\"name\":\"serving\",\"note\":null,\"ok\":true},{\"fault\":null,\"name\":\"dnssec\",\"note\":null,\"ok\":true}],\"ready\":true}\n";
+        let broken_json = "{\"checks\":[{\"fault\":\"shutting down\",\"name\":\"serving\",\"note\":null,\"ok\":false},{\"fault\":\"the clock \\\"seems\\\" wrong\",\"name\":\"dnssec\",\"note\":null,\"ok\":false}],\"ready\":false}\n";
+        let noted_json = "{\"checks\":[{\"fault\":null,\"name\":\"store\",\"note\":\"the database is gone\",\"ok\":true}],\"ready\":true}\n";
         let faults = "serving: shutting down\ndnssec: the clock \"seems\" wrong\n";
         for (checks, target, headers, status, expected) in [
             (ready as fn() -> _, "/readyz", "", "200 OK", "ready\n"),
             (ready, "/readyz", JSON, "200 OK", ready_json),
+            (
+                noted,
+                "/readyz",
+                "",
+                "200 OK",
+                "ready\nstore: the database is gone\n",
+            ),
+            (noted, "/readyz", JSON, "200 OK", noted_json),
             (broken, "/readyz", "", "503 Service Unavailable", faults),
             (
                 broken,

@@ -20,7 +20,9 @@ use prometheus_client::registry::Registry;
 use super::{Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
-use crate::policy::continuity::Kind;
+use crate::policy::continuity;
+use crate::store::Dropped;
+use crate::store::pen::Backlog;
 
 /// What [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,7 +32,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
     handshakes: Arc<[AtomicU64; HANDSHAKES.len()]>,
-    alerts: Arc<[AtomicU64; Kind::ALL.len()]>,
+    alerts: Arc<[AtomicU64; continuity::Kind::ALL.len()]>,
 }
 
 /// The kinds of TLS handshakes.
@@ -53,7 +55,7 @@ impl Records for Sessions {
         for (counter, number) in self.handshakes.iter().zip([full, record.resumed]) {
             counter.fetch_add(number.into(), Ordering::Relaxed);
         }
-        for (counter, kind) in self.alerts.iter().zip(Kind::ALL) {
+        for (counter, kind) in self.alerts.iter().zip(continuity::Kind::ALL) {
             let alerts = record.alerts.iter().filter(|one| **one == kind.label());
             counter.fetch_add(alerts.count() as u64, Ordering::Relaxed);
         }
@@ -96,6 +98,10 @@ pub struct Vitals {
     pub health: &'static str,
     /// Lookups.
     pub tally: Arc<Tally>,
+    /// Whether the store can be read and written and holds all that it should.
+    pub store_works: bool,
+    /// What waits to be written there.
+    pub backlog: Backlog,
 }
 
 /// All metrics of a proxy.
@@ -142,7 +148,8 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         sessions_open(&vitals, &mut encoder)?;
         dns_health(&vitals, &mut encoder)?;
         dns_lookups(&vitals.tally, &mut encoder)?;
-        dns_disagreements(&vitals.tally, &mut encoder)
+        dns_disagreements(&vitals.tally, &mut encoder)?;
+        store(&vitals, &mut encoder)
     }
 }
 
@@ -163,7 +170,9 @@ impl Collector for Totals {
         let counters = words.zip(self.0.handshakes.iter());
         counted("tls_handshakes", help, counters, &mut encoder)?;
         let help = "What was worse about an MX host than before, or new and unexplained.";
-        let words = Kind::ALL.into_iter().map(Kind::label);
+        let words = continuity::Kind::ALL
+            .into_iter()
+            .map(continuity::Kind::label);
         let counters = words.zip(self.0.alerts.iter());
         counted("continuity_alerts", help, counters, &mut encoder)
     }
@@ -227,10 +236,33 @@ fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt:
     )?)
 }
 
+fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let mut gauge = |name, help, value| {
+        let descriptor = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(descriptor)
+    };
+    let help = "Whether the store is whole and can be read and written: 1 or 0.";
+    gauge("store_up", help, i64::from(vitals.store_works))?;
+    let waiting = i64::try_from(vitals.backlog.waiting).unwrap_or(i64::MAX);
+    let help = "Rows and counts that wait to be written to the store.";
+    gauge("store_waiting", help, waiting)?;
+    let help =
+        "Rows and counts that were dropped because the store took nothing for too long, by kind.";
+    let mut family = encoder.encode_descriptor("store_dropped", help, None, MetricType::Counter)?;
+    for what in Dropped::ALL {
+        let of = |(one, number): &(Dropped, u64)| (*one == what).then_some(*number);
+        let number = vitals.backlog.dropped.iter().find_map(of).unwrap_or(0);
+        let labels = [("kind", what.label())];
+        ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::super::tests::{judgement, record};
     use super::*;
+    use crate::store::Kind;
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
     const REFERENCE: &str = include_str!("../../docs/metrics.md");
@@ -241,6 +273,8 @@ pub(in crate::report) mod tests {
             sessions_open: 0,
             health: Health::Unknown.label(),
             tally: Arc::clone(&tally),
+            store_works: true,
+            backlog: Backlog::default(),
         })
     }
 
@@ -267,7 +301,7 @@ pub(in crate::report) mod tests {
         }
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
-        let words = words.chain(Kind::ALL.map(Kind::label));
+        let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
         let words = words.chain(HANDSHAKES);
         for word in words.chain(Asked::ALL.map(Asked::label)) {
             assert!(REFERENCE.contains(&format!("`{word}`")), "{word}");
@@ -318,6 +352,12 @@ pub(in crate::report) mod tests {
             sessions_open: 3,
             health: "clock-skew",
             tally: Arc::clone(&tally),
+            store_works: false,
+            backlog: Backlog {
+                waiting: 4,
+                dropped: vec![(Dropped::Row(Kind::Trace), 5)],
+                failing: None,
+            },
         });
         let rendered = metrics.render().unwrap();
         for line in [
@@ -326,6 +366,10 @@ pub(in crate::report) mod tests {
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
             "danelaw_dns_disagreements_total 1",
+            "danelaw_store_up 0",
+            "danelaw_store_waiting 4",
+            "danelaw_store_dropped_total{kind=\"trace\"} 5",
+            "danelaw_store_dropped_total{kind=\"pin\"} 0",
         ] {
             assert!(
                 rendered.lines().any(|one| one == line),

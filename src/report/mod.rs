@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod log;
 pub mod metrics;
+pub mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

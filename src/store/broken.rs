@@ -1,7 +1,7 @@
 //! A store in trouble, for tests of what others make of it: a disk that is full, a database that is gone.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::memory::MemoryStore;
 use super::{Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault};
@@ -13,6 +13,7 @@ pub(crate) struct Broken {
     kept: MemoryStore,
     refuses_reads: AtomicBool,
     refuses_writes: AtomicBool,
+    writes: AtomicUsize,
 }
 
 impl Broken {
@@ -28,6 +29,11 @@ impl Broken {
     pub(crate) fn mend(&self) {
         self.refuses_reads.store(false, Ordering::SeqCst);
         self.refuses_writes.store(false, Ordering::SeqCst);
+    }
+
+    /// How often it was written.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
     }
 
     fn reading(&self) -> Result<&MemoryStore, StoreError> {
@@ -68,7 +74,9 @@ impl Store for Broken {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.writing()?.write(batch)
+        let kept = self.writing()?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        kept.write(batch)
     }
 
     fn counts(&self, days: RangeInclusive<u32>) -> Result<Vec<Count>, StoreError> {
@@ -81,5 +89,9 @@ impl Store for Broken {
 
     fn prune_counts(&self, before: u32) -> Result<usize, StoreError> {
         self.writing()?.prune_counts(before)
+    }
+
+    fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.writing()?.prune_forgotten(before)
     }
 }

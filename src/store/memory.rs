@@ -16,6 +16,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     revision: u64,
+    since_bounded: usize,
     rows: BTreeMap<(Kind, String), (Revision, Row)>,
     counts: BTreeMap<(u32, String, String, String), u64>,
 }
@@ -33,6 +34,33 @@ impl Kept {
         let key = (row.kind, row.key.clone());
         let revision = Revision::from_number(self.revision);
         self.rows.insert(key, (revision, row.clone()));
+    }
+
+    /// What would only be lost at the end must not grow until then.
+    fn bound(&mut self) {
+        self.since_bounded += 1;
+        if self.since_bounded < MOST / 4 {
+            return;
+        }
+        self.since_bounded = 0;
+        for kind in [Kind::Trace, Kind::Seen, Kind::Continuity, Kind::Pin] {
+            self.prune(kind, MOST, Timestamp::from_unix(0));
+        }
+    }
+
+    fn prune(&mut self, kind: Kind, keep: usize, newer_than: Timestamp) -> usize {
+        let mut ages: Vec<_> = self
+            .of(kind)
+            .map(|(revision, row)| (row.at, *revision))
+            .collect();
+        ages.sort_unstable_by_key(|age| std::cmp::Reverse(*age));
+        let oldest = ages.get(..keep).and_then(<[_]>::last).copied();
+        let before = self.rows.len();
+        self.rows.retain(|_, (revision, row)| {
+            let stays = keep > 0 && oldest.is_none_or(|oldest| (row.at, *revision) >= oldest);
+            row.kind != kind || (row.at >= newer_than && stays)
+        });
+        before - self.rows.len()
     }
 
     fn of(&self, kind: Kind) -> impl Iterator<Item = &(Revision, Row)> {
@@ -83,7 +111,10 @@ impl Store for MemoryStore {
         for (kind, key) in &batch.gone {
             kept.rows.remove(&(*kind, key.clone()));
         }
-        batch.rows.iter().for_each(|row| kept.put(row));
+        for row in &batch.rows {
+            kept.put(row);
+            kept.bound();
+        }
         for count in &batch.counts {
             let key = (
                 count.day,
@@ -116,19 +147,7 @@ impl Store for MemoryStore {
     }
 
     fn prune(&self, kind: Kind, keep: usize, newer_than: Timestamp) -> Result<usize, StoreError> {
-        let mut kept = self.lock();
-        let mut ages: Vec<_> = kept
-            .of(kind)
-            .map(|(revision, row)| (row.at, *revision))
-            .collect();
-        ages.sort_unstable_by_key(|age| std::cmp::Reverse(*age));
-        let oldest = ages.get(..keep).and_then(<[_]>::last).copied();
-        let before = kept.rows.len();
-        kept.rows.retain(|_, (revision, row)| {
-            let stays = keep > 0 && oldest.is_none_or(|oldest| (row.at, *revision) >= oldest);
-            row.kind != kind || (row.at >= newer_than && stays)
-        });
-        Ok(before - kept.rows.len())
+        Ok(self.lock().prune(kind, keep, newer_than))
     }
 
     fn prune_counts(&self, before: u32) -> Result<usize, StoreError> {
@@ -136,5 +155,50 @@ impl Store for MemoryStore {
         let all = kept.counts.len();
         kept.counts.retain(|(day, ..), _| *day >= before);
         Ok(all - kept.counts.len())
+    }
+
+    fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let mut kept = self.lock();
+        let all = kept.rows.len();
+        kept.rows
+            .retain(|_, (_, row)| row.body.is_some() || row.at >= before);
+        Ok(all - kept.rows.len())
+    }
+}
+
+/// Rows of a kind that are evidence only; a quarter more may be there at times.
+const MOST: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_bounded_and_policies_are_not() {
+        let store = MemoryStore::default();
+        let row = |kind, n: usize| Row {
+            kind,
+            key: n.to_string(),
+            about: String::new(),
+            at: Timestamp::from_unix(n as u64),
+            body: Some(String::new()),
+        };
+        for n in 0..40_000 {
+            let rows = vec![row(Kind::Trace, n), row(Kind::Policy, n)];
+            let batch = Batch {
+                rows,
+                ..Batch::default()
+            };
+            store.write(&batch).unwrap();
+        }
+        let rows = |kind| store.changes(kind, Revision::START, usize::MAX).unwrap();
+        let traces = rows(Kind::Trace);
+        assert!(
+            (MOST..=MOST + MOST / 4).contains(&traces.len()),
+            "{}",
+            traces.len()
+        );
+        assert_eq!(traces.last().unwrap().1.key, "39999");
+        assert_eq!(rows(Kind::Policy).len(), 40_000);
     }
 }

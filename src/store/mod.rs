@@ -9,20 +9,31 @@
 #[cfg(test)]
 pub(crate) mod broken;
 mod file;
+pub mod follower;
 pub mod memory;
+pub mod peers;
+pub mod pen;
 pub mod policies;
 mod row;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
+pub mod upkeep;
+mod waiting;
+pub mod watched;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+pub use follower::{Follower, Follows};
+pub use pen::Pen;
 pub use policies::StoredPolicy;
 pub use row::{Batch, Count, Kind, Query, Revision, Row};
+pub use waiting::Dropped;
 
 use crate::clock::Timestamp;
+use crate::config::StoreConfig;
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +124,8 @@ pub enum StoreFault {
         kind: Kind,
         /// The key as it stands there.
         key: String,
+        /// Its place among the changes, as it stands there.
+        revision: Option<Revision>,
         /// What is wrong with it.
         what: String,
     },
@@ -182,6 +195,17 @@ pub trait Store: Send + Sync {
     /// When it cannot be written; what was there stays.
     fn prune_counts(&self, before: u32) -> Result<usize, StoreError>;
 
+    /// Deletes the rows of all kinds that operators have had forgotten before this time. Tells how many.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there stays.
+    fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError>;
+
+    /// What an operator has to know of it although it works.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// The error for a row whose owner cannot read it.
     fn unreadable(&self, row: &Row, error: &dyn std::error::Error) -> StoreError {
         StoreError {
@@ -189,8 +213,21 @@ pub trait Store: Send + Sync {
             fault: StoreFault::Row {
                 kind: row.kind,
                 key: row.key.clone(),
+                revision: None,
                 what: error.to_string(),
             },
         }
     }
+}
+
+/// The store that a configuration names, watched; one in memory where it names none. Blocks.
+///
+/// # Errors
+/// When it cannot be had; it is never replaced by an empty one.
+pub fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = match &config.path {
+        Some(path) => Arc::new(sqlite::SqliteStore::open(path)?),
+        None => Arc::new(memory::MemoryStore::default()),
+    };
+    Ok(Arc::new(watched::Watched::new(store)))
 }

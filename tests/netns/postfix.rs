@@ -1,6 +1,5 @@
 //! Postfix: as the client whose mail danelaw protects, and as an MX host.
 
-use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -13,7 +12,6 @@ use super::{holder, pki};
 /// The Postfix whose mail danelaw protects. It knows nothing of DANE, MTA-STS or danelaw.
 pub(crate) struct Client<'a> {
     mta: &'a Namespace,
-    restarts: Cell<usize>,
 }
 
 impl<'a> Client<'a> {
@@ -48,18 +46,7 @@ smtp6 unix - - n - - smtp -o inet_protocols=ipv6 -o smtp_bind_address6=fd09:1::3
 smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
 ";
         start_postfix(mta, "client", &format!("{settings}{more}"), services);
-        Self {
-            mta,
-            restarts: Cell::new(0),
-        }
-    }
-
-    /// Starts one that tries again within seconds whatever the reason, and gives up on a silent host as soon.
-    pub(crate) fn start_impatient(mta: &'a Namespace) -> Self {
-        Self::start_with(
-            mta,
-            "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\ntransport_retry_time = 1s\nservice_throttle_time = 1s\n",
-        )
+        Self { mta }
     }
 
     /// Hands a message to `sendmail`, as a program on that host would.
@@ -69,9 +56,16 @@ smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
         submit(command.args(&message.recipients), message);
     }
 
-    /// Makes it try everything in its queue again, now.
+    /// Makes it try everything in its queue again, now: also what waits for a destination that it took for dead, and
+    /// what it has laid aside for a minute because the delivery agent before still held the message's lock.
     pub(crate) fn flush(&self) {
         self.mta.sh(&format!("postqueue -c {HOME}/client -f"));
+    }
+
+    /// Empties its queue, as an operator does who gives up.
+    pub(crate) fn forget(&self) {
+        self.mta
+            .sh(&format!("postsuper -c {HOME}/client -d ALL 2>&1"));
     }
 
     /// Why a recipient's message is in the queue's deferred part; nothing when it is not.
@@ -89,22 +83,26 @@ smtpall unix - - n - - smtp -o smtp_mx_session_limit=0
 }
 
 impl Client<'_> {
-    /// Whether it still has the message for `recipient`, in whatever part of its queue.
+    /// Whether it still has the message for `recipient`, in whatever part of its queue. A message that moves from one
+    /// part to another meanwhile is in neither list, so it is out of the queue only when the log says so too.
     pub(crate) fn queue_holds(&self, recipient: &str) -> bool {
-        let queue = self.mta.sh(&format!("postqueue -c {HOME}/client -j"));
-        queue.contains(&format!("\"{recipient}\""))
+        until(&format!("{recipient} in the queue, or removed"), || {
+            let queue = self.mta.sh(&format!("postqueue -c {HOME}/client -j"));
+            if queue.contains(&format!("\"{recipient}\"")) {
+                return Some(true);
+            }
+            self.has_removed(recipient).then_some(false)
+        })
     }
 
-    /// A queue run that meets a message on its way back to the queue leaves it aside until the queue manager starts
-    /// anew. With a run every second that happens; then this makes it start anew.
-    pub(crate) fn unstick(&self) {
-        let stuck = read(log_of("client"))
-            .matches("still being delivered")
-            .count();
-        if stuck > self.restarts.replace(stuck) {
-            self.mta
-                .sh(&format!("postfix -c {HOME}/client reload 2>&1"));
-        }
+    /// Whether its queue manager is done with the message for `recipient`.
+    fn has_removed(&self, recipient: &str) -> bool {
+        let log = read(log_of("client"));
+        let mut attempts = log
+            .lines()
+            .filter(|line| line.contains(&format!(": to=<{recipient}>,")));
+        let id = attempts.find_map(|line| line.split(": ").nth(1));
+        id.is_some_and(|id| log.contains(&format!(": {id}: removed\n")))
     }
 
     /// Whether it believes that an MX host has taken the message for `recipient`.
@@ -182,7 +180,8 @@ fn is_postfix(exchanger: &Exchanger) -> bool {
     matches!(exchanger.server, Server::Postfix | Server::HeldPostfix)
 }
 
-/// Starts a Postfix instance with directories of its own.
+/// Starts a Postfix instance with directories of its own. Where a process was killed at its first task Postfix starts no
+/// other one for that service for `service_throttle_time`, a minute by default, and lets whoever connects to it wait.
 fn start_postfix(place: &Namespace, name: &str, settings: &str, services: &str) {
     let home = format!("{HOME}/{name}");
     write(
@@ -190,7 +189,7 @@ fn start_postfix(place: &Namespace, name: &str, settings: &str, services: &str) 
         format!(
             "compatibility_level = 3.6\nqueue_directory = {home}/queue\ndata_directory = {home}/data\n\
             maillog_file = {}\nmaillog_file_prefixes = /run\nsyslog_name = {name}\nbiff = no\n\
-            append_dot_mydomain = no\nalias_database =\n{settings}",
+            append_dot_mydomain = no\nalias_database =\nservice_throttle_time = 1s\n{settings}",
             log_of(name).display()
         ),
     );

@@ -6,7 +6,7 @@
 //! a skip would look like success and is a failure instead.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
             .expect("standard error takes a line");
         return;
     }
-    let output = Command::new("unshare")
+    let mut inner = Command::new("unshare")
         .args([
             "--net",
             "--mount",
@@ -68,23 +68,39 @@ pub(crate) fn sandboxed<F: FnOnce()>(body: F) {
         .env(INSIDE, "1")
         .env("PATH", PATH)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("unshare runs");
+    let complaints = inner.stderr.take().expect("its errors are a pipe");
+    let listener = std::thread::spawn(|| relay(complaints));
+    let output = inner.wait_with_output().expect("unshare ends");
     let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
+    let complained = listener.join().expect("its errors can be read");
     assert!(
         output.status.success(),
         "{test} in its sandbox: {}\n{said}\n{complained}",
         output.status
     );
-    for line in complained.lines().filter(|line| line.starts_with(TOLD)) {
-        writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
-    }
     // A wrong name would select no test at all and look green.
     assert!(
         said.contains("1 passed"),
         "{test} did not run in its sandbox:\n{said}"
     );
+}
+
+/// Passes on what is told, at once, and collects all that is said.
+fn relay(errors: impl Read) -> String {
+    let mut all = String::new();
+    for line in BufReader::new(errors).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        if line.starts_with(TOLD) {
+            writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+        }
+        all += &line;
+        all.push('\n');
+    }
+    all
 }
 
 /// Says something that is worth reading though the test passes.

@@ -54,13 +54,15 @@ async fn examine(
 ) -> Destination {
     let mut place = Destination::new(host.to_string(), Some(destination));
     let facts = engine.gatherer.gather(domain, destination).await;
-    let demand = match demand(&facts, destination.ip(), engine.settings) {
+    let mut demand = match demand(&facts, destination.ip(), engine.settings) {
         Ok(demand) => demand,
         Err(reason) => {
             place.failed(&reason);
             return place;
         }
     };
+    let now = engine.clock.wall();
+    engine.recall.hold(&mut demand, destination.port(), now);
     if let Some(candidate) = demand.candidates.first() {
         place.level = Some(candidate.requirement.level().label());
         place.demand = words(candidate);

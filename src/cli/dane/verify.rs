@@ -10,8 +10,8 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::{fates, input};
+use crate::calendar;
 use crate::cli::Exit;
-use crate::cli::calendar;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::dane::presentation::{hex, record};
 use crate::dane::tlsa::usable;

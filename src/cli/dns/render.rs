@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value as Json, json};
 
 use super::Args;
-use crate::cli::calendar;
+use crate::calendar;
 use crate::clock::Timestamp;
 use crate::dns::diary::Step;
 use crate::dns::resolver::Explained;

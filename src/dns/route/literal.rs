@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 use crate::clock::Timestamp;
 use crate::dns::{
     Absence, AbsenceKind, Alias, Answer, Denial, Exchange, Failure, Family, Lookup, Mx, Resolved,
-    Secure, Text, TlsaRdata,
+    Secure, Source, Text, TlsaRdata,
 };
 use crate::name::DnsName;
 
@@ -78,6 +78,7 @@ impl Literal {
         Resolved {
             answer: answer(self.said(&here, rtype), &aliases, read),
             aliases,
+            source: Source::default(),
         }
     }
 

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::*;
-use crate::dns::{Absence, AbsenceKind, Denial, Mx, Resolved, Text, TlsaRdata};
+use crate::dns::{Absence, AbsenceKind, Denial, Mx, Resolved, Source, Text, TlsaRdata};
 use crate::mtasts::Mode;
 
 const POLICY: &str =
@@ -224,6 +224,7 @@ impl AllAt {
         Box::pin(std::future::ready(Resolved {
             answer,
             aliases: Vec::new(),
+            source: Source::default(),
         }))
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Step, Write};
@@ -24,24 +24,30 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Store, StoreError, policies};
+use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
-    shared: Arc<Cache>,
+    pub(super) shared: Arc<Cache>,
 }
 
-struct Cache {
+pub(super) struct Cache {
     lookup: Arc<dyn Lookup>,
     fetch: Arc<dyn FetchPolicy>,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
+    /// How far the store was read at the start.
+    pub(super) loaded: Revision,
+    /// Somebody else's policy is doubted.
+    pub(super) doubts: Notify,
 }
 
-struct Memory {
-    shelf: Shelf,
+pub(super) struct Memory {
+    pub(super) shelf: Shelf,
     flights: HashMap<Domain, Flight>,
+    /// Domains to be asked because somebody else knows another policy.
+    pub(super) doubted: Vec<Domain>,
 }
 
 /// A discovery under way; ends with an error when its task does without a result.
@@ -49,13 +55,15 @@ type Flight = Shared<oneshot::Receiver<StsState>>;
 
 /// Why a discovery is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+pub(super) enum Errand {
     /// A session must know.
     Session,
     /// A session was refused: is there a newer policy?
     Newer,
     /// The policy grows old.
     Refresh,
+    /// An operator wants it anew.
+    Operator,
 }
 
 impl StsCache {
@@ -71,7 +79,7 @@ impl StsCache {
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
         let mut shelf = Shelf::new(CAPACITY);
-        policies::load(&*store, |stored| {
+        let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
@@ -90,7 +98,10 @@ impl StsCache {
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
+                    doubted: Vec::new(),
                 }),
+                loaded,
+                doubts: Notify::new(),
             }),
         })
     }
@@ -118,17 +129,32 @@ impl StsCache {
             .await;
     }
 
-    /// Calls [`Self::refresh_due`] from time to time, without end.
+    /// Asks the domains of which somebody else knows another policy.
+    pub async fn settle_doubts(&self) {
+        let doubted = std::mem::take(&mut self.shared.lock().doubted);
+        stream::iter(doubted)
+            .for_each_concurrent(REFRESHES, |domain| async move {
+                self.recheck(&domain).await;
+            })
+            .await;
+    }
+
+    /// Does both without end: refreshes from time to time, asks at once.
     pub async fn keep_fresh(&self) {
+        let mut ticks = tokio::time::interval(REFRESH_TICK);
+        // The first is at once.
+        ticks.tick().await;
         loop {
-            tokio::time::sleep(REFRESH_TICK).await;
-            self.refresh_due().await;
+            tokio::select! {
+                _ = ticks.tick() => self.refresh_due().await,
+                () = self.shared.doubts.notified() => self.settle_doubts().await,
+            }
         }
     }
 }
 
 impl Cache {
-    async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+    pub(super) async fn run(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
         let flight = match self.board(domain, errand) {
             Boarded::Known(state) => return state,
             Boarded::Waiting(flight) => flight,
@@ -137,6 +163,16 @@ impl Cache {
             Ok(state) => state,
             Err(_) => self.broken_off(domain),
         }
+    }
+
+    /// The same by a discovery that begins now: one that is under way may have asked already.
+    pub(super) async fn run_anew(self: &Arc<Self>, domain: &Domain, errand: Errand) -> StsState {
+        let under_way = self.lock().flights.get(domain).cloned();
+        if let Some(flight) = under_way {
+            // How it ends, the next one will see.
+            let _ = flight.await;
+        }
+        self.run(domain, errand).await
     }
 
     /// Knows at once, or joins the discovery under way, or starts one.
@@ -173,12 +209,12 @@ impl Cache {
         self.lock().shelf.get(domain).broken_off(now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
         // A panic can only lose what was to be put in, never leave it half put in.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::of(&*self.clock)
     }
 }
@@ -208,7 +244,7 @@ impl Discovery {
                 let now = self.cache.now();
                 self.cache.lock().shelf.get(&self.domain).step(now)
             }
-            Errand::Newer | Errand::Refresh => Step::Ask,
+            Errand::Newer | Errand::Refresh | Errand::Operator => Step::Ask,
         };
         let next = match first {
             Step::Ask => self.ask().await,
@@ -233,10 +269,12 @@ impl Discovery {
         let errand = self.errand;
         self.change(|entry, now| {
             entry.hear(heard, now);
-            let step = match (errand, entry.refresh_under(now)) {
-                (Errand::Refresh, Some(id)) => Step::Fetch(id),
-                (Errand::Refresh, None) | (Errand::Session | Errand::Newer, _) => entry.step(now),
+            let id = match errand {
+                Errand::Session | Errand::Newer => None,
+                Errand::Refresh => entry.refresh_under(now),
+                Errand::Operator => entry.fetch_under(now),
             };
+            let step = id.map_or_else(|| entry.step(now), Step::Fetch);
             (step, Write::Nothing)
         })
         .await
@@ -310,7 +348,7 @@ impl Discovery {
 }
 
 impl Evicted {
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         if self.enforced > 0 {
             warn!(
                 policies = self.enforced,

@@ -9,6 +9,8 @@
 //! The one thing that replaces a live policy is a fetched and valid one. A record that is gone, malformed or doubled,
 //! a lookup or a fetch that fails leave it in force to the second of its expiry.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,9 @@ use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
+use crate::store::peers::Known;
+
+pub use told::{Told, ToldFailure, ToldRecord};
 
 /// Now, on both clocks: policies live by the wall, since they outlive the process; all else goes by the monotonic
 /// one, which does not step.
@@ -54,7 +59,7 @@ struct Asked {
 
 /// What the TXT records say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// A policy is announced.
     Announced(PolicyId),
     /// None is.
@@ -115,6 +120,21 @@ impl Entry {
             }),
             ..Self::default()
         }
+    }
+
+    /// The policy that is held, whether it is still in force or not.
+    pub(super) fn known(&self) -> Option<Known<'_>> {
+        let held = self.held.as_ref()?;
+        Some(Known {
+            policy: &held.policy,
+            fetched: held.fetched,
+        })
+    }
+
+    /// Takes over what somebody else has fetched.
+    pub(super) fn adopt(&mut self, stored: StoredPolicy) {
+        self.held = Self::restored(stored).held;
+        self.failed = None;
     }
 
     /// What a session that needs the policy has to do.

@@ -4,12 +4,20 @@
 //! invalid body leave it in force. One discovery runs per domain at a time, the others wait for it.
 //!
 //! `entry` (pure) knows what one domain's answers mean and what is to be done next, `shelf` (pure) keeps entries
-//! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it.
+//! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `following` hears what
+//! others write there, `inspect` shows and changes entries for an operator, `strictness` (pure) says whether what another
+//! node knows may replace what this one holds.
 
 mod discovery;
 mod entry;
+mod following;
+mod inspect;
 mod shelf;
+mod strictness;
 #[cfg(test)]
 mod tests;
 
 pub use discovery::StsCache;
+pub use entry::{Heard, Told, ToldFailure, ToldRecord};
+pub use inspect::Refreshed;
+pub use strictness::{Looser, Weighed};

@@ -58,6 +58,19 @@ impl Shelf {
         }
     }
 
+    /// Reads an entry without using it.
+    pub(super) fn peek(&self, domain: &Domain) -> &Entry {
+        let slot = self.slots.get(domain);
+        slot.map_or(&self.empty, |slot| &slot.entry)
+    }
+
+    /// Forgets an entry.
+    pub(super) fn remove(&mut self, domain: &Domain) {
+        if let Some(slot) = self.slots.remove(domain) {
+            self.weight -= slot.weight;
+        }
+    }
+
     /// Changes an entry, which begins empty, and makes room if it has grown.
     pub(super) fn change<T>(
         &mut self,

@@ -4,6 +4,8 @@
     reason = "IO: the tests start tasks and need one real instant to count from"
 )]
 
+mod peers;
+
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -17,7 +19,8 @@ use super::StsCache;
 use super::entry::{ANSWER_LIFE, BACK_OFF, FAILURE_LIFE};
 use crate::clock::{Clock, Timestamp};
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Text, TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Failure, Family, Lookup, Mx, Resolved, Source, Text,
+    TlsaRdata,
 };
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, Policy, PolicyId};
@@ -190,14 +193,24 @@ impl Lookup for World {
             Txt::Unreachable => Answer::Failed(unreachable()),
         };
         let aliases = Vec::new();
-        ready(Resolved { answer, aliases }).boxed()
+        ready(Resolved {
+            answer,
+            aliases,
+            source: Source::default(),
+        })
+        .boxed()
     }
 }
 
 fn unknown<T: Send + 'static>() -> BoxFuture<'static, Resolved<T>> {
     let answer = Answer::Failed(unreachable());
     let aliases = Vec::new();
-    ready(Resolved { answer, aliases }).boxed()
+    ready(Resolved {
+        answer,
+        aliases,
+        source: Source::default(),
+    })
+    .boxed()
 }
 
 impl FetchPolicy for World {

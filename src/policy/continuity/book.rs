@@ -125,7 +125,35 @@ impl Book {
         let mut hosts = self.lock();
         let entry = hosts.get_or_insert_mut(place, Entry::default);
         entry.standing.merge(&standing);
+        if entry.standing != standing {
+            // Those who read the row know less than we do: the next session writes it anew.
+            entry.written = 0;
+        }
         Ok(())
+    }
+
+    /// What is remembered, of one host or of all, in order.
+    #[must_use]
+    pub fn known(&self, host: Option<&MxHost>) -> Vec<(Place, Standing)> {
+        let hosts = self.lock();
+        let meant = |place: &Place| host.is_none_or(|host| place.host == *host);
+        let mut known: Vec<_> = hosts
+            .iter()
+            .filter(|(place, _)| meant(place))
+            .map(|(place, entry)| (place.clone(), entry.standing.clone()))
+            .collect();
+        drop(hosts);
+        known.sort_by(|one, other| one.0.cmp(&other.0));
+        known
+    }
+
+    /// Holds nothing against a host that was until now. The row to keep, where anything is remembered.
+    pub fn release(&self, place: &Place, now: Timestamp) -> Option<String> {
+        let mut hosts = self.lock();
+        let entry = hosts.get_mut(place)?;
+        entry.standing.release(now);
+        entry.written = now.unix();
+        serde_json::to_string(&entry.standing).ok()
     }
 
     /// Hosts in memory.

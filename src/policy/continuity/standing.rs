@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 /// Keys of one host that are remembered: those of a few machines behind one name, and of a few renewals.
-pub const MAX_KEYS: usize = 8;
+pub const MAX_KEYS: usize = 16;
 
 /// Domains of one host whose MTA-STS policies are remembered, the last seen.
 pub const MAX_DOMAINS: usize = 64;

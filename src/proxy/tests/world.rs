@@ -17,11 +17,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::clock::SystemClock;
+use crate::config::defaults::KEEP;
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::health::Monitor;
 use crate::dns::{
-    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Text,
-    TlsaRdata,
+    Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
+    Text, TlsaRdata,
 };
 use crate::intercept::Via;
 use crate::mtasts::Policy;
@@ -33,11 +34,11 @@ use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
-use crate::proxy::keeping::{Heard, Keeping};
 use crate::proxy::learned::Learned;
 use crate::proxy::recall::Recall;
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
+use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
 use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
@@ -65,6 +66,7 @@ fn told<'a, T: Send + 'a>(answer: Answer<T>) -> BoxFuture<'a, Resolved<T>> {
         Resolved {
             answer,
             aliases: vec![],
+            source: Source::default(),
         }
     })
 }
@@ -200,18 +202,24 @@ pub(in crate::proxy) fn engine(names: Names) -> Engine {
 
 pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engine {
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryStore::default());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
-    let sts = StsCache::open(Arc::clone(&lookup), fetch, store.clone(), clock.clone()).unwrap();
+    let sts = StsCache::open(
+        Arc::clone(&lookup),
+        fetch,
+        Arc::clone(&store),
+        clock.clone(),
+    );
+    let sts = Arc::new(sts.unwrap());
+    let pen = Pen::new(Arc::clone(&store));
     let roots = Arc::new(Roots::new(vec![]));
-    let keeping = Keeping::new(store.clone());
     let recall = Recall::new(
         continuity,
         Some(Tickets::default()),
         Arc::clone(&roots),
-        keeping,
+        pen.clone(),
     );
-    let sts = Arc::new(sts);
+    let recall = recall.load(&*store, &*clock).unwrap();
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
         lookup,
@@ -225,8 +233,9 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         sts,
         learned: Learned::default(),
         recall: Arc::new(recall),
+        pen,
         store,
-        heard: Heard::default(),
+        keep: KEEP,
     }
 }
 

@@ -113,6 +113,10 @@ impl Store for SqliteStore {
     fn prune_counts(&self, before: u32) -> Result<usize, StoreError> {
         self.with(|connection| rows::prune_counts(connection, before))
     }
+
+    fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError> {
+        self.with(|connection| rows::prune_forgotten(connection, before))
+    }
 }
 
 fn open_whole(path: &Path) -> Result<Connection, StoreFault> {

@@ -62,6 +62,7 @@ pub(super) fn put(connection: &Connection, row: &Row) -> Result<(), StoreFault> 
         damaged(
             row.kind,
             &row.key,
+            None,
             "it is of a time that no database can hold",
         )
     })?;
@@ -162,6 +163,17 @@ pub(super) fn prune_counts(connection: &Connection, before: u32) -> Result<usize
     )
 }
 
+pub(super) fn prune_forgotten(
+    connection: &Connection,
+    before: Timestamp,
+) -> Result<usize, StoreFault> {
+    execute(
+        connection,
+        "DELETE FROM row WHERE body IS NULL AND at < ?1",
+        params![number(before.unix())],
+    )
+}
+
 fn execute(
     connection: &Connection,
     sql: &str,
@@ -196,7 +208,10 @@ fn read(row: &rusqlite::Row<'_>, kind: Kind) -> Result<(Revision, Row), StoreFau
     let at: i64 = row.get(2).map_err(&failed)?;
     let revision: i64 = row.get(4).map_err(&failed)?;
     let digest: Vec<u8> = row.get(5).map_err(&failed)?;
-    let seconds = u64::try_from(at).map_err(|_| damaged(kind, &key, "it is from before 1970"))?;
+    let revision = Revision::from_number(revision.unsigned_abs());
+    let place = Some(revision);
+    let seconds =
+        u64::try_from(at).map_err(|_| damaged(kind, &key, place, "it is from before 1970"))?;
     let row = Row {
         kind,
         about: row.get(1).map_err(&failed)?,
@@ -205,15 +220,16 @@ fn read(row: &rusqlite::Row<'_>, kind: Kind) -> Result<(Revision, Row), StoreFau
         key,
     };
     if digest != row.digest() {
-        return Err(damaged(kind, &row.key, "its digest does not fit"));
+        return Err(damaged(kind, &row.key, place, "its digest does not fit"));
     }
-    Ok((Revision::from_number(revision.unsigned_abs()), row))
+    Ok((revision, row))
 }
 
-fn damaged(kind: Kind, key: &str, what: &str) -> StoreFault {
+fn damaged(kind: Kind, key: &str, revision: Option<Revision>, what: &str) -> StoreFault {
     StoreFault::Row {
         kind,
         key: key.to_owned(),
+        revision,
         what: what.to_owned(),
     }
 }

@@ -110,6 +110,7 @@ mod first_schema {
         let damaged = |what: &str| StoreFault::Row {
             kind: Kind::Policy,
             key: domain.clone(),
+            revision: None,
             what: what.to_owned(),
         };
         let Ok(at) = u64::try_from(fetched) else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::findings::{Address, Findings, Host};
 use super::next::{Next, Present};
-use crate::cli::calendar;
+use crate::calendar;
 use crate::cli::check;
 use crate::cli::dane::{fates, verify};
 use crate::cli::exchangers::{Exchanger, Exchangers};

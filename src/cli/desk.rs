@@ -1,0 +1,118 @@
+//! Whom a command asks: the running proxy by its control socket, or, where none runs, the store. The options for that
+//! are the same for every command.
+#![expect(clippy::print_stderr, reason = "IO: says whom it asks on stderr")]
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::Exit;
+use crate::clock::SystemClock;
+use crate::config::{Config, defaults};
+use crate::control::Code;
+use crate::control::client::{AskError, Desk};
+use crate::proxy::engine::Engine;
+
+/// Where the proxy or its store is.
+#[derive(clap::Args)]
+pub(super) struct Whom {
+    /// The proxy's configuration: it names the control socket and the store.
+    #[arg(long, value_name = "FILE", default_value = defaults::PATH)]
+    config: PathBuf,
+    /// Asks the proxy at this socket, and nobody else.
+    #[arg(long, value_name = "PATH", conflicts_with = "store")]
+    socket: Option<PathBuf>,
+    /// Works on this store, and asks no proxy.
+    #[arg(long, value_name = "PATH")]
+    store: Option<PathBuf>,
+}
+
+impl Whom {
+    /// Does `work` at the desk that the options lead to.
+    pub(super) fn at_the_desk<T>(
+        &self,
+        work: impl AsyncFnOnce(&Desk) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            let desk = self.desk().await?;
+            work(&desk).await
+        })
+    }
+
+    async fn desk(&self) -> anyhow::Result<Desk> {
+        if let Some(socket) = &self.socket {
+            return Ok(Desk::Daemon(socket.clone()));
+        }
+        let mut config = Config::load(&self.config)?.config;
+        if let Some(store) = &self.store {
+            config.store.path = Some(store.clone());
+            return here(&config);
+        }
+        if let Some(socket) = config.control.take() {
+            if Desk::is_answered(&socket).await? {
+                return Ok(Desk::Daemon(socket));
+            }
+            if config.store.path.is_none() {
+                return Err(AskError::NoDaemon { socket }.into());
+            }
+            eprintln!(
+                "danelaw: no daemon answers at {}: using the store",
+                socket.display()
+            );
+            return here(&config);
+        }
+        if config.store.path.is_none() {
+            bail!(
+                "{} names neither control.socket nor store.path: there is nobody to ask and nothing to look into; \
+                 expected one of them, or --socket or --store",
+                self.config.display()
+            );
+        }
+        eprintln!(
+            "danelaw: {} names no control.socket: using the store; a running proxy keeps what it has in memory",
+            self.config.display()
+        );
+        here(&config)
+    }
+}
+
+fn here(config: &Config) -> anyhow::Result<Desk> {
+    let engine = Engine::new(config, Arc::new(SystemClock))?;
+    Ok(Desk::Here(Arc::new(engine)))
+}
+
+/// "It is not there" is an answer; all else is an error.
+pub(super) fn exit_of(error: AskError) -> anyhow::Result<Exit> {
+    if let AskError::Failed(failure) = &error
+        && failure.code == Code::NotFound
+    {
+        eprintln!("danelaw: {failure}");
+        return Ok(Exit::Negative);
+    }
+    Err(error.into())
+}
+
+/// How something is shown.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Form {
+    #[expect(clippy::fn_params_excessive_bools, reason = "the option `--json`")]
+    pub(super) const fn of(is_json: bool) -> Self {
+        if is_json { Self::Json } else { Self::Text }
+    }
+}
+
+/// One object on a line.
+pub(super) fn json(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    writeln!(out)
+}

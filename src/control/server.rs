@@ -1,0 +1,239 @@
+//! The running proxy's side of the control socket.
+//!
+//! Only root and the user that danelaw runs as are heard: the socket's mode keeps others off, and the kernel's word on
+//! who connects is asked as well. Whoever is slow, large or makes no sense is cut off; connections are few at a time.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "IO: owns a socket, a task per connection, and their time"
+)]
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+use tokio::io::BufReader;
+use tokio::net::unix::{OwnedWriteHalf, UCred};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{debug, info, warn};
+
+use super::socket::{self, SocketFile};
+use super::wire::{self, Envelope, Line, MAX_BODY, MAX_REQUEST};
+use super::{Code, Failure, Items, answer};
+use crate::proxy::engine::Engine;
+
+pub use super::socket::{SocketError, SocketFault};
+
+/// The socket is there, nothing is answered yet.
+pub struct Control {
+    listener: UnixListener,
+    file: SocketFile,
+}
+
+/// A running server; it ends when this is dropped, and its socket goes with it.
+pub struct Serving {
+    task: JoinHandle<()>,
+    _file: SocketFile,
+}
+
+impl Control {
+    /// Listens at `path`.
+    ///
+    /// # Errors
+    /// When somebody does already, when what stands there is no socket, when the system refuses.
+    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
+    pub async fn bind(path: &Path) -> Result<Self, SocketError> {
+        let (listener, file) = socket::listen(path)?;
+        let listener = UnixListener::from_std(listener).map_err(|error| SocketError {
+            path: path.to_owned(),
+            fault: SocketFault::File {
+                doing: "listen at it",
+                error,
+            },
+        })?;
+        Ok(Self { listener, file })
+    }
+
+    /// Answers from now on.
+    #[must_use]
+    pub fn serve(self, engine: Arc<Engine>) -> Serving {
+        Serving {
+            task: tokio::spawn(accept(self.listener, engine)),
+            _file: self.file,
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: UnixListener, engine: Arc<Engine>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                debug!(%error, "a control connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            connections.spawn(send_away(stream, busy()));
+            continue;
+        };
+        let engine = Arc::clone(&engine);
+        connections.spawn(async move {
+            if let Err(error) = serve(stream, engine).await {
+                debug!(%error, "a control connection ended early");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    if !may_ask(&peer) {
+        warn!(
+            uid = peer.uid(),
+            "a user who may not has asked on the control socket"
+        );
+        send_away(stream, forbidden(&peer)).await;
+        return Ok(());
+    }
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let asked = tokio::time::timeout(PATIENCE, receive(&mut read)).await;
+    let (envelope, body) = match asked {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(failure)) => return say(&mut write, &Line::Failed(failure)).await,
+        Err(_) => return say(&mut write, &Line::Failed(slow())).await,
+    };
+    // A list has hundreds of domains; who asks is worth a line only for what changes something, which says so itself.
+    info!(uid = peer.uid(), pid = peer.pid(), request = %label(&envelope), "control");
+    let (items, told) = Items::channel();
+    // A task of its own: it goes on when the connection breaks.
+    let answering =
+        tokio::spawn(async move { answer(&engine, envelope.request, body, &items).await });
+    pass_on(&mut write, told).await?;
+    let last = match answering.await {
+        Ok(Ok(result)) => Line::Done(result),
+        Ok(Err(failure)) => Line::Failed(failure),
+        Err(error) => Line::Failed(broken(&error)),
+    };
+    say(&mut write, &last).await
+}
+
+async fn receive(
+    read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
+) -> Result<(Envelope, Vec<u8>), Failure> {
+    let line = wire::read_line(read, MAX_REQUEST)
+        .await
+        .map_err(|error| bad(error.to_string()))?
+        .ok_or_else(|| bad("nothing".to_owned()))?;
+    let envelope: Envelope =
+        serde_json::from_slice(&line).map_err(|error| bad(error.to_string()))?;
+    if envelope.body > MAX_BODY {
+        let (expected, seen) = (
+            format!("a body of at most {MAX_BODY} octets"),
+            format!("{}", envelope.body),
+        );
+        let remedy = "send it in parts";
+        return Err(Failure::new(Code::BadRequest, expected, seen, remedy));
+    }
+    let body = wire::read_body(read, envelope.body)
+        .await
+        .map_err(|error| bad(error.to_string()))?;
+    Ok((envelope, body))
+}
+
+async fn pass_on(
+    write: &mut OwnedWriteHalf,
+    mut told: mpsc::Receiver<serde_json::Value>,
+) -> io::Result<()> {
+    while let Some(item) = told.recv().await {
+        say(write, &Line::Item(item)).await?;
+    }
+    Ok(())
+}
+
+async fn say(write: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
+    match tokio::time::timeout(PATIENCE, wire::write_line(write, line)).await {
+        Ok(written) => written,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn send_away(stream: UnixStream, failure: Failure) {
+    let (_read, mut write) = stream.into_split();
+    // Whoever does not listen has nothing to hear.
+    let _ = say(&mut write, &Line::Failed(failure)).await;
+}
+
+fn may_ask(peer: &UCred) -> bool {
+    peer.uid() == 0 || peer.uid() == geteuid().as_raw()
+}
+
+/// The family and the kind of a request, without what is in it.
+fn label(envelope: &Envelope) -> String {
+    let debugged = format!("{:?}", envelope.request);
+    debugged
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '(')
+        .collect::<String>()
+        .replace('(', " ")
+        .to_ascii_lowercase()
+}
+
+fn forbidden(peer: &UCred) -> Failure {
+    let expected = format!("root or uid {}", geteuid());
+    let seen = format!("uid {}", peer.uid());
+    Failure::new(Code::Forbidden, expected, seen, "ask as one of them (sudo)")
+}
+
+fn busy() -> Failure {
+    let expected = format!("at most {AT_ONCE} commands at a time");
+    Failure::new(Code::Busy, expected, "more", "try again")
+}
+
+fn slow() -> Failure {
+    let expected = format!("a request within {} seconds", PATIENCE.as_secs());
+    Failure::new(Code::BadRequest, expected, "less", "send it at once")
+}
+
+fn bad(seen: String) -> Failure {
+    let expected = concat!(
+        "a request that danelaw ",
+        env!("CARGO_PKG_VERSION"),
+        " knows"
+    );
+    let remedy =
+        "use the command of the same release as the daemon, and restart the daemon after an update";
+    Failure::new(Code::BadRequest, expected, seen, remedy)
+}
+
+fn broken(error: &tokio::task::JoinError) -> Failure {
+    let remedy = "see the daemon's log";
+    Failure::new(Code::Internal, "an answer", error.to_string(), remedy)
+}
+
+/// Commands are typed by hand or run from time to time.
+const AT_ONCE: usize = 16;
+
+/// With a request and its body, and with a reader of the reply.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After an accept that failed, since the next may fail at once too.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,95 @@
+//! Policies that others have written: adopted where they only add (`store::peers`), else a reason to ask the domain.
+
+use std::sync::Arc;
+
+use tracing::{debug, error, info, warn};
+
+use super::discovery::{Cache, StsCache};
+use super::entry::{Entry, Moment};
+use crate::name::Domain;
+use crate::store::peers::{Weighed, weigh};
+use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
+
+impl StsCache {
+    /// To be told of what others write to the store.
+    #[must_use]
+    pub fn follows(&self) -> Arc<dyn Follows> {
+        self.shared.clone()
+    }
+
+    /// Up to where the store has been read.
+    #[must_use]
+    pub fn loaded(&self) -> Revision {
+        self.shared.loaded
+    }
+}
+
+impl Follows for Cache {
+    fn kind(&self) -> Kind {
+        Kind::Policy
+    }
+
+    fn heard(&self, row: Row) {
+        match StoredPolicy::read(&row) {
+            Ok(Some(stored)) => self.weigh(stored),
+            Ok(None) => self.forget(&row),
+            // What is held stays in force.
+            Err(error) => error!(%error, "a policy in the store is passed over"),
+        }
+    }
+}
+
+impl Cache {
+    fn weigh(&self, heard: StoredPolicy) {
+        let now = self.now();
+        let domain = heard.domain.clone();
+        let mut memory = self.lock();
+        let known = memory.shelf.get(&domain).known();
+        match weigh(known, (&heard).into(), now.wall) {
+            Weighed::Ignored => {}
+            Weighed::Doubted => {
+                debug!(%domain, "another node's MTA-STS policy would loosen this one's: the domain is asked");
+                memory.doubted.push(domain);
+                self.doubts.notify_one();
+            }
+            Weighed::Adopted => {
+                debug!(%domain, "another node's MTA-STS policy is adopted");
+                let ((), evicted) = memory
+                    .shelf
+                    .change(&domain, now, |entry| entry.adopt(heard));
+                drop(memory);
+                evicted.tell();
+                self.remove(&evicted.stored);
+            }
+        }
+    }
+
+    /// An operator's word, unless a fetch has come after it.
+    fn forget(&self, row: &Row) {
+        let Ok(domain) = row.key.parse::<Domain>() else {
+            error!(
+                key = row.key,
+                "a forgotten policy of no domain is passed over"
+            );
+            return;
+        };
+        let now: Moment = self.now();
+        let mut memory = self.lock();
+        let known = memory.shelf.get(&domain).known();
+        if known.is_some_and(|known| known.fetched <= row.at) {
+            let (_, _) = memory
+                .shelf
+                .change(&domain, now, |entry| *entry = Entry::default());
+            info!(%domain, "the MTA-STS policy is forgotten, as an operator has asked for");
+        }
+    }
+
+    fn remove(&self, evicted: &[Domain]) {
+        if evicted.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.write(&Batch::removing(evicted)) {
+            warn!(%error, "MTA-STS policies that were crowded out are still in the store");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
+#![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
+
+use std::sync::Arc;
+
+use super::StsCache;
+use super::discovery::Errand;
+use super::entry::{Entry, Told};
+use super::strictness::{Weighed, weigh};
+use crate::name::Domain;
+use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
+
+/// A domain before and after it was looked at anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refreshed {
+    /// What was known.
+    pub before: Option<Told>,
+    /// What is.
+    pub after: Option<Told>,
+}
+
+impl StsCache {
+    /// The domains with a policy, expired ones too, in order.
+    #[must_use]
+    pub fn domains(&self) -> Vec<Domain> {
+        let mut domains = self.shared.lock().shelf.domains(Entry::is_stored);
+        domains.sort_unstable();
+        domains
+    }
+
+    /// What is known of a domain.
+    #[must_use]
+    pub fn told(&self, domain: &Domain) -> Option<Told> {
+        let now = self.shared.now();
+        self.shared.lock().shelf.peek(domain).told(domain, now)
+    }
+
+    /// Asks for the records and fetches the policy now, back-off or not. A failure leaves what is in force in force.
+    pub async fn refresh(&self, domain: &Domain) -> Refreshed {
+        let before = self.told(domain);
+        self.shared.run_anew(domain, Errand::Operator).await;
+        Refreshed {
+            before,
+            after: self.told(domain),
+        }
+    }
+
+    /// Forgets a domain, here and in the store: its next contact is a first one. Gives what was known.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is forgotten then.
+    pub async fn forget(&self, domain: &Domain) -> Result<Option<Told>, StoreError> {
+        let before = self.told(domain);
+        let gone = Row {
+            kind: Kind::Policy,
+            key: domain.to_string(),
+            about: domain.to_string(),
+            at: self.shared.now().wall,
+            body: None,
+        };
+        let batch = Batch {
+            rows: vec![gone],
+            ..Batch::default()
+        };
+        self.write(batch).await?;
+        self.shared.lock().shelf.remove(domain);
+        Ok(before)
+    }
+
+    /// What would become of a policy that another node knows.
+    #[must_use]
+    pub fn weigh(&self, offered: &StoredPolicy) -> Weighed {
+        let now = self.shared.now();
+        let memory = self.shared.lock();
+        let entry = memory.shelf.peek(&offered.domain);
+        let held = entry.in_force_of(&offered.domain, now);
+        weigh(held.as_ref(), offered, now.wall)
+    }
+
+    /// Takes over policies that have been weighed: all of them or, when they cannot be written down, none. What a session
+    /// has learnt meanwhile is weighed again and stays where it is more.
+    ///
+    /// # Errors
+    /// When the store cannot be written; nothing is taken over then.
+    pub async fn take_over(&self, offered: Vec<StoredPolicy>) -> Result<(), StoreError> {
+        let rows = offered.iter().map(StoredPolicy::row).collect();
+        let batch = Batch {
+            rows,
+            ..Batch::default()
+        };
+        self.write(batch).await?;
+        let mut after = Batch::default();
+        for policy in offered {
+            let domain = policy.domain.clone();
+            let now = self.shared.now();
+            let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
+                let held = entry.in_force_of(&domain, now);
+                if weigh(held.as_ref(), &policy, now.wall) == Weighed::Take {
+                    entry.take_over(policy);
+                    return None;
+                }
+                held
+            });
+            evicted.tell();
+            after.gone.extend(Batch::removing(&evicted.stored).gone);
+            after.rows.extend(kept.map(|held| held.row()));
+        }
+        if after == Batch::default() {
+            return Ok(());
+        }
+        self.write(after).await
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.shared.store);
+        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
+        // A runtime that shuts down has not begun with it.
+        written.unwrap_or(Ok(()))
+    }
+}
