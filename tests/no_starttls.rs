@@ -69,8 +69,10 @@ const UNPROVEN: Outcomes = Outcomes {
     ..TLS
 };
 
-const NO_GREETING: Outcomes = everywhere("greeting 421 4.4.1 unreachable");
-const NO_EHLO: Outcomes = everywhere("EHLO 421 4.4.1 unreachable");
+const SENT_AWAY: Outcomes = everywhere("greeting 421 4.4.1 unreachable");
+const NO_GREETING: Outcomes = everywhere("greeting 421 4.4.2 server-lost");
+const NO_EHLO: Outcomes = everywhere("EHLO 421 4.4.2 server-lost");
+const NO_HELLO: Outcomes = everywhere("EHLO 421 4.4.1 unreachable");
 
 const fn everywhere(outcome: &'static str) -> Outcomes {
     Outcomes {
@@ -136,9 +138,9 @@ const SANITY: [Row; 1] = [row("sound", SOUND, TLS)];
 const GREETING: [Row; 11] = [
     greeting("greeting-of-two-lines", "220-mx\r\n220 mx.example\r\n", TLS),
     greeting("greeting-without-text", "220\r\n", TLS),
-    greeting("greeting-421", "421 4.3.2 busy\r\n", NO_GREETING),
-    greeting("tls-17-greeting-554", "554 5.3.2 no\r\n", NO_GREETING),
-    greeting("greeting-250", "250 mx.example\r\n", NO_GREETING),
+    greeting("greeting-421", "421 4.3.2 busy\r\n", SENT_AWAY),
+    greeting("tls-17-greeting-554", "554 5.3.2 no\r\n", SENT_AWAY),
+    greeting("greeting-250", "250 mx.example\r\n", SENT_AWAY),
     greeting("greeting-of-bare-lf", "220 mx.example\n", NO_GREETING),
     greeting(
         "greeting-of-mixed-codes",
@@ -202,7 +204,7 @@ const EHLO: [Row; 12] = [
             helo: "550 5.7.1 blocked\r\n",
             ..SOUND
         },
-        NO_EHLO,
+        NO_HELLO,
     ),
 ];
 

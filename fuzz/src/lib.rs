@@ -381,10 +381,10 @@ impl Driver {
         }
     }
 
-    /// `C` and `S` are octets of the client and the MX, `c` and `s` their ends, `t` is the next deadline, `!` the
-    /// shutdown; `F` lets the next dial or handshake fail, `R` the next recipient be refused, `D` be dialled for again.
+    /// `C` and `S` are octets of the client and the MX, `c` and `s` their ends, `l` is the loss of the client, `t` the next
+    /// deadline, `!` the shutdown; `F` lets the next dial or handshake fail, `R` the next recipient be refused, `D` be dialled for again.
     fn step(&mut self, letter: u8, octets: &[u8]) {
-        if !b"CScst!".contains(&letter) {
+        if !b"CSclst!".contains(&letter) {
             self.next = letter;
             return;
         }
@@ -393,6 +393,7 @@ impl Driver {
             b'C' => self.session.handle_client(octets, self.now),
             b'S' => self.session.handle_server(octets, self.now),
             b'c' => self.session.handle_client_end(self.now),
+            b'l' => self.session.handle_client_lost(self.now),
             b's' => self.session.handle_server_end(self.now),
             b'!' => self.session.handle_shutdown(self.now),
             b't' => {

@@ -72,7 +72,7 @@ impl Whom {
             );
         }
         eprintln!(
-            "danelaw: {} names no control.socket: using the store; a running proxy keeps what it has in memory",
+            "danelaw: {} names no control.socket: using the store; a running proxy hears of changes there within seconds",
             self.config.display()
         );
         here(&config)

@@ -15,6 +15,7 @@ mod pins;
 mod policy;
 mod run;
 mod sources;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -85,6 +86,8 @@ enum Command {
     /// Shows and changes what is known of MTA-STS policies.
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Command),
+    /// Says why a recipient was refused or relayed, with all the evidence.
+    Trace(trace::Args),
     /// Shows what MX hosts have been seen to do, and releases them.
     #[command(subcommand, after_help = continuity::EXAMPLES)]
     Continuity(continuity::Command),
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Trace(args) => trace::run(args),
         Command::Continuity(command) => continuity::run(command),
         Command::Pins(command) => pins::run(command),
         #[cfg(feature = "lab")]
@@ -144,4 +148,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         Exit::Ok.into()
     }
+}
+
+/// Text that others chose, without what would give a terminal orders.
+pub(super) fn printable(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }

@@ -7,6 +7,7 @@ use crate::dns::health::Probes;
 use crate::dns::health::question::Question;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
@@ -118,6 +119,7 @@ impl Default for Config {
             max_sessions_per_destination: MAX_SESSIONS_PER_DESTINATION,
             drain_timeout: DRAIN_TIMEOUT,
             control: None,
+            keep_traces: KeepTraces::default(),
             rules: Vec::new(),
         }
     }

@@ -26,6 +26,7 @@ use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::policy;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
@@ -217,6 +218,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_destination,
         drain_timeout,
         control: _,
+        keep_traces,
         rules: _,
     } = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
@@ -254,11 +256,12 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
         limits: read_limits(reader.section(top, "limits"), limits),
         control: read_path(reader.section(top, "control"), "socket"),
+        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
         rules: destinations::read(reader, top),
     }
 }
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "listener",
     "dns",
     "upstream",
@@ -273,6 +276,7 @@ const TABLES: [&str; 16] = [
     "timeouts",
     "limits",
     "control",
+    "trace",
     "route",
     "bypass",
 ];
@@ -478,6 +482,12 @@ fn read_smtp(mut section: Section<'_, '_>, default: SmtpConfig) -> SmtpConfig {
     };
     section.finish();
     smtp
+}
+
+fn read_trace(mut section: Section<'_, '_>, default: KeepTraces) -> KeepTraces {
+    let keep = section.read("keep", default);
+    section.finish();
+    keep
 }
 
 fn read_timeouts(mut section: Section<'_, '_>, default: Timeouts) -> Timeouts {

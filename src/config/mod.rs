@@ -21,6 +21,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::Settings;
 use crate::policy::identity::Rule;
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
@@ -70,6 +71,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The Unix socket that commands ask; none means that they use the store.
     pub control: Option<PathBuf>,
+    /// Which traces are kept.
+    pub keep_traces: KeepTraces,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
 }

@@ -16,6 +16,7 @@ use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
 use crate::policy::{Combine, Continuity, InsecureMx};
+use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
@@ -345,6 +346,15 @@ impl Words for BareLineEnds {
     const EXPECTED: &'static str = "\"reject\" or \"pass\"";
     const WORDS: &'static [(&'static str, Self)] =
         &[("reject", Self::Reject), ("pass", Self::Pass)];
+}
+
+impl Words for KeepTraces {
+    const EXPECTED: &'static str = "\"refusals\", \"all\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("refusals", Self::Refusals),
+        ("all", Self::All),
+        ("off", Self::Off),
+    ];
 }
 
 impl Words for Combine {

@@ -15,6 +15,7 @@ pub mod pins;
 pub mod policy;
 pub mod server;
 mod socket;
+pub mod trace;
 pub mod wire;
 
 use std::fmt;
@@ -32,6 +33,8 @@ use crate::store::StoreError;
 pub enum Request {
     /// MTA-STS policies.
     Policy(policy::Request),
+    /// The evidence of decisions.
+    Trace(trace::Request),
     /// What MX hosts have been seen to do.
     Continuity(continuity::Request),
     /// What cleared sessions.
@@ -53,6 +56,7 @@ pub async fn answer(
 ) -> Result<Value, Failure> {
     match request {
         Request::Policy(request) => policy::answer(engine, request, body, items).await,
+        Request::Trace(request) => trace::answer(engine, request, items).await,
         Request::Continuity(request) => continuity::answer(engine, request, items).await,
         Request::Pins(request) => pins::answer(engine, request, items).await,
     }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use tokio::io::BufReader;
-use tokio::net::unix::{OwnedWriteHalf, UCred};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
@@ -116,10 +116,12 @@ async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let asked = tokio::time::timeout(PATIENCE, receive(&mut read)).await;
-    let (envelope, body) = match asked {
-        Ok(Ok(asked)) => asked,
-        Ok(Err(failure)) => return say(&mut write, &Line::Failed(failure)).await,
-        Err(_) => return say(&mut write, &Line::Failed(slow())).await,
+    let (envelope, body) = match asked.unwrap_or_else(|_| Err(slow())) {
+        Ok(asked) => asked,
+        Err(failure) => {
+            say(&mut write, &Line::Failed(failure)).await?;
+            return hear_out(read, write).await;
+        }
     };
     // A list has hundreds of domains; who asks is worth a line only for what changes something, which says so itself.
     info!(uid = peer.uid(), pid = peer.pid(), request = %label(&envelope), "control");
@@ -136,9 +138,7 @@ async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
     say(&mut write, &last).await
 }
 
-async fn receive(
-    read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
-) -> Result<(Envelope, Vec<u8>), Failure> {
+async fn receive(read: &mut BufReader<OwnedReadHalf>) -> Result<(Envelope, Vec<u8>), Failure> {
     let line = wire::read_line(read, MAX_REQUEST)
         .await
         .map_err(|error| bad(error.to_string()))?
@@ -174,6 +174,16 @@ async fn say(write: &mut OwnedWriteHalf, line: &Line) -> io::Result<()> {
         Ok(written) => written,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+/// Closing while octets wait to be read would take away what was said.
+async fn hear_out(mut read: BufReader<OwnedReadHalf>, mut write: OwnedWriteHalf) -> io::Result<()> {
+    write.shutdown().await?;
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(&mut read, &mut nowhere);
+    // Whoever goes on for longer does not listen.
+    let _ = tokio::time::timeout(LINGER, rest).await;
+    Ok(())
 }
 
 async fn send_away(stream: UnixStream, failure: Failure) {
@@ -234,6 +244,9 @@ const AT_ONCE: usize = 16;
 
 /// With a request and its body, and with a reader of the reply.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// With what a client goes on to send that is refused.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// After an accept that failed, since the next may fail at once too.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -14,6 +14,8 @@ pub mod dns_server;
 pub mod pki;
 pub mod policy_host;
 mod publish;
+#[cfg(test)]
+mod retrial;
 pub mod sender;
 pub mod sink;
 pub mod tree;

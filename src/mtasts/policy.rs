@@ -286,17 +286,6 @@ impl MxPattern {
         (name.is_host_name() && !host.ends_with('.')).then(|| Self(value.to_ascii_lowercase()))
     }
 
-    /// Does this pattern match every host that the other one does?
-    #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        let is_one_of_many = || {
-            let (_, rest) = other.0.split_once('.')?;
-            let parent = self.0.strip_prefix("*.")?;
-            (!other.0.starts_with("*.") && rest == parent).then_some(())
-        };
-        self == other || is_one_of_many().is_some()
-    }
-
     /// RFC 8461 §4.1: the wildcard stands for the left-most label, whole and alone.
     fn matches(&self, host: &MxHost) -> bool {
         match self.0.strip_prefix("*.") {

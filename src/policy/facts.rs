@@ -15,6 +15,7 @@ use super::spending::Spending;
 use crate::clock::Clock;
 use crate::dane::Tlsa;
 use crate::dane::tlsa::usable;
+use crate::dns::noted::{Noted, Notes};
 use crate::dns::route::{Route, route};
 use crate::dns::{AbsenceKind, Answer, Denial, Failure, Family, Lookup, Resolved};
 use crate::mtasts::Policy;
@@ -135,6 +136,17 @@ impl Gatherer {
             lookup,
             sts,
             spending: Arc::new(Spending::new(clock)),
+        }
+    }
+
+    /// The same gatherer, with every answer noted.
+    #[must_use]
+    pub fn noting(&self, notes: &Arc<Notes>) -> Self {
+        let lookup = Arc::clone(&self.lookup);
+        Self {
+            lookup: Arc::new(Noted::new(lookup, Arc::clone(notes))),
+            sts: Arc::clone(&self.sts),
+            spending: Arc::clone(&self.spending),
         }
     }
 

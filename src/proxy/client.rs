@@ -113,12 +113,17 @@ impl Client {
         }
     }
 
-    /// Waits for what happens next; octets are handed to `take`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<Event> {
+    /// Waits for what happens next; octets, `most` at once, are handed to `take`.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<Event> {
         let (state, event) = match &mut self.0 {
             State::Gone => return Poll::Pending,
             State::Open(wire) => {
-                let read = wire.poll_read(cx, |bytes| match bytes {
+                let read = wire.poll_read(cx, most, |bytes| match bytes {
                     [] => Event::End,
                     bytes => {
                         take(bytes);

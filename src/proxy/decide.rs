@@ -15,11 +15,13 @@ use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
 use super::recall::{Judged, Wanted};
+use super::trail::{Subject, Trail};
 use crate::name::{DnsName, Domain};
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::identity::Identity;
 use crate::policy::{Demand, Facts, Level};
 use crate::report::Judgement;
+use crate::report::trace::Decided;
 use crate::smtp::{Channel, GaveUp, Question, Target};
 use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
@@ -46,6 +48,10 @@ pub(super) struct Clerk {
     wanted: Wanted,
     /// Domains whose recipients this connection has been judged for: a session is remembered once for each.
     noted: Vec<Domain>,
+    /// What has turned out not to be as it was, and is not told yet.
+    alerts: Vec<&'static str>,
+    /// What the last decision came from, if that is to be kept.
+    trace: Option<Decided>,
 }
 
 /// The SNI of a handshake, perhaps none.
@@ -55,6 +61,7 @@ struct Asked(Option<DnsName>);
 struct Case {
     question: Question,
     state: State,
+    trail: Trail,
 }
 
 enum State {
@@ -70,20 +77,6 @@ enum State {
     Redialled(Option<Facts>),
 }
 
-/// A verdict, and what was seen on the way to it.
-struct Judgment {
-    verdict: Verdict,
-    /// What is not as it was.
-    alerts: Vec<&'static str>,
-}
-
-impl From<Verdict> for Judgment {
-    fn from(verdict: Verdict) -> Self {
-        let alerts = Vec::new();
-        Self { verdict, alerts }
-    }
-}
-
 /// A verdict with what the record tells of it.
 pub(super) struct Decision {
     pub(super) verdict: Verdict,
@@ -91,8 +84,6 @@ pub(super) struct Decision {
     pub(super) judgement: Option<Judgement>,
     /// The domain whose policy was enforced in a refusal, for another look at it.
     pub(super) enforced: Option<Domain>,
-    /// What is not as it was.
-    pub(super) alerts: Vec<&'static str>,
     /// Since the recipient was named.
     pub(super) took: Duration,
 }
@@ -115,6 +106,8 @@ impl Clerk {
             pocket: None,
             wanted: Wanted::Any,
             noted: Vec::new(),
+            alerts: Vec::new(),
+            trace: None,
         }
     }
 
@@ -150,19 +143,25 @@ impl Clerk {
             Some(Case {
                 question: before,
                 state: State::Redialled(facts),
-            }) if !question.first && before.target == question.target => Some(facts),
+                trail,
+            }) if !question.first && before.target == question.target => Some((facts, trail)),
             Some(_) | None => None,
         };
-        let state = match known {
-            Some(Some(facts)) => State::Known(facts),
-            Some(None) => State::Ready,
+        let (state, trail) = match known {
+            Some((Some(facts), trail)) => (State::Known(facts), trail),
+            Some((None, trail)) => (State::Ready, trail),
             None => {
                 // Not the last that was tried: a redial that the session cannot make leaves its name there.
                 self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
-                self.gather(&question.target)
+                let trail = Trail::new(&self.engine);
+                (self.gather(&question.target, &trail), trail)
             }
         };
-        self.case = Some(Case { question, state });
+        self.case = Some(Case {
+            question,
+            state,
+            trail,
+        });
     }
 
     /// Whose demand is to be met. On a route the next-hop is the policy domain (RFC 7672 §1.1, RFC 8461 §3.4).
@@ -170,19 +169,19 @@ impl Clerk {
         self.route.clone().map_or(target, Target::Domain)
     }
 
-    fn gather(&self, target: &Target) -> State {
+    fn gather(&self, target: &Target, trail: &Trail) -> State {
         match target {
             Target::Literal(_) | Target::Postmaster => State::Ready,
             Target::Domain(domain) => {
-                let engine = Arc::clone(&self.engine);
+                let gatherer = trail.gatherer(&self.engine);
                 let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
                 let is_route = self.route.is_some();
                 let facts = async move {
                     let gathering = async {
                         if is_route {
-                            engine.gatherer.gather_route(&domain, destination).await
+                            gatherer.gather_route(&domain, destination).await
                         } else {
-                            engine.gatherer.gather(&domain, destination).await
+                            gatherer.gather(&domain, destination).await
                         }
                     };
                     tokio::time::timeout(budget, gathering).await.ok()
@@ -204,12 +203,13 @@ impl Clerk {
                 Poll::Ready(Some(facts)) => {
                     let now = self.engine.clock.instant();
                     self.engine.learned.learn(&facts, now);
+                    case.trail.learned(&self.engine, &facts);
                     Some(facts)
                 }
                 // A late answer is a refusal, never a guess.
                 Poll::Ready(None) => {
                     let verdict = refuse(budget(&case.question.target));
-                    return Poll::Ready(self.decision(verdict, &case.question));
+                    return Poll::Ready(self.decision(verdict, &case.question, &case.trail));
                 }
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
@@ -222,7 +222,7 @@ impl Clerk {
                 return Poll::Pending;
             }
         };
-        let Judgment { verdict, alerts } = self.judge(&case.question, facts.as_ref());
+        let verdict = self.judge(&case.question, facts.as_ref(), &mut case.trail);
         if let Verdict::Redial(Redial::Sni(name)) = &verdict {
             // It counts as tried even when the connection breaks before the handshake.
             let name = Some(name.clone());
@@ -230,10 +230,7 @@ impl Clerk {
                 self.tried.push(name);
             }
         }
-        let decision = Decision {
-            alerts,
-            ..self.decision(verdict, &case.question)
-        };
+        let decision = self.decision(verdict, &case.question, &case.trail);
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redial(facts);
             self.case = Some(case);
@@ -254,13 +251,16 @@ impl Clerk {
 
     /// The session has given a recipient up, and has answered it itself.
     pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
-        self.case = None;
+        let trail = self.case.take().map(|case| case.trail);
         let target = self.judged(target.clone());
         let reason = match why {
             GaveUp::Undecided => budget(&target),
-            GaveUp::Unreachable(what) => Reason::Unreachable { what },
+            GaveUp::Failed(reason) => reason,
         };
-        judgement(&refuse(reason), &target)
+        let verdict = refuse(reason);
+        let trail = trail.unwrap_or_else(|| Trail::new(&self.engine));
+        self.trace = trail.end(&self.engine, self.subject(&target), &verdict);
+        judgement(&verdict, &target)
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -275,24 +275,40 @@ impl Clerk {
             },
             Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
         };
-        judgement(&refuse(reason), target)
+        let verdict = refuse(reason);
+        self.trace = case.trail.end(&self.engine, self.subject(target), &verdict);
+        judgement(&verdict, target)
     }
 
-    fn judge(&mut self, question: &Question, facts: Option<&Facts>) -> Judgment {
+    /// What the last decision came from, once, if that is to be kept.
+    pub(super) fn trace(&mut self) -> Option<Decided> {
+        self.trace.take()
+    }
+
+    fn subject(&self, target: &Target) -> Subject {
+        Subject {
+            domain: name_of(target),
+            route: self.route.is_some(),
+            destination: self.destination,
+        }
+    }
+
+    fn judge(&mut self, question: &Question, facts: Option<&Facts>, trail: &mut Trail) -> Verdict {
         let mut demanded = match self.demand(question, facts) {
             Ok(demanded) => demanded,
-            Err(reason) => return refuse(reason).into(),
+            Err(reason) => return refuse(reason),
         };
         let now = self.engine.clock.wall();
         let recall = &self.engine.recall;
         recall.hold(&mut demanded, self.destination.port(), now);
+        trail.demanded(&demanded);
         let told;
         let evidence = match (&question.channel, &self.shown) {
             (Channel::Protected, Some(shown)) => shown,
             // Its loss says nothing about TLS, and is no reason to try without.
             (Channel::Protected, None) => {
                 let what = "the connection was lost before the verdict".into();
-                return refuse(Reason::Unreachable { what }).into();
+                return refuse(Reason::ServerLost { what });
             }
             (Channel::Clear(why), _) => {
                 told = Evidence::Clear(why.clone());
@@ -304,31 +320,40 @@ impl Clerk {
             }
         };
         let verdict = judge(&demanded, evidence, &self.tried, &self.engine.roots, now);
-        if let Some(again) = self.in_full(evidence, &verdict) {
-            let (asked, now) = (Some(&again), self.engine.clock.instant());
-            recall.in_the_way(self.destination, asked, now);
-            self.wanted = Wanted::Full;
-            return Verdict::Redial(Redial::Sni(again)).into();
-        }
-        let (Target::Domain(domain), Some(facts)) = (&question.target, facts) else {
-            return verdict.into();
+        let verdict = match self.in_full(evidence, &verdict) {
+            Some(again) => {
+                let now = self.engine.clock.instant();
+                recall.in_the_way(self.destination, Some(&again), now);
+                self.wanted = Wanted::Full;
+                Verdict::Redial(Redial::Sni(again))
+            }
+            None => verdict,
         };
-        if matches!(verdict, Verdict::Redial(_)) || self.noted.contains(domain) {
-            return verdict.into();
+        trail.judged(evidence, &self.tried, &verdict);
+        if let (Target::Domain(domain), Some(facts)) = (&question.target, facts)
+            && !matches!(verdict, Verdict::Redial(_))
+            && !self.noted.contains(domain)
+        {
+            self.noted.push(domain.clone());
+            let judged = Judged {
+                destination: self.destination,
+                domain,
+                facts,
+                evidence,
+                verdict: &verdict,
+                now,
+            };
+            recall.cleared(&judged, self.pocket.as_deref(), self.engine.clock.instant());
+            let alerts = recall.saw(&judged);
+            self.alerts
+                .extend(alerts.iter().map(|alert| alert.kind.label()));
         }
-        self.noted.push(domain.clone());
-        let judged = Judged {
-            destination: self.destination,
-            domain,
-            facts,
-            evidence,
-            verdict: &verdict,
-            now,
-        };
-        recall.cleared(&judged, self.pocket.as_deref(), self.engine.clock.instant());
-        let alerts = recall.saw(&judged);
-        let alerts = alerts.iter().map(|alert| alert.kind.label()).collect();
-        Judgment { verdict, alerts }
+        verdict
+    }
+
+    /// What has turned out not to be as it was, each once.
+    pub(super) fn alerts(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.alerts)
     }
 
     /// The name to ask for in a full handshake, when the one that was tried with a ticket is not enough. What was shown
@@ -374,7 +399,9 @@ impl Clerk {
         }
     }
 
-    fn decision(&self, verdict: Verdict, question: &Question) -> Decision {
+    fn decision(&mut self, verdict: Verdict, question: &Question, trail: &Trail) -> Decision {
+        let subject = self.subject(&question.target);
+        self.trace = trail.end(&self.engine, subject, &verdict);
         let (target, now) = (&question.target, self.engine.clock.instant());
         let enforced = match (&verdict, target) {
             (Verdict::Refuse(refusal), Target::Domain(domain)) => refusal
@@ -388,7 +415,6 @@ impl Clerk {
             judgement: judgement(&verdict, target),
             verdict,
             enforced,
-            alerts: Vec::new(),
             took: now.saturating_duration_since(question.received),
         }
     }
@@ -487,7 +513,7 @@ mod tests {
      {
         for (what, is_lost, expected) in [
             ("it stands", false, "pin opportunistic-tls"),
-            ("it is lost", true, "refuse unreachable"),
+            ("it is lost", true, "refuse server-lost"),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);
@@ -509,7 +535,12 @@ mod tests {
     fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
             (GaveUp::Undecided, "decision-timeout"),
-            (GaveUp::Unreachable("refused".into()), "unreachable"),
+            (
+                GaveUp::Failed(Reason::Unreachable {
+                    what: "refused".into(),
+                }),
+                "unreachable",
+            ),
         ] {
             let mut clerk = clerk();
             connected(&mut clerk);

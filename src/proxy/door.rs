@@ -82,10 +82,11 @@ impl Door {
         }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         let client_tls = self.config.client_tls;
-        tokio::spawn(async move {
+        // On the heap at once: a session is large, and spawning would copy it again and again.
+        tokio::spawn(Box::pin(async move {
             serve(shell, from, stream, client_tls, stage).await;
             drop(place);
-        });
+        }));
     }
 
     fn socks5(&self, mut stream: TcpStream, client: SocketAddr, place: Place) {
@@ -95,7 +96,7 @@ impl Door {
         }
         let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
         let client_tls = self.config.client_tls;
-        tokio::spawn(async move {
+        tokio::spawn(Box::pin(async move {
             let negotiated = shell.negotiate(&mut stream, client);
             match tokio::time::timeout(NEGOTIATION, negotiated).await {
                 Ok(Ok(from)) => serve(shell, from, stream, client_tls, stage).await,
@@ -106,7 +107,7 @@ impl Door {
                 Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
             }
             drop(place);
-        });
+        }));
     }
 
     /// Refuses for a reason that somebody has to do something about.

@@ -22,6 +22,7 @@ use crate::policy::Settings;
 use crate::policy::cache::StsCache;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::report::trace::keeper::Keeper;
 use crate::store::upkeep::Keep;
 use crate::store::{self, Follower, Pen, Store, StoreError};
 use crate::tls::client::Connector;
@@ -57,6 +58,8 @@ pub struct Engine {
     pub recall: Arc<Recall>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// The evidence of decisions.
+    pub traces: Keeper,
     /// Writes to it what every session leaves behind.
     pub pen: Pen,
     /// How long that is kept.
@@ -145,6 +148,7 @@ impl Engine {
             sts,
             learned: Learned::default(),
             recall,
+            traces: Keeper::new(config.keep_traces, pen.clone()),
             pen,
             store,
             keep: config.store.keep,

@@ -26,6 +26,7 @@ mod server;
 mod session;
 mod shell;
 mod status;
+mod trail;
 mod wire;
 
 use std::io;
@@ -266,4 +267,4 @@ async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) 
 const RECHECKS: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::dial::DialError;
-use super::wire::{Upstream, Wire};
+use super::wire::{TALK, Upstream, Wire};
 use super::{FAREWELL, Shell};
 use crate::intercept::Intercepted;
 use crate::intercept::guard::{Loop, OwnAddress};
@@ -126,11 +126,14 @@ impl Server {
     pub(super) fn leave(&mut self) {
         match std::mem::take(&mut self.0) {
             State::Open(Line { mut wire, own }) => {
-                tokio::spawn(async move {
+                let mut farewell = Box::pin(async move {
                     // Whether the MX hears our QUIT is its own affair.
-                    let _ = tokio::time::timeout(FAREWELL, wire.finish()).await;
+                    let _ = wire.finish().await;
                     drop(own);
                 });
+                if farewell.as_mut().now_or_never().is_none() {
+                    tokio::spawn(tokio::time::timeout(FAREWELL, farewell));
+                }
             }
             State::Absent | State::Dialling(_) | State::Securing(_) => {}
         }
@@ -175,7 +178,7 @@ impl Server {
                 Err(what) => (State::Absent, Event::Unsecured(what)),
             },
             State::Open(line) => {
-                let read = line.wire.poll_read(cx, |bytes| match bytes {
+                let read = line.wire.poll_read(cx, TALK, |bytes| match bytes {
                     [] => Event::End,
                     bytes => {
                         take(bytes);

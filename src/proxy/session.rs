@@ -24,12 +24,13 @@ use tracing::debug;
 use super::client::{self, Client};
 use super::decide::{Clerk, Decision};
 use super::server::{Event, Server, Undialled};
-use super::wire::Wire;
+use super::trail::Traced;
+use super::wire::{BULK, Downstream, TALK, Wire};
 use super::{FAREWELL, Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
 use crate::policy::identity::Identity;
-use crate::report::{ClientLeg, Open};
+use crate::report::{ClientLeg, Open, Trouble};
 use crate::smtp::{Action, Auth, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
 use crate::tls::Handshake;
 use crate::tls::authority::LeafName;
@@ -53,9 +54,9 @@ pub(super) async fn drive(
 /// Credentials cross the client's leg in clear, so that it must not leave this host.
 fn auth(shell: &Shell, from: &Intercepted) -> Auth {
     let client = from.client.ip();
-    let is_here = client.is_loopback() || listen::is_ours(client);
+    let is_here = || client.is_loopback() || listen::is_ours(client);
     match shell.engine.identities.of(from.destination) {
-        Identity::Route(_) if is_here => Auth::OnceProven,
+        Identity::Route(_) if is_here() => Auth::OnceProven,
         Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
     }
 }
@@ -65,7 +66,7 @@ pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStre
     let mut open = shell.open(from);
     open.record.end = End::Refused.label();
     open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
-    let mut client = Wire::new(client);
+    let mut client = Wire::new(Downstream::Clear(client));
     client.push(reply.encode());
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
         let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
@@ -83,6 +84,7 @@ struct Driver {
     timer: Option<Pin<Box<Sleep>>>,
     turn: Turn,
     open: Open,
+    traced: Traced,
     greeting: Greeting,
     stage: Stage,
 }
@@ -138,6 +140,7 @@ impl Driver {
             timer: None,
             turn: Turn::Client,
             open,
+            traced: Traced::default(),
             greeting: Greeting::Nothing,
             stage: Stage::Running,
             shell,
@@ -205,6 +208,7 @@ impl Driver {
                     if let Some(judgement) = self.clerk.gave_up(&target, why) {
                         self.open.judged(judgement);
                     }
+                    self.keep_trace();
                 }
                 Action::CloseServer => {
                     self.clerk.forget();
@@ -289,7 +293,8 @@ impl Driver {
         }
         let session = &mut self.session;
         let clock = &self.shell.engine.clock;
-        let event = self.client.poll(cx, |bytes| {
+        let most = if session.is_in_message() { BULK } else { TALK };
+        let event = self.client.poll(cx, most, |bytes| {
             session.handle_client(bytes, clock.instant());
         });
         match ready!(event) {
@@ -323,12 +328,10 @@ impl Driver {
     }
 
     fn lose_client(&mut self) {
-        let before = std::mem::replace(&mut self.reading, Reading::Lost);
+        self.reading = Reading::Lost;
         self.client.discard();
-        if before == Reading::Open {
-            let now = self.now();
-            self.session.handle_client_end(now);
-        }
+        let now = self.now();
+        self.session.handle_client_lost(now);
     }
 
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -387,10 +390,11 @@ impl Driver {
 
     fn pronounce(&mut self, decision: Decision) {
         self.open.record.decision = Some(decision.took);
+        self.keep_trace();
         if let Some(judgement) = decision.judgement {
             self.open.judged(judgement);
         }
-        self.open.record.alerts.extend(decision.alerts);
+        self.open.record.alerts.extend(self.clerk.alerts());
         if let Some(domain) = decision.enforced {
             self.shell.recheck(domain);
         }
@@ -402,6 +406,15 @@ impl Driver {
     fn note_stay(&mut self) {
         if let Some(judgement) = self.clerk.stayed() {
             self.open.judged(judgement);
+        }
+        self.keep_trace();
+    }
+
+    fn keep_trace(&mut self) {
+        if let Some(decision) = self.clerk.trace() {
+            let id = &self.open.record.trace;
+            let engine = &self.shell.engine;
+            self.traced.keep(engine, id, &self.from, decision);
         }
     }
 
@@ -431,7 +444,11 @@ impl Driver {
         debug!(?waiting, "a deadline has passed");
         self.timer = None;
         let now = self.now().max(due);
-        self.session.handle_timeout(now);
+        if waiting == Waiting::Client && self.server.is_full() {
+            self.session.handle_server_stalled(now);
+        } else {
+            self.session.handle_timeout(now);
+        }
     }
 
     /// Says the last words to both sides.
@@ -440,6 +457,11 @@ impl Driver {
         let tally = self.session.tally();
         let record = &mut self.open.record;
         (record.recipients, record.messages) = (tally.recipients, tally.messages);
+        record.logged_in = tally.logged_in;
+        record.trouble = self.session.trouble().map(|reason| Trouble {
+            reason: reason.label(),
+            detail: reason.to_string(),
+        });
         self.open.record.end = self.end();
         self.server.leave();
         let mut client = self.client;

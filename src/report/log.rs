@@ -27,6 +27,7 @@ impl Records for Log {
             destination = %record.destination,
             client_tls = line.client_tls,
             client_sni = line.client_sni,
+            auth = record.logged_in.then_some("passed"),
             identity = record.identity,
             domain = line.domain,
             host = line.host,
@@ -43,6 +44,7 @@ impl Records for Log {
             dials = record.dials,
             recipients = record.recipients,
             messages = record.messages,
+            trouble = line.trouble,
             decision_ms = record.decision.map(millis),
             duration_ms = millis(record.duration),
             end = record.end,
@@ -66,6 +68,7 @@ struct Line {
     observed: Option<String>,
     tls_suite: Option<String>,
     alert: Option<String>,
+    trouble: Option<String>,
 }
 
 impl Line {
@@ -90,6 +93,10 @@ impl Line {
             observed: list(all, |one| one.observed),
             tls_suite: record.tls_suite.as_deref().map(printable),
             alert: (!record.alerts.is_empty()).then(|| record.alerts.join(",")),
+            trouble: record
+                .trouble
+                .as_ref()
+                .map(|trouble| format!("{}: {}", trouble.reason, printable(&trouble.detail))),
         }
     }
 }

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::{Judgement, Record, Records};
+use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
 use crate::policy::continuity;
@@ -33,6 +33,8 @@ pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
     handshakes: Arc<[AtomicU64; HANDSHAKES.len()]>,
     alerts: Arc<[AtomicU64; continuity::Kind::ALL.len()]>,
+    legs: Family<LegLabels, Counter>,
+    troubles: Family<TroubleLabels, Counter>,
 }
 
 /// The kinds of TLS handshakes.
@@ -48,6 +50,19 @@ struct SessionLabels {
     reason: &'static str,
 }
 
+/// What protected the mail server's own leg, and whether it has logged in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LegLabels {
+    client_tls: &'static str,
+    auth: &'static str,
+}
+
+/// What has become of an MX that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TroubleLabels {
+    reason: &'static str,
+}
+
 impl Records for Sessions {
     fn record(&self, record: &Record) {
         self.ended.get_or_create(&SessionLabels::of(record)).inc();
@@ -58,6 +73,24 @@ impl Records for Sessions {
         for (counter, kind) in self.alerts.iter().zip(continuity::Kind::ALL) {
             let alerts = record.alerts.iter().filter(|one| **one == kind.label());
             counter.fetch_add(alerts.count() as u64, Ordering::Relaxed);
+        }
+        self.legs.get_or_create(&LegLabels::of(record)).inc();
+        if let Some(trouble) = &record.trouble {
+            let reason = trouble.reason;
+            self.troubles.get_or_create(&TroubleLabels { reason }).inc();
+        }
+    }
+}
+
+impl LegLabels {
+    const fn of(record: &Record) -> Self {
+        Self {
+            client_tls: match record.client_leg {
+                ClientLeg::Clear => "clear",
+                ClientLeg::Protected { .. } => "tls",
+                ClientLeg::Failed(_) => "failed",
+            },
+            auth: if record.logged_in { "passed" } else { "none" },
         }
     }
 }
@@ -122,6 +155,16 @@ impl Metrics {
             "sessions",
             "Sessions that have ended, by the verdict that matters most: see docs/metrics.md",
             sessions.ended.clone(),
+        );
+        registry.register(
+            "client_legs",
+            "Sessions that have ended, by what protected the mail server's own leg and whether it has logged in",
+            sessions.legs.clone(),
+        );
+        registry.register(
+            "troubles",
+            "Sessions in which an MX that was cleared failed, by what was the first to go wrong",
+            sessions.troubles.clone(),
         );
         registry.register_collector(Box::new(Totals(sessions.clone())));
         registry.register_collector(Box::new(Scrape(vitals)));
@@ -260,6 +303,7 @@ fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
 
 #[cfg(test)]
 pub(in crate::report) mod tests {
+    use super::super::Trouble;
     use super::super::tests::{judgement, record};
     use super::*;
     use crate::store::Kind;
@@ -282,7 +326,9 @@ pub(in crate::report) mod tests {
     fn the_registry_is_as_written_down() {
         let sessions = Sessions::default();
         // A family without members is not shown.
-        sessions.record(&record());
+        let mut record = record();
+        record.trouble = Some(trouble("server-lost"));
+        sessions.record(&record);
         let rendered = metrics(&sessions).render().unwrap();
         let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
         assert!(
@@ -341,6 +387,45 @@ pub(in crate::report) mod tests {
                 "danelaw_sessions_total{{via=\"redirect\",identity=\"envelope\",demand=\"{demand}\",verdict=\"{verdict}\",reason=\"{reason}\"}} 2"
             );
             assert_eq!(counted, [expected]);
+        }
+    }
+
+    #[test]
+    fn tls_9_the_mail_server_s_own_leg_is_counted_and_so_is_what_a_cleared_mx_has_come_to() {
+        let protected = ClientLeg::Protected {
+            version: "TLSv1.3",
+            sni: None,
+        };
+        let rows = [
+            (ClientLeg::Clear, false, "clear", "none"),
+            (ClientLeg::Clear, true, "clear", "passed"),
+            (protected, false, "tls", "none"),
+            (ClientLeg::Failed("alert".into()), false, "failed", "none"),
+        ];
+        let sessions = Sessions::default();
+        for (leg, logged_in, ..) in rows.clone() {
+            let mut record = record();
+            (record.client_leg, record.logged_in) = (leg, logged_in);
+            record.trouble = logged_in.then(|| trouble("shortfall"));
+            sessions.record(&record);
+        }
+        let rendered = metrics(&sessions).render().unwrap();
+        let expects = |line: String| {
+            let is_there = rendered.lines().any(|one| one == line);
+            assert!(is_there, "{line}\n{rendered}");
+        };
+        for (_, _, leg, auth) in rows {
+            expects(format!(
+                "danelaw_client_legs_total{{client_tls=\"{leg}\",auth=\"{auth}\"}} 1"
+            ));
+        }
+        expects("danelaw_troubles_total{reason=\"shortfall\"} 1".into());
+    }
+
+    fn trouble(reason: &'static str) -> Trouble {
+        Trouble {
+            reason,
+            detail: String::new(),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Record {
     pub destination: SocketAddr,
     /// What protected the client's own leg.
     pub client_leg: ClientLeg,
+    /// Whether the client has logged in at the destination.
+    pub logged_in: bool,
     /// Whose name the destination went by: `envelope`, `route`, `bypass`.
     pub identity: &'static str,
     /// One entry per judged recipient domain, in order; on a route the domain is the route's host.
@@ -49,6 +51,8 @@ pub struct Record {
     pub recipients: u64,
     /// Messages that the MX accepted.
     pub messages: u64,
+    /// What went wrong first with an MX that was cleared: a label, and the matter in words.
+    pub trouble: Option<Trouble>,
     /// What the client heard in place of a greeting.
     pub sent_away: Option<String>,
     /// How the session ended: `quit`, `client-lost`, `server-lost`, `unreachable`, `timeout`, `shutdown`, `refused`
@@ -58,6 +62,15 @@ pub struct Record {
     pub decision: Option<Duration>,
     /// From accept to close.
     pub duration: Duration,
+}
+
+/// What went wrong with an MX that was cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The keyword that the client heard: `server-lost`, `shortfall`.
+    pub reason: &'static str,
+    /// The same in words.
+    pub detail: String,
 }
 
 /// The leg between the client and this proxy.
@@ -169,6 +182,7 @@ pub(in crate::report) mod tests {
             client: "127.0.0.1:4711".parse().unwrap(),
             destination: "192.0.2.1:25".parse().unwrap(),
             client_leg: ClientLeg::Clear,
+            logged_in: false,
             identity: "envelope",
             judgements: vec![],
             tls_version: None,
@@ -180,6 +194,7 @@ pub(in crate::report) mod tests {
             alerts: vec![],
             recipients: 0,
             messages: 0,
+            trouble: None,
             sent_away: None,
             end: "aborted",
             decision: None,

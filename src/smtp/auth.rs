@@ -3,6 +3,8 @@
 //! A mechanism passes when its exchange is all there is to it. What binds itself to the TLS channel (SCRAM with PLUS,
 //! EXTERNAL) or puts a layer of its own over the connection (GSSAPI, DIGEST-MD5) cannot work over two legs.
 
+use bytes::Bytes;
+
 use super::reply::ServerReply;
 
 /// A set of mechanisms.
@@ -20,8 +22,8 @@ const PASSED: [&str; 8] = [
     "OAUTHBEARER",
 ];
 
-/// Octets of a line of the exchange, CRLF included (RFC 4954 §4).
-pub(super) const LONGEST_RESPONSE: usize = 12_288;
+/// Octets of a line of the exchange, the first included, and its CRLF (RFC 4954 §3, §4).
+pub(super) const LONGEST_LINE: usize = 12_288;
 
 /// Why AUTH is refused before the MX hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,15 @@ fn bit(name: &[u8]) -> u8 {
         .iter()
         .position(|known| known.as_bytes().eq_ignore_ascii_case(name));
     at.map_or(0, |at| 1 << at)
+}
+
+/// A challenge as it is: half of it would be another one, so it is not cut to the length of a reply.
+pub(super) fn challenge(reply: &ServerReply) -> Option<Bytes> {
+    let [text] = reply.lines() else {
+        return None;
+    };
+    let is_challenge = reply.code() == 334 && is_base64(text);
+    is_challenge.then(|| [b"334 ", &text[..], b"\r\n"].concat().into())
 }
 
 /// Is it a line of the client in an exchange: an answer, an empty one, or the end of its patience?

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn smtp_10_dn_19_dn_20_lines_are_commands_or_errors() {
+    fn smtp_10_eai_4_dn_19_dn_20_lines_are_commands_or_errors() {
         let long = format!("EHLO {}", "x".repeat(600));
         let rows: [(&str, Result<Command<'_>, CommandError>); 20] = [
             ("EHLO mta", Ok(Command::Hello(Greeter::Ehlo, b"mta"))),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn dn_16_smtp_29_parameters_are_known_and_offered_and_sound_or_refused() {
+    fn dn_16_smtp_29_size_1_bdat_5_rtls_2_parameters_are_known_and_offered_and_sound_or_refused() {
         let rows = [
             ("MAIL FROM:<a@b.example>", 250),
             (

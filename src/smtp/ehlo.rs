@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn role_6_tls_07_only_what_both_legs_keep_is_offered() {
+    fn role_6_smtp_28_rtls_1_bdat_5_tls_07_only_what_both_legs_keep_is_offered() {
         let said = reply(
             "250-mx.example\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250-XCLIENT NAME\r\n250-REQUIRETLS\r\n\
              250-LIMITS MAILMAX=1 RCPTMAX=5\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-SIZE 10\r\n250 8BITMIME\r\n",

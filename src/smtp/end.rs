@@ -42,4 +42,6 @@ pub struct Tally {
     pub recipients: u64,
     /// Messages that the MX accepted.
     pub messages: u64,
+    /// Whether the MX has accepted a login.
+    pub logged_in: bool,
 }

@@ -76,6 +76,18 @@ impl LineBuffer {
         self.octets.is_empty()
     }
 
+    /// Does the next line begin so, as far as it is here?
+    pub(super) fn begins_with(&self, verb: &[u8]) -> bool {
+        let start = self.octets.get(..verb.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(verb))
+    }
+
+    /// Is there a whole line that more can come of than of DATA without a message?
+    pub(super) fn holds_command(&self) -> bool {
+        let is_data = self.octets.eq_ignore_ascii_case(b"DATA\r\n");
+        memmem::find(&self.octets, b"\r\n").is_some() && !is_data
+    }
+
     /// Everything, no longer as lines: message data begins.
     pub(super) fn take(&mut self) -> Bytes {
         self.scanned = 0;

@@ -44,6 +44,7 @@ pub use params::ParamError;
 pub use session::Session;
 
 use crate::name::{DnsName, Domain};
+use crate::verdict::Reason;
 
 /// What a session is told at its start.
 #[derive(Clone, Debug)]
@@ -173,8 +174,8 @@ pub struct Question {
 pub enum GaveUp {
     /// Its time to a decision ran out.
     Undecided,
-    /// There was nothing to judge: the error in words.
-    Unreachable(String),
+    /// There was nothing to judge: what the destination has come to.
+    Failed(Reason),
 }
 
 /// What of a recipient has a policy.

@@ -3,9 +3,6 @@
 //! Refusals of recipients come from [`crate::verdict::Reason`]; these are for the protocol and the connection.
 
 use super::Reply;
-use super::ehlo::Extension;
-use super::link::LinkError;
-use crate::verdict::Reason;
 
 pub(super) fn ok() -> Reply {
     reply(250, "2.0.0", "ok")
@@ -79,7 +76,7 @@ pub(super) fn too_many_domains() -> Reply {
     reply(452, "4.5.3", "one-domain: too many domains in one session")
 }
 
-/// [`Reason::OneDomain`] for recipients without a domain.
+/// [`OneDomain`](crate::verdict::Reason::OneDomain) for recipients without a domain.
 pub(super) fn session_taken() -> Reply {
     reply(
         452,
@@ -88,53 +85,17 @@ pub(super) fn session_taken() -> Reply {
     )
 }
 
-/// [`Reason::Budget`] for recipients without a domain.
+/// [`Budget`](crate::verdict::Reason::Budget) for recipients without a domain.
 pub(super) fn undecided() -> Reply {
     reply(451, "4.4.3", "decision-timeout: the decision took too long")
 }
 
-/// The MX on the present connection lacks what the client was told and has used.
-pub(super) fn shortfall(missing: Extension) -> Reply {
-    let (code, enhanced) = match missing {
-        Extension::Size => (452, "4.3.4"),
-        Extension::EightBitMime => (451, "4.6.3"),
-        Extension::SmtpUtf8 => (451, "4.6.7"),
-        Extension::Dsn
-        | Extension::Pipelining
-        | Extension::EnhancedStatusCodes
-        | Extension::StartTls
-        | Extension::Auth
-        | Extension::Chunking => (451, "4.3.3"),
-    };
-    let text = format!(
-        "shortfall: the destination does not offer {}",
-        missing.keyword()
-    );
-    reply(code, enhanced, &text)
-}
-
-pub(super) fn unreachable(error: &LinkError) -> Reply {
-    let what = error.to_string();
-    Reason::Unreachable { what }.reply()
-}
-
-/// The connection as a whole is of no use: greeting or EHLO.
-pub(super) fn closing_unreachable(error: &LinkError) -> Reply {
+/// The same refusal, when the connection as a whole is of no use: at the greeting and EHLO; and where nobody knows whether
+/// the MX has the message, so that the client must try again (RFC 5321 §4.5.3.2.6).
+pub(super) fn closing(refusal: Reply) -> Reply {
     Reply {
         code: 421,
-        ..unreachable(error)
-    }
-}
-
-pub(super) fn lost(error: &LinkError) -> Reply {
-    reply(451, "4.4.2", &format!("server-lost: {error}"))
-}
-
-/// Nobody knows whether the MX has the message, so the client must try again (RFC 5321 §4.5.3.2.6).
-pub(super) fn closing_lost(error: &LinkError) -> Reply {
-    Reply {
-        code: 421,
-        ..lost(error)
+        ..refusal
     }
 }
 

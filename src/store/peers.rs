@@ -39,6 +39,23 @@ impl<'a> From<&'a StoredPolicy> for Known<'a> {
     }
 }
 
+/// Why the other one is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// Its writer's clock is wrong, or ours: its life cannot be told.
+    #[error("it was fetched at a time that has not come")]
+    Ahead,
+    /// It enforces nothing.
+    #[error("it enforces nothing, and the policy in force does")]
+    Mode,
+    /// It ends earlier.
+    #[error("it ends before the policy in force does")]
+    Life,
+    /// It lists hosts that the one in force does not.
+    #[error("it lists MX hosts that the policy in force does not")]
+    Hosts,
+}
+
 /// Weighs what has been heard against what is known.
 #[must_use]
 pub fn weigh(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Weighed {
@@ -50,14 +67,19 @@ pub fn weigh(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Weig
     if !is_new {
         return Weighed::Ignored;
     }
-    // Its writer's clock is wrong, or ours: its life cannot be told.
+    match doubt(known, heard, now) {
+        Some(_) => Weighed::Doubted,
+        None => Weighed::Adopted,
+    }
+}
+
+/// Why what has been heard may not take the place of what is in force, where it may not.
+#[must_use]
+pub fn doubt(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Option<Doubt> {
     if heard.fetched.since(now) > SKEW {
-        return Weighed::Doubted;
+        return Some(Doubt::Ahead);
     }
-    match known {
-        Some(known) if heard.loosens(known) => Weighed::Doubted,
-        Some(_) | None => Weighed::Adopted,
-    }
+    heard.loosens(known?)
 }
 
 impl Known<'_> {
@@ -66,15 +88,20 @@ impl Known<'_> {
     }
 
     /// Would it let pass what `known` refuses, or refuse it for a shorter time? What enforces nothing cannot be loosened.
-    fn loosens(&self, known: Known<'_>) -> bool {
+    fn loosens(&self, known: Known<'_>) -> Option<Doubt> {
         if known.policy.mode != Mode::Enforce {
-            return false;
+            return None;
         }
         let end = |one: Known<'_>| one.fetched.plus(one.policy.max_age);
         let adds = |pattern| !known.policy.mx.contains(pattern);
-        self.policy.mode != Mode::Enforce
-            || end(*self) < end(known)
-            || self.policy.mx.iter().any(adds)
+        if self.policy.mode != Mode::Enforce {
+            Some(Doubt::Mode)
+        } else if end(*self) < end(known) {
+            Some(Doubt::Life)
+        } else {
+            let adds_any = self.policy.mx.iter().any(adds);
+            adds_any.then_some(Doubt::Hosts)
+        }
     }
 }
 

@@ -76,7 +76,12 @@ impl Reason {
                 "recipients whose domains this one session can satisfy".into()
             }
             Self::Budget { domain } => format!("a decision about {domain} in time"),
-            Self::Unreachable { .. } => "a connection to the destination".into(),
+            Self::Unreachable { .. } | Self::ServerLost { .. } => {
+                "a connection to the destination".into()
+            }
+            Self::Shortfall { missing } => {
+                format!("{} offered by the destination", missing.keyword())
+            }
         }
     }
 
@@ -135,14 +140,17 @@ impl Reason {
             Self::StsDates { .. } => {
                 "The receiving operator must renew the certificate of this MX host."
             }
-            Self::OneDomain { .. } | Self::Budget { .. } | Self::Unreachable { .. } => {
-                "Nothing: mail is retried."
-            }
+            Self::OneDomain { .. }
+            | Self::Budget { .. }
+            | Self::Unreachable { .. }
+            | Self::ServerLost { .. }
+            | Self::Shortfall { .. } => "Nothing: mail is retried.",
         }
     }
 }
 
 impl fmt::Display for Reason {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dns {
@@ -203,6 +211,10 @@ impl fmt::Display for Reason {
             Self::OneDomain { domain } => write!(f, "{domain} needs a session of its own"),
             Self::Budget { domain } => write!(f, "the decision about {domain} took too long"),
             Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
+            Self::ServerLost { what } => write!(f, "the destination failed: {what}"),
+            Self::Shortfall { missing } => {
+                write!(f, "the destination does not offer {}", missing.keyword())
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::dane::Mismatch;
 use crate::dns::Failure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
+use crate::smtp::ehlo::Extension;
 use crate::smtp::{NoTls, Reply};
 
 /// A refusal as a fact. The sentence is derived by [`Reason::reply`] and `Display`.
@@ -138,10 +139,20 @@ pub enum Reason {
         /// The recipient's domain.
         domain: Domain,
     },
-    /// The destination cannot be reached, or was lost.
+    /// The destination cannot be reached, or does not want to be spoken to.
     Unreachable {
         /// What happened.
         what: String,
+    },
+    /// The destination was reached, and is of no use any more: lost, silent, or out of its mind.
+    ServerLost {
+        /// What happened.
+        what: String,
+    },
+    /// The destination lacks an extension that the transaction uses.
+    Shortfall {
+        /// Which.
+        missing: Extension,
     },
 }
 
@@ -226,6 +237,18 @@ impl Reason {
             | Self::StsUntrusted { .. } => (451, "4.7.5"),
             Self::OneDomain { .. } => (452, "4.5.3"),
             Self::Unreachable { .. } => (451, "4.4.1"),
+            Self::ServerLost { .. } => (451, "4.4.2"),
+            Self::Shortfall { missing } => match missing {
+                Extension::Size => (452, "4.3.4"),
+                Extension::EightBitMime => (451, "4.6.3"),
+                Extension::SmtpUtf8 => (451, "4.6.7"),
+                Extension::Dsn
+                | Extension::Pipelining
+                | Extension::EnhancedStatusCodes
+                | Extension::StartTls
+                | Extension::Auth
+                | Extension::Chunking => (451, "4.3.3"),
+            },
         }
     }
 
@@ -250,7 +273,9 @@ impl Reason {
             | Self::StsMxNotListed { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
-            | Self::Unreachable { .. } => self.label(),
+            | Self::Unreachable { .. }
+            | Self::ServerLost { .. }
+            | Self::Shortfall { .. } => self.label(),
         }
     }
 
@@ -289,6 +314,8 @@ impl Reason {
             Self::OneDomain { .. } => "one-domain",
             Self::Budget { .. } => "decision-timeout",
             Self::Unreachable { .. } => "unreachable",
+            Self::ServerLost { .. } => "server-lost",
+            Self::Shortfall { .. } => "shortfall",
         }
     }
 
@@ -329,7 +356,9 @@ impl Reason {
             | Self::NoPolicyDomain { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
-            | Self::Unreachable { .. } => None,
+            | Self::Unreachable { .. }
+            | Self::ServerLost { .. }
+            | Self::Shortfall { .. } => None,
         }
     }
 }
@@ -532,6 +561,22 @@ mod tests {
                 Reason::Unreachable { what: "x".into() },
                 "451 4.4.1 unreachable unreachable -",
             ),
+            (
+                Reason::ServerLost { what: "x".into() },
+                "451 4.4.2 server-lost server-lost -",
+            ),
+            (
+                Reason::Shortfall {
+                    missing: Extension::Size,
+                },
+                "452 4.3.4 shortfall shortfall -",
+            ),
+            (
+                Reason::Shortfall {
+                    missing: Extension::Chunking,
+                },
+                "451 4.3.3 shortfall shortfall -",
+            ),
         ]
     }
 
@@ -558,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_r1_only_a_null_mx_is_permanent() {
+    fn rule_r1_nmx_2_only_a_null_mx_is_permanent() {
         for (reason, _) in golden() {
             assert_eq!(
                 reason.reply().code >= 500,

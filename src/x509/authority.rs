@@ -14,7 +14,8 @@ use x509_parser::oid_registry::{
     OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
     OID_X509_EXT_SUBJECT_ALT_NAME,
 };
-use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate, X509Version};
+use x509_parser::public_key::PublicKey;
 
 /// Whether a certificate's KeyUsage, where there is one, lets it sign certificates (RFC 5280 §4.2.1.3).
 ///
@@ -22,6 +23,21 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 /// [`Error::EndEntityUsedAsCa`] when it does not.
 pub(super) fn may_issue(certificate: &[u8]) -> Result<(), Error> {
     key_usage(&read(certificate)?)
+}
+
+/// Whether the leaf's own key is one that a CA's could be: *ring* verifies no signature of a shorter RSA key on a path,
+/// and counts whole octets, as here.
+///
+/// # Errors
+/// [`Error::CertDistrusted`] when it is not.
+pub(super) fn is_strong(spki: &[u8]) -> Result<(), Error> {
+    let (_, spki) = SubjectPublicKeyInfo::from_der(spki).map_err(|_| Error::BadDer)?;
+    let octets = |modulus: &[u8]| modulus.iter().skip_while(|octet| **octet == 0).count();
+    match spki.parsed() {
+        Ok(PublicKey::RSA(key)) if octets(key.modulus) < 2048 / 8 => Err(Error::CertDistrusted),
+        // What is no RSA key is as strong as its kind; what cannot be read has proven nothing.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether a certificate holds name constraints; one that cannot be read is taken to.

@@ -189,6 +189,7 @@ fn attempt(
     if leaf.subject_public_key_info().as_ref() != outline.spki {
         return Err(Error::BadDer);
     }
+    authority::is_strong(outline.spki)?;
     let check = |path: &VerifiedPath<'_>| {
         let mut intermediates = 0;
         for certificate in path.intermediate_certificates() {
@@ -304,7 +305,8 @@ pub(crate) fn sentence(error: &Error) -> String {
         }
         Error::UnsupportedCriticalExtension => "a critical extension is not known".to_owned(),
         Error::UnsupportedCertVersion => "a certificate is not of version 3".to_owned(),
-        Error::CertDistrusted => "a certificate on the path is distrusted".to_owned(),
+        // webpki itself distrusts what it is told to: nothing.
+        Error::CertDistrusted => "the server's RSA key is shorter than 2048 bits".to_owned(),
         other => format!("a certificate does not conform ({other:?})"),
     }
 }
@@ -354,6 +356,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::x509::outline::split_spki;
     use crate::x509::sample::{
         Sample, T0, between, ca, server, server_by_cn, with_unknown_critical,
     };
@@ -603,6 +606,40 @@ mod tests {
             ".D.",
             "no X.509"
         );
+    }
+
+    /// A public key without its other half.
+    struct Rsa(Vec<u8>);
+
+    impl rcgen::PublicKeyData for Rsa {
+        fn der_bytes(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+            &rcgen::PKCS_RSA_SHA256
+        }
+    }
+
+    #[test]
+    fn attack_tls_14_a_short_rsa_key_has_no_path_whoever_has_certified_it() {
+        let root = Sample::self_signed(ca("Root"));
+        let trusted = roots(&[&root]);
+        for (certificate, holds) in [
+            (
+                &include_bytes!("../../testdata/dane/rsa1024.der")[..],
+                false,
+            ),
+            (include_bytes!("../../testdata/dane/rsa2048.der"), true),
+        ] {
+            let spki = Outline::parse(certificate).unwrap().spki;
+            let key = Rsa(split_spki(spki).unwrap().key.to_vec());
+            let leaf = root.certify(server(&[MX]), &key);
+            let report = validate(&[leaf], &trusted, &MX.parse().unwrap(), T0);
+            let wrong = (!holds).then_some("the server's RSA key is shorter than 2048 bits");
+            assert_eq!(report.untrusted.as_deref(), wrong);
+            assert_eq!(report.wrong_name, None);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CustomExtension, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SigningKey as _,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SigningKey as _,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -36,6 +36,16 @@ impl Sample {
     pub(crate) fn issue_to(&self, params: CertificateParams, key: KeyPair) -> Self {
         let issuer = Issuer::from_params(&self.params, &self.key);
         Self::new(params.signed_by(&key, &issuer).unwrap(), key, params)
+    }
+
+    /// Certifies a key that somebody else has.
+    pub(crate) fn certify(
+        &self,
+        params: CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> CertificateDer<'static> {
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        params.signed_by(key, &issuer).unwrap().into()
     }
 
     fn new(certificate: Certificate, key: KeyPair, params: CertificateParams) -> Self {

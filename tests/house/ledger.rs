@@ -5,7 +5,7 @@
 //! the comment above its name does. `testdata/untested.txt` says why the others are not held by any.
 //!
 //! Attacks on DANE and TLS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes the
-//! difference; what is numbered `DNS` or `DN` is an attack in any case.
+//! difference; what is numbered `DNS`, `DN` or `NET` is an attack in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -267,8 +267,11 @@ pub(crate) fn ids_of(name: &str) -> BTreeSet<Id> {
 
 /// `13_15_19` or `12_to_18`, at the start of these words.
 fn numbers(words: &[&str]) -> Numbers {
-    let is_number =
-        |word: &&&str| !word.is_empty() && word.bytes().all(|octet| octet.is_ascii_digit());
+    // Time limits are numbered apart: `SMTP-T2`.
+    let is_number = |word: &&&str| {
+        let digits = word.strip_prefix('t').unwrap_or(word);
+        !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit())
+    };
     let single: Vec<&str> = words.iter().take_while(is_number).copied().collect();
     if let (&[first], Some(&"to"), Some(last)) =
         (&single[..], words.get(1), words.get(2).filter(is_number))
@@ -310,7 +313,7 @@ impl Numbers {
                 } else {
                     Kind::Requirement
                 },
-                text: format!("{prefix}-{number}"),
+                text: format!("{prefix}-{}", number.to_ascii_uppercase()),
             }
         })
     }
@@ -383,9 +386,12 @@ fn cited_ids(comment: &str) -> BTreeSet<Id> {
 pub(crate) const LIST: &str = "testdata/requirements.txt";
 pub(crate) const UNTESTED: &str = "testdata/untested.txt";
 const CATALOGUE: &str = "src/lab/catalogue/";
-const NUMBERED: &[&str] = &["dnssec", "tlsa", "dane", "tls", "id", "dns", "dn"];
+const NUMBERED: &[&str] = &[
+    "dnssec", "tlsa", "dane", "tls", "id", "dns", "dn", "net", "role", "smtp", "pipe", "size",
+    "bdat", "eai", "rtls", "nmx", "lim", "esc",
+];
 /// No requirement is numbered like these.
-const ATTACKS_ONLY: &[&str] = &["DNS", "DN"];
+const ATTACKS_ONLY: &[&str] = &["DNS", "DN", "NET"];
 const NAMED_ROWS: &[&str] = &["me", "ld", "ls"];
 /// M1 is the ordinary case.
 const UNLISTED_ROWS: &[&str] = &["m1"];

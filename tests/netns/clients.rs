@@ -24,7 +24,7 @@ struct Habits {
 }
 
 #[test]
-fn postfix_sends_mail_of_every_kind() {
+fn role_1_postfix_sends_mail_of_every_kind() {
     sandboxed(|| {
         let habits = Habits {
             pipelines: true,

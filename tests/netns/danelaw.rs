@@ -8,6 +8,9 @@ use super::{dns, pki};
 /// Where it listens, in the notation of `ss`.
 pub(crate) const LISTENERS: [&str; 2] = ["127.0.0.1:10225", "[::1]:10225"];
 
+/// Where [`start_with_socks`] listens besides.
+pub(crate) const SOCKS: &str = "127.0.0.1:1080";
+
 /// The certificate of the CA that [`start_with_ca`] makes.
 pub(crate) const CA: &str = "/run/lab/danelaw/ca.pem";
 
@@ -25,6 +28,12 @@ pub(crate) fn start_with_ca(mta: &Namespace) -> Daemon {
     ));
     let ca = "[client_tls]\nca_cert = \"ca.pem\"\nca_key = \"ca-key.pem\"\n";
     start_as(mta, configuration("offer") + ca)
+}
+
+/// The same with a SOCKS5 listener on loopback.
+pub(crate) fn start_with_socks(mta: &Namespace) -> Daemon {
+    let socks = format!("[[listener]]\nkind = \"socks5\"\naddress = \"{SOCKS}\"\n");
+    start_as(mta, socks + &configuration("never"))
 }
 
 fn start_as(mta: &Namespace, configuration: String) -> Daemon {

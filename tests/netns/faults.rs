@@ -32,7 +32,7 @@ struct Count {
 }
 
 #[test]
-fn processes_killed_at_every_phase_lose_nothing() {
+fn net_08_processes_killed_at_every_phase_lose_nothing() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, .. } = &lab.network;
@@ -70,7 +70,7 @@ fn processes_killed_at_every_phase_lose_nothing() {
 }
 
 #[test]
-fn a_bad_wire_with_kills_and_a_black_hole_loses_nothing() {
+fn net_12_a_bad_wire_with_kills_and_a_black_hole_loses_nothing() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;

@@ -34,7 +34,7 @@ use capture::Capture;
 use mail::{Message, Stored};
 use postfix::Client;
 use rules::Exempt;
-use sandbox::{Daemon, all_logs, sandboxed, until};
+use sandbox::{Daemon, Namespace, all_logs, sandboxed, until};
 use world::{DOMAINS, Network, Signing, Sts, Tls, Tlsa, exchangers};
 
 /// What becomes of a message that an unsuspecting Postfix sends through danelaw.
@@ -209,7 +209,34 @@ fn net_02_a_direct_connection_to_the_listener_is_refused() {
 }
 
 #[test]
-fn net_05_without_danelaw_or_its_redirect_mail_waits() {
+fn dn_25_a_client_elsewhere_is_not_taken_though_the_network_leads_it_to_the_socks_listener() {
+    sandboxed(|| {
+        let lab = Lab::start();
+        let Network { mta, world } = &lab.network;
+        let _danelaw = danelaw::start_with_socks(mta);
+        // The mistake of an operator, or a neighbour's packets: what comes from outside arrives at loopback.
+        rules::lead_to_loopback(mta, danelaw::SOCKS);
+        let offered = |from: &Namespace, host: &str| {
+            let script = format!(
+                "exec 3<>/dev/tcp/{host}/1080; printf '\\005\\001\\000' >&3; head -c 2 <&3 | od -An -tx1"
+            );
+            let mut command = from.command("timeout");
+            let output = command.args(["60", "bash", "-c", &script]).output();
+            let answer = output.expect("bash runs").stdout;
+            String::from_utf8_lossy(&answer).trim().to_owned()
+        };
+        assert_eq!(offered(mta, "127.0.0.1"), "05 00", "a client on this host");
+        assert_eq!(offered(world, "10.9.1.2"), "", "one elsewhere");
+        let log = sandbox::read(sandbox::log_of("danelaw"));
+        let is_told = |line: &str| {
+            line.contains("a client that is not on this host") && line.contains("10.9.1.1:")
+        };
+        assert!(log.lines().any(is_told), "{log}");
+    });
+}
+
+#[test]
+fn net_05_net_06_without_danelaw_or_its_redirect_mail_waits() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;

@@ -38,6 +38,19 @@ pub(crate) fn load(mta: &Namespace, exempt: Exempt) {
     );
 }
 
+/// Leads what comes from outside to the port of a listener on loopback to that listener.
+pub(crate) fn lead_to_loopback(mta: &Namespace, listener: &str) {
+    mta.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1");
+    let (_, port) = listener.split_once(':').expect("an address with a port");
+    apply(
+        mta,
+        &format!(
+            "table ip astray {{\nchain prerouting {{ type nat hook prerouting priority -100; policy accept;\n\
+            tcp dport {port} dnat to {listener}\n}}\n}}\n"
+        ),
+    );
+}
+
 /// Takes the redirect away and leaves the guard.
 pub(crate) fn lose_redirect(mta: &Namespace) {
     mta.sh("nft delete table inet danelaw");

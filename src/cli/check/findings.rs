@@ -186,6 +186,8 @@ const fn outcome(reason: &Reason) -> Outcome {
             ..
         }
         | Reason::Unreachable { .. }
+        | Reason::ServerLost { .. }
+        | Reason::Shortfall { .. }
         | Reason::Budget { .. } => Outcome::Unknown,
         Reason::Dns {
             failure: Failure::Bogus(_),

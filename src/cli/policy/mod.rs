@@ -271,9 +271,3 @@ impl Mode {
         }
     }
 }
-
-/// Text that others chose, without what would give a terminal orders.
-fn printable(text: &str) -> String {
-    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
-    text.chars().map(plain).collect()
-}

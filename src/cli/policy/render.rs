@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::printable;
 use crate::calendar::written;
+use crate::cli::printable;
 use crate::clock::Timestamp;
 use crate::control::policy::{FailureView, Listed, Outcome, PolicyView, RecordView, Refresh, View};
 

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{json, printable};
-use crate::cli::Exit;
+use super::json;
 use crate::cli::desk::Whom;
+use crate::cli::{Exit, printable};
 use crate::control;
 use crate::control::client::{Desk, Question};
 use crate::control::policy::{Exported, Imported, Line, PolicyLine, Request, Verdict};

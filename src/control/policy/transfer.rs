@@ -16,9 +16,10 @@ use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
-use crate::policy::cache::Weighed;
+use crate::policy::cache::Offered;
 use crate::proxy::engine::Engine;
 use crate::store::StoredPolicy;
+use crate::store::peers::Doubt;
 
 /// A policy on its way; fields that a newer release adds are passed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,22 +174,20 @@ fn examine(
     }
 }
 
-fn obstacle(weighed: Weighed) -> Option<Obstacle> {
-    let kept = |rule: &str| Obstacle {
-        verdict: Verdict::Kept,
-        rule: rule.to_owned(),
-        remedy: "nothing",
-    };
-    match weighed {
-        Weighed::Take => None,
-        Weighed::Known => Some(kept("this node has the same policy or a newer one")),
-        Weighed::Expired => Some(kept("it has expired")),
-        Weighed::FromTheFuture => Some(refused(
-            "it was fetched at a time that has not come".into(),
+fn obstacle(offered: Offered) -> Option<Obstacle> {
+    match offered {
+        Offered::Taken => None,
+        Offered::Kept => Some(Obstacle {
+            verdict: Verdict::Kept,
+            rule: "it has expired, or this node has the same policy or a newer one".into(),
+            remedy: "nothing",
+        }),
+        Offered::Refused(why @ Doubt::Ahead) => Some(refused(
+            why.to_string(),
             "set the clocks of both nodes, and export again",
         )),
-        Weighed::Looser(how) => Some(refused(
-            how.to_string(),
+        Offered::Refused(why @ (Doubt::Mode | Doubt::Life | Doubt::Hosts)) => Some(refused(
+            why.to_string(),
             "have this node look for itself (`danelaw policy refresh`), then import again",
         )),
     }
@@ -256,3 +255,6 @@ impl PolicyLine {
         octets.map(|octet| format!("{octet:02x}")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::StsCache;
 use super::discovery::Errand;
 use super::entry::{Entry, Told};
-use super::strictness::{Weighed, weigh};
 use crate::name::Domain;
-use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
+use crate::store::peers::{Doubt, Weighed, doubt, weigh};
+use crate::store::{Batch, Kind, Row, StoreError, StoreFault, StoredPolicy};
 
 /// A domain before and after it was looked at anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct Refreshed {
     pub before: Option<Told>,
     /// What is.
     pub after: Option<Told>,
+}
+
+/// What would become of a policy that another node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It would be held.
+    Taken,
+    /// It would add nothing: it has expired, or what is known here is as new.
+    Kept,
+    /// It may not be taken over.
+    Refused(Doubt),
 }
 
 impl StsCache {
@@ -69,12 +80,19 @@ impl StsCache {
 
     /// What would become of a policy that another node knows.
     #[must_use]
-    pub fn weigh(&self, offered: &StoredPolicy) -> Weighed {
-        let now = self.shared.now();
+    pub fn weigh(&self, offered: &StoredPolicy) -> Offered {
+        let now = self.shared.now().wall;
         let memory = self.shared.lock();
-        let entry = memory.shelf.peek(&offered.domain);
-        let held = entry.in_force_of(&offered.domain, now);
-        weigh(held.as_ref(), offered, now.wall)
+        let known = memory.shelf.peek(&offered.domain).known();
+        match weigh(known, offered.into(), now) {
+            Weighed::Adopted => Offered::Taken,
+            Weighed::Ignored => Offered::Kept,
+            Weighed::Doubted => {
+                // Nothing else is doubted.
+                let why = doubt(known, offered.into(), now).unwrap_or(Doubt::Ahead);
+                Offered::Refused(why)
+            }
+        }
     }
 
     /// Takes over policies that have been weighed: all of them or, when they cannot be written down, none. What a session
@@ -94,12 +112,11 @@ impl StsCache {
             let domain = policy.domain.clone();
             let now = self.shared.now();
             let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
-                let held = entry.in_force_of(&domain, now);
-                if weigh(held.as_ref(), &policy, now.wall) == Weighed::Take {
-                    entry.take_over(policy);
+                if weigh(entry.known(), (&policy).into(), now.wall) == Weighed::Adopted {
+                    entry.adopt(policy);
                     return None;
                 }
-                held
+                entry.in_force_of(&domain, now)
             });
             evicted.tell();
             after.gone.extend(Batch::removing(&evicted.stored).gone);
@@ -113,8 +130,14 @@ impl StsCache {
 
     async fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let store = Arc::clone(&self.shared.store);
+        let place = store.place();
         let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        // A runtime that shuts down has not begun with it.
-        written.unwrap_or(Ok(()))
+        written.unwrap_or_else(|broken| {
+            let fault = StoreFault::File {
+                doing: "write to it",
+                error: std::io::Error::other(broken),
+            };
+            Err(StoreError { place, fault })
+        })
     }
 }

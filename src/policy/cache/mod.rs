@@ -5,19 +5,16 @@
 //!
 //! `entry` (pure) knows what one domain's answers mean and what is to be done next, `shelf` (pure) keeps entries
 //! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `following` hears what
-//! others write there, `inspect` shows and changes entries for an operator, `strictness` (pure) says whether what another
-//! node knows may replace what this one holds.
+//! others write there, `inspect` shows and changes entries for an operator.
 
 mod discovery;
 mod entry;
 mod following;
 mod inspect;
 mod shelf;
-mod strictness;
 #[cfg(test)]
 mod tests;
 
 pub use discovery::StsCache;
 pub use entry::{Heard, Told, ToldFailure, ToldRecord};
-pub use inspect::Refreshed;
-pub use strictness::{Looser, Weighed};
+pub use inspect::{Offered, Refreshed};

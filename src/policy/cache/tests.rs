@@ -804,7 +804,7 @@ fn sts_11_a_discovery_that_breaks_off_is_unknown_and_the_next_one_works() {
 }
 
 #[test]
-fn sts_09_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
+fn sts_09_net_11_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_written_does_not_stop_mail()
  {
     let world = World::of(Mode::Enforce, WEEK);
     let broken = Arc::new(Broken::default());

@@ -153,7 +153,7 @@ async fn dane_11_addresses_are_asked_for_before_tlsa_of_all_hosts() {
 }
 
 #[tokio::test]
-async fn dane_11_an_ipv6_destination_is_looked_for_among_aaaa_records() {
+async fn role_2_dane_11_an_ipv6_destination_is_looked_for_among_aaaa_records() {
     let learned = learn(
         &[
             ("example.org MX", Said::Secure(&["10 mx.example.org"])),
@@ -698,7 +698,7 @@ async fn example_candidate(rows: &[(&'static str, Said)], destination: &str) -> 
 }
 
 #[tokio::test]
-async fn dane_27_attack_dane_06_the_alias_matrix_of_rfc_7672() {
+async fn smtp_24_dane_27_attack_dane_06_the_alias_matrix_of_rfc_7672() {
     for (destination, host, base, names) in [
         (
             "192.0.2.10:25",

@@ -2,10 +2,12 @@
 
 mod client_tls;
 mod recall;
-pub(super) mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -96,7 +98,7 @@ async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_wa
 }
 
 #[tokio::test]
-async fn bdat_1_a_large_message_in_pipelined_chunks_arrives_whole() {
+async fn bdat_1_pipe_5_a_large_message_in_pipelined_chunks_arrives_whole() {
     let (sample, tlsa) = pinned("whatever.example");
     let world = World::new(Names { tlsa: vec![tlsa] }).await;
     let sink = Sink::new(Offers::StartTls(&sample)).await;
@@ -145,7 +147,7 @@ async fn smtp_31_what_an_mx_turned_out_to_lack_is_hidden_in_the_next_session() {
 }
 
 #[tokio::test]
-async fn dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
+async fn role_9_dane_02_a_record_that_does_not_match_refuses_the_recipient_alone() {
     let (sample, _) = pinned("mx.signed.example");
     let (_, tlsa) = pinned("mx.signed.example");
     let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
@@ -515,6 +517,56 @@ async fn net_08_a_client_that_goes_away_is_recorded() {
 }
 
 #[tokio::test]
+async fn net_12_an_mx_that_closes_its_window_fails_the_message_and_not_the_client() {
+    let patience = Duration::from_secs(1);
+    let mut world = World::with(Names::default(), |config| config.timeouts.data = patience).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let destination = listener.local_addr().unwrap();
+    let mx = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for reply in ["220 mx", "250 mx", "250 ok", "250 ok", "354 go"] {
+            let reply = format!("{reply}\r\n");
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            assert!(stream.read(&mut [0; 100]).await.unwrap() > 0);
+        }
+        stream
+    });
+    let mut client = Client::new(world.socks5(), destination).await;
+    client.hear().await;
+    client.expect(&LITERAL).await;
+    client.expect(&[("DATA", "354")]).await;
+    // More than the kernel holds for both of them.
+    let line = b"an ordinary line of thirty-two o\r\n".repeat(1 << 20);
+    client.send(&line).await;
+    client.expect(&[(".", "451 4.4.2 server-lost")]).await;
+    client.expect(&[("QUIT", "221")]).await;
+    let record = world.record().await;
+    assert_eq!((record.end, record.messages), ("quit", 0));
+    assert_eq!(record.trouble.unwrap().reason, "server-lost");
+    drop(mx.await.unwrap());
+}
+
+#[tokio::test]
+async fn dn_11_net_08_a_client_that_goes_away_is_not_judged_to_the_end() {
+    for is_reset in [false, true] {
+        let mut world = World::new(Names::default()).await;
+        let sink = Sink::new(Offers::Nothing).await;
+        let mut client = Client::new(world.socks5(), sink.address).await;
+        client.hear().await;
+        client.expect(&LITERAL[..2]).await;
+        client.send(b"RCPT TO:<b@silent.example>\r\nDATA\r\n").await;
+        if is_reset {
+            let stream = SockRef::from(client.stream.get_ref());
+            stream.set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+        let record = world.record().await;
+        assert_eq!(record.end, "client-lost");
+        assert!(record.judgements.is_empty(), "{record:?}");
+    }
+}
+
+#[tokio::test]
 async fn net_01_a_socks_client_may_share_both_ends_with_one_of_our_sockets() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
@@ -645,7 +697,7 @@ async fn net_10_dn_10_a_destination_with_all_its_sessions_is_a_421_and_others_ar
 #[tokio::test]
 async fn net_07_what_is_not_finished_by_the_deadline_is_cut_off_without_a_word_of_success() {
     let world = World::with(Names::default(), |config| {
-        config.drain_timeout = std::time::Duration::from_millis(1);
+        config.drain_timeout = Duration::from_millis(1);
     })
     .await;
     let sink = Sink::new(Offers::Nothing).await;
@@ -749,7 +801,7 @@ async fn net_09_a_bypassed_destination_that_refuses_is_a_421() {
 }
 
 #[tokio::test]
-async fn net_01_the_loop_guard_holds_for_bypassed_destinations() {
+async fn net_01_smtp_25_the_loop_guard_holds_for_bypassed_destinations() {
     let mut world = World::with(Names::default(), |config| config.rules = vec![bypass()]).await;
     // The proxy's own listener.
     let mut stream = TcpStream::connect(world.socks5()).await.unwrap();

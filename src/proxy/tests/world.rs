@@ -36,6 +36,7 @@ use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
 use crate::proxy::recall::Recall;
+use crate::report::trace::keeper::{KeepTraces, Keeper};
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
@@ -46,10 +47,10 @@ use crate::x509::sample::{Sample, T0, server};
 
 /// `signed.example` has the MX `mx.signed.example` at 127.0.0.1, all secure, with these TLSA records at any port;
 /// `second.example` and `other.example` are the same by other names. `plain.example` is the same without signatures, and
-/// so is `policy.example`, which enforces MTA-STS. Nothing else exists.
+/// so is `policy.example`, which enforces MTA-STS. Nobody answers for `silent.example`. Nothing else exists.
 #[derive(Default)]
-pub(in crate::proxy) struct Names {
-    pub(in crate::proxy) tlsa: Vec<TlsaRdata>,
+pub(crate) struct Names {
+    pub(crate) tlsa: Vec<TlsaRdata>,
 }
 
 fn secure<T>(data: T) -> Answer<T> {
@@ -81,6 +82,9 @@ impl Lookup for Names {
                 exchange,
             }]
         };
+        if domain.as_str() == "silent.example" {
+            return Box::pin(std::future::pending());
+        }
         told(match domain.as_str() {
             "signed.example" | "second.example" | "other.example" => secure(mx()),
             "plain.example" | "policy.example" => Answer::Insecure(mx()),
@@ -196,7 +200,7 @@ impl World {
     }
 }
 
-pub(in crate::proxy) fn engine(names: Names) -> Engine {
+pub(crate) fn engine(names: Names) -> Engine {
     engine_of(Arc::new(names), Continuity::Alert)
 }
 
@@ -222,6 +226,7 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
     let recall = recall.load(&*store, &*clock).unwrap();
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
+        traces: Keeper::new(KeepTraces::default(), pen.clone()),
         lookup,
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),

@@ -10,6 +10,7 @@ pub mod keeper;
 pub mod showing;
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,33 +20,41 @@ pub use showing::{Certificate, Channel, Showing, Tls};
 use crate::calendar::rfc3339;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
+use crate::name::DnsName;
 use crate::policy::cache::{Heard, Told};
 use crate::policy::{
     Candidate, Combine, Demand, InsecureMx, Located, Settings, StsDemand, StsState,
 };
 use crate::store::{Kind, Row};
-use crate::verdict::{Reason, Verdict};
+use crate::tls::Evidence;
+use crate::verdict::{Reason, Redial, Verdict};
 
-/// One decision.
+/// One decision of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// The session's id, which stands in refusals.
     pub id: String,
     /// Which of the decisions kept of that session, from 1.
     pub number: u32,
+    /// How the connection came: `redirect`, `socks5`.
+    pub via: String,
+    /// The mail server.
+    pub client: SocketAddr,
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decided,
+}
+
+/// One decision, whosever session it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
     /// When the recipient was named.
     #[serde(with = "rfc3339")]
     pub began: Timestamp,
     /// When it was decided: certificates and policies were in date or not at this time.
     #[serde(with = "rfc3339")]
     pub decided: Timestamp,
-    /// Milliseconds from the one to the other.
-    pub took_ms: u64,
-    /// How the connection came: `redirect`, `socks5`.
-    pub via: String,
-    /// The mail server.
-    pub client: SocketAddr,
-    /// Where it wanted to go.
+    /// Where the mail server wanted to go.
     pub destination: SocketAddr,
     /// The recipient's domain; on a route the route's host; an address literal; `postmaster`.
     pub domain: String,
@@ -149,6 +158,8 @@ pub struct Listing {
 pub struct Attempt {
     /// What it showed.
     pub showing: Showing,
+    /// The names that TLS had asked for by then on this recipient's behalf, in order.
+    pub tried: Vec<Option<String>>,
     /// What was made of it: `pin`, `refuse`, `redial`.
     pub verdict: String,
     /// The basis of a pin, the label of a refusal, or how to dial again.
@@ -194,12 +205,14 @@ impl Trace {
         Ok(Row {
             kind: Kind::Trace,
             key: key(&self.id, self.number),
-            about: self.domain.clone(),
-            at: self.decided,
+            about: self.decision.domain.clone(),
+            at: self.decision.decided,
             body: Some(serde_json::to_string(self)?),
         })
     }
+}
 
+impl Decided {
     /// Leaves out what can be missed first until what is left fits.
     pub fn fit(&mut self) {
         let mut leave_out = |what: &str, cut: &mut dyn FnMut(&mut Self)| {
@@ -255,7 +268,7 @@ impl From<Settings> for Choices {
 impl Sts {
     /// What the decision went by, with what else is known of it. `began` tells what was known before.
     #[must_use]
-    pub fn of(state: &StsState, told: Option<&Told>, began: Timestamp) -> Self {
+    pub fn of(state: &StsState, told: Option<&Told>, began: Instant) -> Self {
         let (label, failure) = match state {
             StsState::None => ("none", None),
             StsState::FetchFailed(why) => ("fetch-failed", Some(StsFailure::of(why))),
@@ -271,7 +284,6 @@ impl Sts {
         let held = told
             .and_then(|told| told.held.as_ref())
             .filter(|held| Some(&held.policy.text) == text.as_ref());
-        let is_older = |at: Timestamp| at < began;
         Self {
             state: label.to_owned(),
             failure,
@@ -283,8 +295,7 @@ impl Sts {
                 Heard::Silent(why) => why.to_string(),
                 Heard::Unknown(why) => why.to_string(),
             }),
-            cached: record.is_none_or(|record| is_older(record.at))
-                && held.is_none_or(|held| is_older(held.fetched)),
+            cached: record.is_none_or(|record| record.instant < began),
         }
     }
 }
@@ -353,8 +364,9 @@ impl From<&StsDemand> for Listing {
 impl Attempt {
     /// A connection that was judged.
     #[must_use]
-    pub fn of(showing: Showing, verdict: &Verdict) -> Self {
-        use crate::verdict::Redial;
+    pub fn of(evidence: &Evidence, tried: &[Option<DnsName>], verdict: &Verdict) -> Self {
+        let text = |name: &DnsName| name.to_string();
+        let sni = tried.last().and_then(Option::as_ref).map(text);
         let (verdict, rule) = match verdict {
             Verdict::Pin(pin) => ("pin", pin.basis.label().to_owned()),
             Verdict::Refuse(refusal) => ("refuse", refusal.reason.label().to_owned()),
@@ -362,7 +374,8 @@ impl Attempt {
             Verdict::Redial(Redial::Cleartext) => ("redial", "without TLS".to_owned()),
         };
         Self {
-            showing,
+            showing: Showing::of(evidence, sni),
+            tried: tried.iter().map(|one| one.as_ref().map(text)).collect(),
             verdict: verdict.to_owned(),
             rule,
         }

@@ -2,6 +2,7 @@
 
 use super::super::End;
 use super::super::reply::ReplyError;
+use crate::verdict::Reason;
 
 /// Why there is no channel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,8 @@ pub(in crate::smtp) enum LinkError {
     Lost,
     #[error("it does not answer in time")]
     Silent,
+    #[error("it takes no more octets")]
+    Stalled,
     #[error("it speaks before it is asked")]
     Unasked,
     #[error("plaintext follows the reply to STARTTLS")]
@@ -27,9 +30,26 @@ pub(in crate::smtp) enum LinkError {
 }
 
 impl LinkError {
+    /// The refusal that it is worth: a peer that was never there can be told from one that fails.
+    pub(in crate::smtp) fn reason(&self) -> Reason {
+        let what = self.to_string();
+        match self {
+            Self::Dial(_) | Self::Greeting { .. } | Self::Helo { .. } => {
+                Reason::Unreachable { what }
+            }
+            Self::Lost
+            | Self::Silent
+            | Self::Stalled
+            | Self::Unasked
+            | Self::Injected
+            | Self::Reply(_)
+            | Self::Nonsense { .. } => Reason::ServerLost { what },
+        }
+    }
+
     /// How a session ends by it: in a timeout, or else so.
     pub(in crate::smtp) fn end(&self, otherwise: End) -> End {
-        if *self == Self::Silent {
+        if matches!(self, Self::Silent | Self::Stalled) {
             End::Timeout
         } else {
             otherwise

@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use super::super::auth::{AuthError, LONGEST_RESPONSE, Mechanisms, is_response};
+use super::super::auth::{AuthError, LONGEST_LINE, Mechanisms, challenge, is_response};
 use super::super::command::Greeter;
 use super::super::ehlo::Extension;
 use super::super::line::{Flood, Line};
@@ -108,24 +108,35 @@ impl Session {
             Err(AuthError::Mechanism) => return self.say_idle(&replies::no_such_mechanism()),
         }
         let Some(permission) = self.link.vouched() else {
-            return self.hang_up(
-                Some(replies::closing_lost(&LinkError::Lost)),
-                End::ServerLost,
-            );
+            return self.end_lost(&LinkError::Lost);
         };
         let line = Bytes::copy_from_slice(line);
         self.out.relay(permission, wire(&[&line]));
         self.enter(State::Auth(Step::Reply));
     }
 
+    /// Octets of a command line: a first response may be as long as any other (RFC 4954 §3).
+    pub(super) fn line_limit(&self) -> usize {
+        let limit = self.settings.limits.command_line;
+        if !self.login.offered.is_empty() && self.input.begins_with(b"AUTH") {
+            limit.max(LONGEST_LINE)
+        } else {
+            limit
+        }
+    }
+
     pub(super) fn on_auth_reply(&mut self, reply: &ServerReply) {
         match (reply.code(), reply.class()) {
             (334, _) => {
-                self.pass(reply);
+                match challenge(reply) {
+                    Some(whole) => self.out.tell_client(whole),
+                    None => self.pass(reply),
+                }
                 return self.enter(State::Auth(Step::Response));
             }
             (235, _) => {
                 self.login.is_done = true;
+                self.tally.logged_in = true;
                 self.idle = 0;
                 self.pass(reply);
             }
@@ -137,8 +148,7 @@ impl Session {
             }
             (code, Class::Completed | Class::Intermediate) => {
                 let command = "AUTH";
-                let lost = replies::closing_lost(&LinkError::Nonsense { command, code });
-                return self.hang_up(Some(lost), End::ServerLost);
+                return self.end_lost(&LinkError::Nonsense { command, code });
             }
         }
         self.enter(State::Command(Trust::Full));
@@ -149,11 +159,10 @@ impl Session {
         if !matches!(self.state, State::Auth(Step::Response)) {
             return;
         }
-        match self.input.next_line(LONGEST_RESPONSE) {
+        match self.input.next_line(LONGEST_LINE) {
             Ok(Some(Line::Text(line))) if is_response(&line) => {
                 let Some(permission) = self.link.vouched() else {
-                    let lost = replies::closing_lost(&LinkError::Lost);
-                    return self.hang_up(Some(lost), End::ServerLost);
+                    return self.end_lost(&LinkError::Lost);
                 };
                 self.out.relay(permission, wire(&[&line]));
                 self.enter(State::Auth(Step::Reply));
@@ -172,10 +181,7 @@ impl Session {
     /// A login is worth nothing on another connection: ends the session where it would need one.
     pub(super) fn ends_with_login(&mut self) -> bool {
         if self.login.is_done {
-            self.hang_up(
-                Some(replies::closing_lost(&LinkError::Lost)),
-                End::ServerLost,
-            );
+            self.end_lost(&LinkError::Lost);
         }
         self.login.is_done
     }

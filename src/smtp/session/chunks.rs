@@ -20,6 +20,7 @@ use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Chunked, Progress, Transaction};
 use super::super::{End, Reply, replies};
 use super::{Asker, Carrier, Session, State, Trust};
+use crate::verdict::Reason;
 
 impl Session {
     pub(super) fn on_bdat(&mut self, argument: &[u8]) {
@@ -60,7 +61,9 @@ impl Session {
         } else {
             // It was, by the connection that the client's EHLO was answered from.
             self.link.dismiss(&mut self.out);
-            let answer = self.traced(replies::shortfall(Extension::Chunking));
+            let missing = Extension::Chunking;
+            let shortfall = self.troubled(Reason::Shortfall { missing });
+            let answer = self.traced(shortfall);
             self.fail_message(chunk.last, answer.clone());
             self.enter(State::SwallowingChunk { chunk, answer });
         }
@@ -71,7 +74,10 @@ impl Session {
     fn turn_chunk_away(&mut self, chunk: Chunk) {
         let failed = match self.transaction.as_ref().map(|open| &open.progress) {
             Some(Progress::Failed(answer)) => Some(answer.clone()),
-            Some(Progress::Lost) => Some(self.traced(replies::lost(&LinkError::Lost))),
+            Some(Progress::Lost) => {
+                let lost = self.lost(&LinkError::Lost);
+                Some(self.traced(lost))
+            }
             Some(
                 Progress::Provisional
                 | Progress::Opened
@@ -191,7 +197,8 @@ impl Session {
                 self.swallow_chunk(answer);
             }
             Class::Completed | Class::Intermediate => {
-                self.discard_chunk(replies::lost(&LinkError::Unasked));
+                let lost = self.lost(&LinkError::Unasked);
+                self.discard_chunk(lost);
             }
         }
     }

@@ -4,11 +4,12 @@ use super::super::chunk;
 use super::super::command::{Command, Greeter, Mail};
 use super::super::ehlo::{Extensions, answer};
 use super::super::line::{Flood, Line};
+use super::super::link::LinkError;
 use super::super::outbox::Control;
 use super::super::path::Charset;
 use super::super::relay::printable;
 use super::super::transaction::Transaction;
-use super::super::{End, Reply, replies};
+use super::super::{Channel, End, Reply, replies};
 use super::{Asker, ClientSide, INPUT_LIMIT, Life, Session, State, Trust};
 
 impl Session {
@@ -54,7 +55,7 @@ impl Session {
             if self.life == Life::Draining && !self.is_relaying() {
                 return self.hang_up(Some(replies::closing_shutdown()), End::Shutdown);
             }
-            match self.input.next_line(self.settings.limits.command_line) {
+            match self.input.next_line(self.line_limit()) {
                 Ok(Some(line)) => self.on_line(&line, trust),
                 Ok(None) if self.client == ClientSide::HalfClosed => {
                     return self.hang_up(None, End::ClientLost);
@@ -66,14 +67,42 @@ impl Session {
                 }
             }
         }
-        let is_cut_off = matches!(
-            self.state,
+        if self.client == ClientSide::HalfClosed && self.is_in_vain() {
+            self.hang_up(None, End::ClientLost);
+        }
+    }
+
+    /// Is what is awaited of no use when the client sends no more? A message that lacks its end is; so are a greeting or a
+    /// verdict for which the MX and the resolvers would still have to work, when no command is left that they matter to.
+    fn is_in_vain(&self) -> bool {
+        match &self.state {
             State::Message { .. }
-                | State::Chunk { .. }
-                | State::Swallowing { .. }
-                | State::SwallowingChunk { .. }
-        );
-        if is_cut_off && self.client == ClientSide::HalfClosed {
+            | State::Chunk { .. }
+            | State::Swallowing { .. }
+            | State::SwallowingChunk { .. } => true,
+            State::Greeting | State::Connecting(_) | State::Verdict(_) => {
+                !self.input.holds_command()
+            }
+            State::Securing
+            | State::Command(_)
+            | State::Hello(_)
+            | State::MailReply { .. }
+            | State::RcptReply { .. }
+            | State::RefusedMail(_)
+            | State::ResetReply(_)
+            | State::DataReply(_)
+            | State::ChunkReply(_)
+            | State::Outcome(_)
+            | State::Auth(_)
+            | State::Over => false,
+        }
+    }
+
+    /// What it has sent ahead has nobody to be answered to. The MX has the message or has it not (attack DN-12).
+    pub(super) fn on_client_lost(&mut self) {
+        self.client = ClientSide::HalfClosed;
+        self.input.take();
+        if !matches!(self.state, State::Outcome(_)) {
             self.hang_up(None, End::ClientLost);
         }
     }
@@ -148,10 +177,11 @@ impl Session {
         match greeter {
             Greeter::Ehlo => {
                 let said = self.link.extensions().unwrap_or_default();
-                let told = self.link.channel().map_or(Extensions::NONE, |channel| {
-                    said.offered(&channel, self.lacking)
-                });
-                let told = self.with_start_tls(told);
+                // A connection that was lost while its host was judged hides nothing (attack TLS-01).
+                let channel = self.link.channel();
+                let channel =
+                    channel.unwrap_or_else(|| Channel::Broken(LinkError::Lost.to_string()));
+                let told = self.with_start_tls(said.offered(&channel, self.lacking));
                 let auth = self.auth_keyword();
                 let limits = &self.settings.limits;
                 self.out

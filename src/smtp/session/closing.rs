@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::super::link::LinkError;
 use super::super::{End, GaveUp, Reply, Target, Timeouts, Waiting, replies};
 use super::{AuthStep, Life, Session, State};
+use crate::verdict::Reason;
 
 impl Session {
     /// Ends the session, with a last word about what went wrong when there is one.
@@ -19,6 +20,24 @@ impl Session {
     pub(super) fn hang_up_quietly(&mut self, reply: &Reply, end: End) {
         self.say(reply);
         self.close(end);
+    }
+
+    /// Ends it with the MX: nobody knows what that has made of what it was sent.
+    pub(super) fn end_lost(&mut self, error: &LinkError) {
+        let lost = replies::closing(self.lost(error));
+        self.hang_up(Some(lost), error.end(End::ServerLost));
+    }
+
+    /// The refusal for an MX that was cleared and is lost.
+    pub(super) fn lost(&mut self, error: &LinkError) -> Reply {
+        self.troubled(error.reason())
+    }
+
+    /// The refusal for what an MX that was cleared has come to; the record tells of the first.
+    pub(super) fn troubled(&mut self, reason: Reason) -> Reply {
+        let reply = reason.reply();
+        self.trouble.get_or_insert(reason);
+        reply
     }
 
     fn close(&mut self, end: End) {
@@ -121,8 +140,9 @@ impl Session {
         } = self.settings.timeouts;
         match self.leave() {
             State::Verdict(pending) => self.give_up_deciding(pending),
+            // Not the decision has taken the time: the MX has.
             State::Connecting(pending) if self.now >= pending.received + decision => {
-                self.give_up_deciding(pending);
+                self.give_up(pending, LinkError::Silent.reason());
             }
             // The client is not to blame: it hears what can be promised without.
             State::Auth(AuthStep::Vetting(greeter)) => {

@@ -26,7 +26,10 @@ impl Session {
             return self.enter(State::DataReply(relaying));
         }
         match self.transaction.as_ref().map(|open| &open.progress) {
-            Some(Progress::Lost) => self.refuse(replies::lost(&LinkError::Lost)),
+            Some(Progress::Lost) => {
+                let lost = self.lost(&LinkError::Lost);
+                self.refuse(lost);
+            }
             // RFC 3030 §2: not both in one transaction.
             Some(Progress::Chunking(_) | Progress::Failed(_)) => {
                 self.say_idle(&replies::out_of_order("the message has begun with BDAT"));
@@ -73,14 +76,16 @@ impl Session {
             (code, Class::Completed | Class::Intermediate) => {
                 self.link.abort(&mut self.out);
                 let command = "DATA";
-                self.refuse(replies::lost(&LinkError::Nonsense { command, code }));
+                let lost = self.lost(&LinkError::Nonsense { command, code });
+                self.refuse(lost);
                 self.after_refused_data();
             }
         }
     }
 
     pub(super) fn on_lost_at_data(&mut self, error: &LinkError) {
-        self.refuse(replies::lost(error));
+        let lost = self.lost(error);
+        self.refuse(lost);
         self.after_refused_data();
     }
 
@@ -161,7 +166,8 @@ impl Session {
                 self.swallow_until(answer);
             }
             Class::Completed | Class::Intermediate => {
-                self.discard_message(replies::lost(&LinkError::Unasked));
+                let lost = self.lost(&LinkError::Unasked);
+                self.discard_message(lost);
             }
         }
     }
@@ -173,13 +179,7 @@ impl Session {
             Class::Transient | Class::Permanent => {}
             Class::Intermediate => {
                 let command = "the message";
-                return self.hang_up(
-                    Some(replies::closing_lost(&LinkError::Nonsense {
-                        command,
-                        code,
-                    })),
-                    End::ServerLost,
-                );
+                return self.end_lost(&LinkError::Nonsense { command, code });
             }
         }
         self.pass(reply);

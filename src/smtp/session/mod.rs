@@ -23,24 +23,27 @@ use bytes::Bytes;
 
 use self::auth::{Login, Step as AuthStep};
 use self::recipient::{Pending, RcptSent};
+use super::auth::LONGEST_LINE;
 use super::chunk::Chunk;
 use super::command::Greeter;
 use super::data::EndOfData;
 use super::ehlo::{Extension, Extensions};
 use super::line::LineBuffer;
-use super::link::Link;
+use super::link::{Link, LinkError};
 use super::outbox::Outbox;
 use super::path::Charset;
 use super::relay::{Enhanced, relayed};
 use super::reply::ServerReply;
 use super::transaction::{Chunked, Relaying, Transaction};
-use super::{Action, ClientHandshake, Dialled, End, Reply, Settings, Tally, Target, Waiting};
-use crate::verdict::{Cleared, Verdict};
+use super::{
+    Action, Auth, ClientHandshake, Dialled, End, Limits, Reply, Settings, Tally, Target, Waiting,
+};
+use crate::verdict::{Cleared, Reason, Verdict};
 
 /// A session between one client connection and one destination.
 ///
 /// It holds at most one read of the driver plus 256 KiB of the client's pipelined commands, one reply of
-/// the MX (`limits.reply_line` × `limits.reply_lines`), and of a transaction the MAIL line, one RCPT line and one refusal
+/// the MX (`limits.reply_line` × `limits.reply_lines`, longer lines where AUTH may pass), and of a transaction the MAIL line, one RCPT line and one refusal
 /// for each of `limits.domains` domains, or the reply to the chunk that its message failed with. Message data is not held
 /// at all.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub struct Session {
     leg: ClientLeg,
     life: Life,
     tally: Tally,
+    trouble: Option<Reason>,
     now: Instant,
     /// When the present wait began.
     since: Instant,
@@ -171,7 +175,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Settings, now: Instant) -> Self {
         let mut out = Outbox::default();
-        let mut link = Link::new(settings.hint.clone(), &settings.limits);
+        let mut link = Link::new(settings.hint.clone(), &reply_limits(&settings));
         link.dial(&mut out);
         Self {
             lacking: settings.lacking,
@@ -189,6 +193,7 @@ impl Session {
             leg: ClientLeg::Clear,
             life: Life::Running,
             tally: Tally::default(),
+            trouble: None,
             now,
             since: now,
         }
@@ -205,6 +210,13 @@ impl Session {
     pub fn handle_client_end(&mut self, now: Instant) {
         self.now = now;
         self.client = ClientSide::HalfClosed;
+        self.advance();
+    }
+
+    /// The client is gone, and hears nothing any more.
+    pub fn handle_client_lost(&mut self, now: Instant) {
+        self.now = now;
+        self.on_client_lost();
         self.advance();
     }
 
@@ -254,6 +266,15 @@ impl Session {
         }
     }
 
+    /// The same, when the client was not read because the MX takes no more: then that is to blame.
+    pub fn handle_server_stalled(&mut self, now: Instant) {
+        self.now = now;
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.lose_server(LinkError::Stalled);
+            self.advance();
+        }
+    }
+
     /// The proxy is shutting down: what is in flight is finished, everything else hears 421 (RFC 5321 §3.8).
     ///
     /// In flight is a transaction of which the MX has heard. The driver says when it has waited long enough, by dropping
@@ -275,8 +296,8 @@ impl Session {
         Some((self.deadline()?, self.waiting()?))
     }
 
-    /// Whether more client bytes are wanted now: false while a verdict or the MX must answer first, so that a fast
-    /// client cannot fill memory.
+    /// Whether more client bytes are wanted now. While a verdict or the MX must answer first a few are, since only who
+    /// reads hears of a client that goes away; and no more, so that a fast client cannot fill memory.
     #[must_use]
     pub fn wants_client(&self) -> bool {
         let is_wanted = match &self.state {
@@ -289,7 +310,6 @@ impl Session {
             // Octets behind DATA tell a client that does not wait for 354 (attack DN-02).
             State::DataReply(_) => self.input.is_empty(),
             State::Greeting
-            | State::Securing
             | State::Hello(_)
             | State::Connecting(_)
             | State::Verdict(_)
@@ -298,11 +318,23 @@ impl Session {
             | State::RefusedMail(_)
             | State::ResetReply(_)
             | State::ChunkReply(_)
-            | State::Outcome(_)
-            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply)
-            | State::Over => false,
+            | State::Auth(AuthStep::Vetting(_) | AuthStep::Reply) => self.input.len() < READ_AHEAD,
+            // Its loss would change nothing: the MX has the message.
+            State::Securing | State::Outcome(_) | State::Over => false,
         };
         is_wanted && self.client == ClientSide::Open
+    }
+
+    /// Whether the client's octets are those of a message, which are not kept.
+    #[must_use]
+    pub const fn is_in_message(&self) -> bool {
+        matches!(
+            self.state,
+            State::Message { .. }
+                | State::Chunk { .. }
+                | State::Swallowing { .. }
+                | State::SwallowingChunk { .. }
+        )
     }
 
     /// How the session ended, once it has.
@@ -318,6 +350,12 @@ impl Session {
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// What was the first to go wrong with an MX that was cleared, if anything did.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&Reason> {
+        self.trouble.as_ref()
     }
 
     /// What the MX is known not to offer now, though clients are told that it does as long as nobody knows: to be
@@ -381,5 +419,17 @@ impl Session {
     }
 }
 
+/// Challenges may be longer than other replies.
+fn reply_limits(settings: &Settings) -> Limits {
+    let mut limits = settings.limits;
+    if settings.auth == Auth::OnceProven {
+        limits.reply_line = limits.reply_line.max(LONGEST_LINE);
+    }
+    limits
+}
+
 /// Octets of pipelined commands that may wait for their turn. A group is a few kilobytes (RFC 2920 §3.1).
 const INPUT_LIMIT: usize = 256 * 1024;
+
+/// As many as are read while their turn is still to come: more than a client sends ahead that waits for 354.
+const READ_AHEAD: usize = 16 * 1024;

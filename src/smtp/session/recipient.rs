@@ -49,7 +49,8 @@ impl Session {
         }
         transaction.recipients += 1;
         if matches!(transaction.progress, Progress::Lost) {
-            return self.refuse(replies::lost(&LinkError::Lost));
+            let lost = self.lost(&LinkError::Lost);
+            return self.refuse(lost);
         }
         if let Some(reply) = transaction.refusal(&rcpt.target) {
             let reply = reply.clone();
@@ -118,7 +119,8 @@ impl Session {
         let missing = transaction.uses(&pending.rcpt).without(offered);
         if let Some(first) = missing.iter().next() {
             self.lacking = self.lacking.union(missing.only_assumed());
-            return self.turn_down(pending.rcpt.target, replies::shortfall(first));
+            let shortfall = self.troubled(Reason::Shortfall { missing: first });
+            return self.turn_down(pending.rcpt.target, shortfall);
         }
         let rcpt = &pending.rcpt.line;
         match transaction.progress {
@@ -168,10 +170,7 @@ impl Session {
         }
         if pending.redials >= MAX_REDIALS {
             let what = String::from("every connection calls for yet another");
-            let target = pending.rcpt.target;
-            self.out
-                .gave_up(target.clone(), GaveUp::Unreachable(what.clone()));
-            return self.turn_down(target, Reason::Unreachable { what }.reply());
+            return self.give_up(pending, Reason::Unreachable { what });
         }
         pending.redials += 1;
         self.lose_progress();
@@ -207,11 +206,10 @@ impl Session {
     }
 
     /// No channel at all: the recipient may be tried elsewhere.
-    pub(super) fn give_up_connecting(&mut self, pending: Pending, error: &LinkError) {
-        let target = pending.rcpt.target;
-        let why = GaveUp::Unreachable(error.to_string());
-        self.out.gave_up(target.clone(), why);
-        self.turn_down(target, replies::unreachable(error));
+    pub(super) fn give_up(&mut self, pending: Pending, reason: Reason) {
+        let (target, reply) = (pending.rcpt.target, reason.reply());
+        self.out.gave_up(target.clone(), GaveUp::Failed(reason));
+        self.turn_down(target, reply);
     }
 
     /// RFC 5321 §3.3: what the MX has against the sender comes as the reply to RCPT.
@@ -277,7 +275,8 @@ impl Session {
 
     /// The command fails with the connection (RFC 5321 §3.8); the transaction has forgotten it already.
     pub(super) fn answer_lost(&mut self, error: &LinkError) {
-        self.refuse(replies::lost(error));
+        let lost = self.lost(error);
+        self.refuse(lost);
         self.enter(State::Command(Trust::Full));
     }
 

@@ -102,10 +102,11 @@ impl Session {
             (state @ (State::Greeting | State::Hello(_)), Step::Failed(error)) => {
                 self.state = state;
                 let end = error.end(End::Unreachable);
-                self.hang_up(Some(replies::closing_unreachable(&error)), end);
+                let refusal = replies::closing(error.reason().reply());
+                self.hang_up(Some(refusal), end);
             }
             (State::Connecting(pending), Step::Failed(error)) => {
-                self.give_up_connecting(pending, &error);
+                self.give_up(pending, error.reason());
             }
             (state, Step::Waits | Step::Greeted(_) | Step::Settled | Step::Failed(_)) => {
                 self.enter_same(state);
@@ -165,15 +166,16 @@ impl Session {
             State::DataReply(_) => self.on_lost_at_data(&error),
             message @ State::Message { .. } => {
                 self.state = message;
-                self.discard_message(replies::lost(&error));
+                let lost = self.lost(&error);
+                self.discard_message(lost);
             }
             chunk @ State::Chunk { .. } => {
                 self.state = chunk;
-                self.discard_chunk(replies::lost(&error));
+                let lost = self.lost(&error);
+                self.discard_chunk(lost);
             }
             State::Outcome(_) | State::Auth(AuthStep::Reply | AuthStep::Response) => {
-                let end = error.end(End::ServerLost);
-                self.hang_up(Some(replies::closing_lost(&error)), end);
+                self.end_lost(&error);
             }
             other @ (State::Command(_)
             | State::Securing

@@ -30,6 +30,8 @@ pub struct ToldRecord {
     pub at: Timestamp,
     /// What the records say.
     pub heard: Heard,
+    /// When, as durations go.
+    pub instant: Instant,
 }
 
 /// A fetch that failed.
@@ -54,6 +56,7 @@ impl Entry {
             record: self.asked.as_ref().map(|asked| ToldRecord {
                 at: now.wall_at(asked.at),
                 heard: asked.heard.clone(),
+                instant: asked.at,
             }),
             failed: self.failed.as_ref().map(|failed| ToldFailure {
                 id: failed.id.clone(),
@@ -84,12 +87,6 @@ impl Entry {
             }) => Some(id.clone()),
             Some(_) | None => self.refresh_under(now),
         }
-    }
-
-    /// Holds what another node has fetched.
-    pub(in crate::policy::cache) fn take_over(&mut self, stored: StoredPolicy) {
-        self.held = Self::restored(stored).held;
-        self.failed = None;
     }
 }
 

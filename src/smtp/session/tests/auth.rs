@@ -302,3 +302,60 @@ fn attack_tls_10_dn_10_whoever_goes_away_in_a_login_ends_it() {
         assert_eq!(session.end(), Some(end), "{what}");
     }
 }
+
+#[test]
+fn smtp_19_the_lines_of_an_exchange_may_be_of_12288_octets_and_only_they() {
+    let base64 = |octets: usize| "QUJD".repeat(octets / 4);
+    // AUTH PLAIN, a space before it and CRLF behind it: the longest multiple of four that fits, and the next.
+    let (longest, beyond) = (base64(12_272), base64(12_276));
+    run(&[
+        NAMED,
+        OFFERED,
+        &format!(
+            "C: auth PLAIN {longest}\ns: auth PLAIN {longest}\nS: 334 {longest}\nc: 334 {longest}\n"
+        ),
+        &format!("C: {longest}\ns: {longest}\nS: 235 2.7.0 welcome\nc: 235 2.7.0 welcome"),
+    ]);
+    run(&[
+        NAMED,
+        OFFERED,
+        &format!("C: AUTH PLAIN {beyond}\nc: 500 5.5.2 command line too long\n"),
+        &format!("C: NOOP {longest}\nc: 500 5.5.2 command line too long\n"),
+    ]);
+    let unoffered = format!("C: AUTH PLAIN {longest}\nc: 500 5.5.2 command line too long\n");
+    run(&[NAMED, "> refuse\n", UNOFFERED, &unoffered]);
+}
+
+#[test]
+fn dn_24_a_challenge_that_is_none_is_cut_and_cleaned_like_any_reply() {
+    let session = run(&[
+        NAMED,
+        OFFERED,
+        "
+        C: AUTH LOGIN
+        s: AUTH LOGIN
+        S: 334 what\u{1b}[31m?
+        c: 334 what?[31m?
+        C: YQ==
+        s: YQ==
+        S: 334-one
+        S: 334 two
+        c: 334-one
+        c: 334 two
+        ",
+    ]);
+    assert_eq!(session.end(), None);
+}
+
+#[test]
+fn eai_3_tls_01_an_mx_that_is_lost_while_it_is_judged_hides_no_extension() {
+    for verdict in ["> pin dane\n", "> refuse\n"] {
+        run(&[
+            NAMED,
+            "S$\n! close-server\n",
+            verdict,
+            UNOFFERED,
+            "C: MAIL FROM:<a@b.example> SMTPUTF8\nc: 250 2.1.0 …\nC: RCPT TO:<u@good.example>\n! dial\n",
+        ]);
+    }
+}

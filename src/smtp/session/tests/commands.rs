@@ -55,7 +55,7 @@ fn dn_19_dn_01_tls_9_what_is_not_served_is_refused_here_and_never_forwarded() {
 }
 
 #[test]
-fn dn_06_smtp_1_bare_newlines_and_nuls_make_one_bad_command_that_is_never_forwarded() {
+fn dn_06_smtp_1_smtp_16_bare_newlines_and_nuls_make_one_bad_command_that_is_never_forwarded() {
     run("
         @tls
         @mail
@@ -75,7 +75,7 @@ fn dn_06_smtp_1_bare_newlines_and_nuls_make_one_bad_command_that_is_never_forwar
 }
 
 #[test]
-fn dn_07_long_lines_are_refused_and_endless_ones_end_the_session() {
+fn dn_07_smtp_20_long_lines_are_refused_and_endless_ones_end_the_session() {
     let long = "x".repeat(3000);
     run(&format!(
         "@tls\nC: NOOP {long}\nc: 500 5.5.2 …\nC: NOOP\nc: 250 2.0.0 ok"
@@ -198,16 +198,18 @@ fn pipe_1_smtp_11_dn_02_everything_pipelined_from_the_start_is_answered_in_order
 }
 
 #[test]
-fn back_pressure_the_client_is_read_only_while_it_may_speak() {
+fn back_pressure_the_client_is_read_while_it_may_speak_and_a_little_ahead() {
+    let ahead = format!("C~ {}", "x".repeat(20_000));
+    let judged = "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first";
     let rows = [
-        ("! dial", false),
+        ("! dial", true),
+        (&format!("! dial\n{ahead}"), false),
         ("@greeted", true),
-        ("@handshake", false),
+        ("@handshake", true),
+        (&format!("@handshake\n{ahead}"), false),
         ("@tls", true),
-        (
-            "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first",
-            false,
-        ),
+        (judged, true),
+        (&format!("{judged}\n{ahead}"), false),
         ("@rcpt", true),
         ("@data", true),
         ("@data\nC: .\ns: .", false),

@@ -7,13 +7,14 @@ use super::script::{run, run_with, start};
 use super::settings;
 
 #[test]
-fn smtp_t2_the_default_patience_is_not_below_the_rfcs() {
+fn smtp_t2_net_16_the_default_patience_is_not_below_the_rfcs() {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let timeouts = Timeouts::default();
     assert!(timeouts.command >= minutes(5));
     assert!(timeouts.reply >= minutes(5));
     assert!(timeouts.data >= minutes(3));
-    assert!(timeouts.end_of_data >= minutes(10));
+    // Nor so short that the client, which waits ten minutes, does not give up first.
+    assert!(timeouts.end_of_data > minutes(10));
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn net_09_an_mx_that_goes_silent_fails_the_command_or_the_session() {
         s: EHLO mta.example
         > time server
         ! close-server
-        c: 421 4.4.1 unreachable: …
+        c: 421 4.4.2 server-lost: …
         ! close-client
     ");
     run("
@@ -164,6 +165,34 @@ fn net_09_an_mx_that_goes_silent_fails_the_command_or_the_session() {
         @mail
         C: RCPT TO:<u@good.example>
         ! dial
+    ");
+}
+
+#[test]
+fn smtp_t1_net_09_an_mx_that_takes_no_more_fails_the_message_and_not_the_client() {
+    let session = run("
+        @data
+        C: half a
+        s: half a
+        > stalled
+        ! close-server
+        C: message
+        C: .
+        c: 451 4.4.2 server-lost: the destination failed: it takes no more octets [T1]
+        C: QUIT
+        c: 221 2.0.0 goodbye
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Quit));
+    run("
+        @chunks
+        C~ BDAT 4 LAST\\r\\nx
+        s: BDAT 4 LAST
+        s~ x
+        > stalled
+        ! close-server
+        C~ \\r\\nx
+        c: 451 4.4.2 server-lost: …
     ");
 }
 
@@ -254,6 +283,120 @@ fn a_client_that_closes_between_commands_ends_the_session_after_what_it_has_sent
         ! close-server
         ! close-client
     ");
+}
+
+const JUDGED: &str =
+    "@tls\n@mail\nC: RCPT TO:<u@good.example>\n! judge good.example protected first\n";
+const REDIALLED: &str = "> redial a.example\ns: QUIT\n! close-server\n! dial\n";
+
+#[test]
+fn dn_11_a_client_that_sends_no_more_ends_a_wait_that_is_of_no_use_to_it_at_once() {
+    let redialled = &format!("{JUDGED}{REDIALLED}");
+    let greeting = "! dial\n> connected\n";
+    for (state, ending) in [
+        ("! dial\n", "! close-server\n"),
+        (greeting, "! close-server\n"),
+        (JUDGED, "s: QUIT\n! close-server\n"),
+        (redialled, "! close-server\n"),
+        // Nor is 354, when no message can follow.
+        (&format!("{JUDGED}C: data\n"), "s: QUIT\n! close-server\n"),
+        (&format!("{greeting}C~ EHL\n"), "! close-server\n"),
+    ] {
+        let session = run(&format!("{state}C$\n{ending}! close-client"));
+        assert_eq!(session.end(), Some(End::ClientLost), "{state}");
+    }
+}
+
+#[test]
+fn dn_11_what_a_client_has_sent_before_it_closed_its_side_is_still_answered() {
+    run(&format!(
+        "
+        {JUDGED}
+        C: RSET
+        C: QUIT
+        C$
+        > refuse
+        s: QUIT
+        ! close-server
+        c: 451 4.7.4 …
+        c: 250 2.0.0 ok
+        c: 221 2.0.0 goodbye
+        ! close-client
+    "
+    ));
+    run("
+        ! dial
+        C: EHLO mta.example
+        C$
+        > connected
+        S: 220 mx.example
+        c: 220 mx.example
+        s: EHLO mta.example
+        S: 250 mx.example
+        c: 250-mx.example
+        c: 250-PIPELINING
+        c: 250-8BITMIME
+        c: 250-SMTPUTF8
+        c: 250-ENHANCEDSTATUSCODES
+        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+    let session = run("
+        @chunks
+        C~ BDAT 3 LAST\\r\\nx\\r\\nQUIT\\r\\n
+        s: BDAT 3 LAST
+        s: x
+        C$
+    ");
+    assert!(session.end().is_none());
+}
+
+#[test]
+fn dn_12_a_client_that_is_lost_ends_every_wait_at_once_but_that_for_the_fate_of_its_message() {
+    let redialled = &format!("{JUDGED}{REDIALLED}");
+    for (state, ending) in [
+        ("! dial\nC: QUIT\n", "! close-server\n"),
+        ("! dial\n> connected\nC: QUIT\n", "! close-server\n"),
+        ("@greeted\n", "s: QUIT\n! close-server\n"),
+        ("@handshake\n", "! close-server\n"),
+        ("@tls\n", "s: QUIT\n! close-server\n"),
+        (
+            &format!("{JUDGED}C: RSET\nC: QUIT\n"),
+            "s: QUIT\n! close-server\n",
+        ),
+        (redialled, "! close-server\n"),
+        ("@rcpt\n", "s: QUIT\n! close-server\n"),
+        (
+            &format!("{JUDGED}> pin\ns: MAIL FROM:<a@b.example>\ns: RCPT TO:<u@good.example>\n"),
+            "! close-server\n",
+        ),
+        ("@rcpt\nC: RSET\ns: RSET\n", "! close-server\n"),
+        ("@rcpt\nC: DATA\ns: DATA\n", "! close-server\n"),
+        ("@data\nC: x\ns: x\n", "! close-server\n"),
+        (
+            "@chunks\nC~ BDAT 1\\r\\nx\ns: BDAT 1\ns~ x\n",
+            "! close-server\n",
+        ),
+    ] {
+        let session = run(&format!("{state}C!\n{ending}! close-client"));
+        assert_eq!(session.end(), Some(End::ClientLost), "{state}");
+    }
+    let session = run("
+        @data
+        C: .
+        s: .
+        C: RSET
+        C!
+        S: 250 queued
+        c: 250 2.0.0 queued
+        s: QUIT
+        ! close-server
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::ClientLost));
+    assert_eq!(session.tally().messages, 1);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn smtp_3_data_answered_with_anything_but_354_or_a_refusal_is_not_believed() {
             s: DATA
             S: {code} ok
             ! close-server
-            c: 451 4.4.2 server-lost: DATA was answered with {code} [T1]
+            c: 451 4.4.2 server-lost: the destination failed: DATA was answered with {code} [T1]
             C: RSET
             c: 250 2.0.0 ok
         "
@@ -166,6 +166,17 @@ fn dn_02_octets_behind_data_are_wanted_so_that_they_are_seen() {
     assert!(session.wants_client());
     let session = run("@rcpt\nC~ DATA\\r\\nx\ns: DATA");
     assert!(!session.wants_client());
+}
+
+#[test]
+fn dn_only_the_octets_of_a_message_are_never_kept() {
+    for (script, in_message) in [
+        ("@rcpt", false),
+        ("@rcpt\nC: DATA\ns: DATA", false),
+        ("@rcpt\nC: DATA\ns: DATA\nS: 354 go\nc: 354 go", true),
+    ] {
+        assert_eq!(run(script).is_in_message(), in_message, "{script}");
+    }
 }
 
 #[test]
@@ -267,7 +278,7 @@ fn dn_05_a_malformed_reply_to_the_message_is_a_lost_connection() {
             s: .
             {reply}
             ! close-server
-            c: 421 4.4.2 server-lost: it does not speak SMTP: …
+            c: 421 4.4.2 server-lost: the destination failed: it does not speak SMTP: …
             ! close-client
         "
         ));
@@ -278,7 +289,7 @@ fn dn_05_a_malformed_reply_to_the_message_is_a_lost_connection() {
         C: .
         s: .
         S: 350 what
-        c: 421 4.4.2 server-lost: the message was answered with 350 [T1]
+        c: 421 4.4.2 server-lost: the destination failed: the message was answered with 350 [T1]
         ! close-server
         ! close-client
     ");
@@ -292,7 +303,7 @@ fn smtp_t3_no_reply_to_the_message_is_no_result() {
         s: .
         > time server
         ! close-server
-        c: 421 4.4.2 server-lost: it does not answer in time [T1]
+        c: 421 4.4.2 server-lost: the destination failed: it does not answer in time [T1]
         ! close-client
     ");
     assert_eq!(session.end(), Some(End::Timeout));
@@ -370,4 +381,31 @@ fn eai_6_utf_8_in_replies_belongs_to_smtputf8_transactions() {
         "
         ));
     }
+}
+
+#[test]
+fn size_2_what_size_was_declared_ends_no_message() {
+    run("
+        @tls
+        C: MAIL FROM:<a@b.example> SIZE=3
+        c: 250 2.1.0 …
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: MAIL FROM:<a@b.example> SIZE=3
+        s: RCPT TO:<u@good.example>
+        S: 250 ok
+        S: 250 ok
+        c: 250 2.0.0 ok
+        C: DATA
+        s: DATA
+        S: 354 go
+        c: 354 go
+        C: much longer than three octets
+        s: much longer than three octets
+        C: .
+        s: .
+        S: 552 5.3.4 too large
+        c: 552 5.3.4 too large
+    ");
 }

@@ -5,6 +5,7 @@
 //! | `C: x` / `S: x` | a line of the client / the MX | `c: x` / `s: x` | a line to the client / the MX |
 //! | `C~ x` / `S~ x` | octets with escapes, no CRLF | `c~ x` / `s~ x` | octets that end in no CRLF |
 //! | `C$` / `S$` | the end of one side | `! x` | an action |
+//! | `C!` | the client is gone | | |
 //! | `> x` | an answer to an action, `> time`, `> shutdown` | `…` at the end | whatever follows |
 //!
 //! `@name` stands for one of the beginnings below, `#` opens a remark.
@@ -16,7 +17,7 @@ use super::super::super::{
 };
 use super::super::Session;
 use super::{pin, pin_by, refuse, settings};
-use crate::verdict::{Basis, Redial, Verdict};
+use crate::verdict::{Basis, Reason, Redial, Verdict};
 
 /// Greeted, with nothing said yet.
 const GREETED: &str = "
@@ -247,6 +248,7 @@ fn apply(session: &mut Session, input: &str, now: &mut Instant) {
         "C~" => session.handle_client(&unescape(text), *now),
         "S~" => session.handle_server(&unescape(text), *now),
         "C$" => session.handle_client_end(*now),
+        "C!" => session.handle_client_lost(*now),
         "S$" => session.handle_server_end(*now),
         "> " => answer(session, text, now),
         _ => panic!("not a line of a script: {input}"),
@@ -278,6 +280,12 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
             assert_eq!(name(awaited), waiting);
             *now = deadline;
             session.handle_timeout(*now);
+        }
+        ("stalled", "") => {
+            let (deadline, awaited) = session.poll_timeout().expect("something is awaited");
+            assert_eq!(name(awaited), "client");
+            *now = deadline;
+            session.handle_server_stalled(*now);
         }
         ("shutdown", "") => session.handle_shutdown(*now),
         _ => panic!("not an answer: {text}"),
@@ -346,7 +354,9 @@ fn drain(session: &mut Session) -> Vec<String> {
             Action::GaveUp { target, why } => {
                 let why = match why {
                     GaveUp::Undecided => "undecided".into(),
-                    GaveUp::Unreachable(why) => format!("unreachable({why})"),
+                    GaveUp::Failed(Reason::Unreachable { what }) => format!("unreachable({what})"),
+                    GaveUp::Failed(Reason::ServerLost { what }) => format!("server-lost({what})"),
+                    GaveUp::Failed(reason) => format!("{reason:?}"),
                 };
                 lines.push(format!("! gave-up {} {why}", named(&target)));
             }

@@ -4,6 +4,7 @@ use super::super::super::ehlo::{Extension, Extensions};
 use super::super::super::{End, Limits};
 use super::script::{run, run_with};
 use super::settings;
+use crate::verdict::Reason;
 
 #[test]
 fn role_5_mail_and_rcpt_leave_only_after_a_pin_and_the_mx_answers() {
@@ -165,7 +166,7 @@ fn dn_22_a_verdict_does_not_outlive_rset_or_ehlo() {
 }
 
 #[test]
-fn dn_22_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialled_for() {
+fn dn_22_net_20_a_domain_refused_in_a_transaction_stays_refused_in_it_and_is_not_dialled_for() {
     run("
         @tls
         @mail
@@ -252,14 +253,15 @@ fn redials_are_bounded_and_each_is_judged_again() {
 }
 
 #[test]
-fn a_redial_that_fails_is_a_451_for_the_recipient() {
-    for (ending, what) in [
-        ("> failed refused", "refused"),
+fn attack_tls_18_an_mx_that_stalls_after_a_redial_is_to_blame_itself_not_the_decision() {
+    for (stalls, waiting) in [
+        ("", "dial"),
+        ("> connected", "server"),
+        ("> connected\nS: 220 mx\ns: EHLO mta.example", "server"),
         (
-            "> connected\nS: 554 no\ns: QUIT\n! close-server",
-            "it greets with 554 no",
+            "> connected\nS: 220 mx\ns: EHLO mta.example\nS: 250-mx\nS: 250 STARTTLS\ns: STARTTLS",
+            "server",
         ),
-        ("> connected\nS$\n! close-server", "the connection was lost"),
     ] {
         run(&format!(
             "
@@ -271,9 +273,48 @@ fn a_redial_that_fails_is_a_451_for_the_recipient() {
             s: QUIT
             ! close-server
             ! dial
+            {stalls}
+            > time {waiting}
+            ! gave-up good.example server-lost(it does not answer in time)
+            ! close-server
+            c: 451 4.4.2 server-lost: the destination failed: it does not answer in time [T1]
+        "
+        ));
+    }
+}
+
+#[test]
+fn a_redial_that_fails_is_a_451_for_the_recipient() {
+    for (ending, reason, what) in [
+        ("> failed refused", "unreachable", "refused"),
+        (
+            "> connected\nS: 554 no\ns: QUIT\n! close-server",
+            "unreachable",
+            "it greets with 554 no",
+        ),
+        (
+            "> connected\nS$\n! close-server",
+            "server-lost",
+            "the connection was lost",
+        ),
+    ] {
+        let heard = match reason {
+            "unreachable" => "451 4.4.1 unreachable: the destination cannot be reached",
+            _ => "451 4.4.2 server-lost: the destination failed",
+        };
+        run(&format!(
+            "
+            @tls
+            @mail
+            C: RCPT TO:<u@good.example>
+            ! judge good.example protected first
+            > redial a.example
+            s: QUIT
+            ! close-server
+            ! dial
             {ending}
-            ! gave-up good.example unreachable({what})
-            c: 451 4.4.1 unreachable: the destination cannot be reached: {what} [T1]
+            ! gave-up good.example {reason}({what})
+            c: {heard}: {what} [T1]
             C: NOOP
             c: 250 2.0.0 ok
         "
@@ -431,7 +472,7 @@ fn dn_17_smtp_17_smtp_18_targets_are_domains_literals_and_postmaster_and_bytes_s
 }
 
 #[test]
-fn dn_14_recipients_and_domains_are_bounded() {
+fn dn_14_smtp_20_recipients_and_domains_are_bounded() {
     let mut settings = settings();
     settings.limits = Limits {
         recipients: 3,
@@ -483,12 +524,55 @@ fn role_8_a_verdict_that_never_comes_is_a_451_and_counts_no_more() {
         ! close-server
         ! dial
         > time dial
-        ! gave-up postmaster undecided
+        ! gave-up postmaster server-lost(it does not answer in time)
         ! close-server
-        c: 451 4.4.3 decision-timeout: …
+        c: 451 4.4.2 server-lost: …
         > connected
         > pin
     ");
+}
+
+#[test]
+fn r5_what_goes_wrong_with_a_cleared_mx_is_kept_for_the_record() {
+    for (script, trouble) in [
+        ("@data\nC: .\ns: .\nS: 250 ok\nc: 250 2.0.0 ok", None),
+        ("@data\nC: .\ns: .\nS: 554 no\nc: 554 5.0.0 no", None),
+        (
+            "@data\nS$\n! close-server\nC: .\nc: 451 4.4.2 …",
+            Some("server-lost"),
+        ),
+        (
+            "@data\nC: .\ns: .\nS$\n! close-server\nc: 421 4.4.2 …\n! close-client",
+            Some("server-lost"),
+        ),
+        (
+            "@rcpt\nC: DATA\ns: DATA\nS: 250 ok\n! close-server\nc: 451 4.4.2 …",
+            Some("server-lost"),
+        ),
+        (
+            "@rcpt\nS$\n! close-server\nC: RCPT TO:<v@good.example>\nc: 451 4.4.2 …",
+            Some("server-lost"),
+        ),
+        (
+            "@chunks\nC~ BDAT 2\\r\\nx\ns: BDAT 2\ns~ x\nS: 250 ok\n! close-server\nC~ x\nc: 451 4.4.2 …",
+            Some("server-lost"),
+        ),
+        (
+            "@tls\nC: MAIL FROM:<a@b.example> SIZE=9\nc: 250 2.1.0 …\nS$\n! close-server
+            C: RCPT TO:<u@good.example>\n! dial\n> connected\nS: 220 mx\ns: EHLO mta.example\nS: 250 mx
+            ! judge good.example clear(not offered) first\n> pin\ns: QUIT\n! close-server\nc: 452 4.3.4 …",
+            Some("shortfall"),
+        ),
+        // Whoever was not cleared has a judgement of its own.
+        (
+            "@greeted\nC: EHLO mta.example\ns: EHLO mta.example\nS$\n! close-server\nc: 421 4.4.2 …
+            ! close-client",
+            None,
+        ),
+    ] {
+        let session = run(script);
+        assert_eq!(session.trouble().map(Reason::label), trouble, "{script}");
+    }
 }
 
 #[test]
@@ -565,7 +649,7 @@ fn dn_07_dn_09_a_reply_that_does_not_end_or_contradicts_itself_fails_that_recipi
             s: RCPT TO:<v@good.example>
             S~ {reply}
             ! close-server
-            c: 451 4.4.2 server-lost: it does not speak SMTP: …
+            c: 451 4.4.2 server-lost: the destination failed: it does not speak SMTP: …
             C: DATA
             c: 451 4.4.2 …
         "
@@ -611,3 +695,29 @@ fn pipe_6_an_mx_without_pipelining_hears_one_command_at_a_time() {
         s: DATA
     ");
 }
+
+#[test]
+fn smtp_22_smtp_27_what_a_cleared_mx_says_of_a_recipient_is_passed_on_as_it_is() {
+    for reply in [
+        "552 5.5.3 too many recipients",
+        "452 4.5.3 too many recipients",
+        "551 5.1.6 try <u@new.example>",
+        "421 4.3.2 going down",
+    ] {
+        run(&format!("{ASKED}S: 250 2.1.0 ok\nS: {reply}\nc: {reply}"));
+    }
+    let session = run(&format!(
+        "{ASKED}S: 250 2.1.0 ok\nS: 251 2.1.5 will forward\nc: 251 2.1.5 will forward"
+    ));
+    assert_eq!(session.tally().recipients, 1);
+}
+
+const ASKED: &str = "
+    @tls
+    @mail
+    C: RCPT TO:<u@good.example>
+    ! judge good.example protected first
+    > pin
+    s: MAIL FROM:<a@b.example>
+    s: RCPT TO:<u@good.example>
+";

@@ -74,8 +74,15 @@ impl Client {
             }
             return;
         }
-        // A client that pipelines does not wait for replies; DATA ends a group (RFC 2920 §3.1).
-        if transcript.awaits_reply_to_data() {
+        if transcript.awaits == Awaits::Response {
+            if transcript.sent.len() == transcript.understood {
+                let line = ["YQ==", "", "*", "MAIL FROM:<a@b.example>"][tape.draw(4)];
+                self.outgoing.extend(format!("{line}\r\n").bytes());
+            }
+            return;
+        }
+        // A client that pipelines does not wait for replies; DATA and AUTH end a group (RFC 2920 §3.1).
+        if transcript.awaits_reply_to_last() {
             return;
         }
         let line = if tape.rarely(5) {
@@ -97,7 +104,7 @@ impl Client {
 }
 
 fn odd_command(tape: &mut Tape) -> String {
-    let line = match tape.draw(19) {
+    let line = match tape.draw(23) {
         0 | 1 => "EHLO other.example",
         2 => "HELO mta.example",
         3 => "MAIL FROM:<a@b.example>",
@@ -113,6 +120,9 @@ fn odd_command(tape: &mut Tape) -> String {
         15 if tape.rarely(4) => "QUIT",
         16 if tape.rarely(4) => "BDAT 3 LAST",
         17 if tape.rarely(20) => "BDAT 18446744073709551616 LAST",
+        18 | 19 => "AUTH LOGIN",
+        20 => "auth PLAIN AGEAYg==",
+        21 => "AUTH GSSAPI",
         _ => "STARTTLS",
     };
     line.into()

@@ -7,6 +7,7 @@
 //! * 354, and 2yz to RCPT, to a chunk and to a message, are the MX's own, for that very recipient, chunk and message,
 //! * replies are one to one and in order, a chunk's after its last octet, with status codes where they are promised,
 //! * what the MX gets is what the client sent, octet for octet, with no extension that it has not offered,
+//! * credentials go only to an MX that is proven, inside TLS, and no login outlives its connection,
 //! * nothing that the client said in the clear counts inside TLS,
 //! * what is held is bounded,
 //! * every wait has a deadline.
@@ -24,11 +25,11 @@ use self::client::Client;
 use self::mx::Mx;
 use self::transcript::Transcript;
 use super::super::super::data::BareLineEnds;
-use super::super::super::{Action, ClientHandshake, ClientTls, Dialled, Target};
+use super::super::super::{Action, Auth, ClientHandshake, ClientTls, Dialled, Target};
 use super::super::{INPUT_LIMIT, Session};
 use super::script::start;
-use super::{pin, refuse, settings};
-use crate::verdict::{Redial, Verdict};
+use super::{pin, pin_by, refuse, settings};
+use crate::verdict::{Basis, Redial, Verdict};
 
 proptest! {
     #![proptest_config(config())]
@@ -110,6 +111,9 @@ impl World {
         settings.limits.recipients = 6;
         settings.limits.domains = 4;
         settings.client_tls = ClientTls::Offered;
+        if tape.draw(2) == 1 {
+            settings.auth = Auth::OnceProven;
+        }
         Self {
             tape,
             session: Session::new(settings, now),
@@ -164,6 +168,10 @@ impl World {
                 self.client.is_closed = true;
                 self.session.handle_client_end(self.now);
             }
+            158 if self.tape.rarely(6) => {
+                self.client.is_closed = true;
+                self.session.handle_client_lost(self.now);
+            }
             154..=156 => self.mx.speak_unasked(&mut self.tape),
             157 if self.tape.rarely(3) => self.feed_client(), // not wanted, perhaps
             _ => {
@@ -215,7 +223,10 @@ impl World {
                 self.mx.disconnect();
                 Dialled::HandshakeFailed("alert".into())
             }
-            Some(Owed::Handshake) => Dialled::Secured,
+            Some(Owed::Handshake) => {
+                self.mx.is_secured = true;
+                Dialled::Secured
+            }
         };
         self.session.handle_upstream(answer, self.now);
     }
@@ -233,6 +244,16 @@ impl World {
             10 | 11 => refuse(),
             12 => Verdict::Redial(Redial::Sni("base.example".parse().unwrap())),
             13 => Verdict::Redial(Redial::Cleartext),
+            // The question was about the host alone, to answer a hello.
+            _ if self.session.transaction.is_none() => {
+                let is_proof = self.tape.draw(3) > 0;
+                self.mx.is_proven = self.mx.is_connected && is_proof;
+                pin_by(if is_proof {
+                    Basis::DaneEe
+                } else {
+                    Basis::OpportunisticTls
+                })
+            }
             _ => {
                 self.has_pin = self.mx.is_connected;
                 self.pinned = Some(match target {
@@ -281,13 +302,14 @@ impl World {
                 Action::ToClient(octets) => self.transcript.hear(&octets, &self.mx),
                 Action::ToServer(octets) => {
                     assert!(
-                        self.has_pin || is_control(&octets),
+                        self.has_pin || self.mx.is_proven || is_control(&octets),
                         "{octets:?} before a pin"
                     );
                     self.mx.hear(&octets, &mut self.tape, &mut self.pinned);
                 }
                 Action::Dial => {
                     assert!(!self.mx.is_connected, "dialled over a connection");
+                    assert!(!self.mx.has_login, "a login on another connection");
                     self.owed = Some(Owed::Dial);
                 }
                 Action::StartTls { .. } => self.owed = Some(Owed::Handshake),

@@ -16,6 +16,7 @@ pub(super) enum Said {
     Data,
     Chunk,
     Message(usize),
+    Login,
     Other,
     Unasked,
 }
@@ -49,6 +50,15 @@ pub(super) struct Mx {
     chunk: Option<Chunk>,
     /// A chunk was refused: nothing but RSET makes sense.
     is_spoilt: bool,
+    /// The last EHLO was in TLS.
+    pub(super) is_secured: bool,
+    /// Who it is was proven since its last EHLO.
+    pub(super) is_proven: bool,
+    has_auth: bool,
+    /// It waits for the answer to a challenge.
+    in_auth: bool,
+    /// Somebody has logged in, on whatever connection.
+    pub(super) has_login: bool,
     pub(super) delivered: Vec<Delivered>,
     /// It has spoken unasked on this connection: what answers what is anybody's guess, but the words are still its own.
     pub(super) is_wild: bool,
@@ -79,6 +89,8 @@ impl Mx {
         self.in_data = false;
         self.chunk = None;
         self.is_wild = false;
+        (self.is_secured, self.is_proven) = (false, false);
+        (self.has_auth, self.in_auth) = (false, false);
     }
 
     pub(super) fn forget(&mut self) {
@@ -157,9 +169,25 @@ impl Mx {
                     return;
                 };
                 let line: Vec<u8> = self.incoming.drain(..end + 2).take(end).collect();
-                self.command(line, tape, pinned);
+                if self.in_auth {
+                    self.login(tape);
+                } else {
+                    self.command(line, tape, pinned);
+                }
             }
         }
+    }
+
+    /// A login or a step of it.
+    fn login(&mut self, tape: &mut Tape) {
+        assert!(
+            self.has_auth && self.is_secured && self.is_proven,
+            "credentials for nobody"
+        );
+        let code = ["235", "334", "535"][tape.draw(3)];
+        self.in_auth = code == "334";
+        self.has_login |= code == "235";
+        self.say(code, "", Said::Login);
     }
 
     fn take_chunk(&mut self, last: Last, tape: &mut Tape) {
@@ -256,6 +284,7 @@ impl Mx {
                 self.say(code, "", Said::Data);
             }
             "BDAT" => self.begin_chunk(&text),
+            "AUTH" => self.login(tape),
             "RSET" => {
                 self.forget();
                 self.say("250", "", Said::Other);
@@ -301,6 +330,7 @@ impl Mx {
 
     pub(super) fn offer(&mut self, tape: &mut Tape) {
         self.forget();
+        self.is_proven = false;
         self.pipelining = tape.draw(2) == 1;
         let mut more = String::new();
         if tape.draw(3) > 0 {
@@ -313,6 +343,10 @@ impl Mx {
         self.has_chunking = tape.draw(3) > 0;
         if self.has_chunking {
             more += "250-CHUNKING\r\n";
+        }
+        self.has_auth = tape.draw(3) > 0;
+        if self.has_auth {
+            more += "250-AUTH PLAIN LOGIN\r\n";
         }
         more += if self.pipelining {
             "250 PIPELINING\r\n"

@@ -33,6 +33,7 @@ pub(super) struct Transcript {
     /// It has said hello since.
     is_greeted: bool,
     pub(super) is_closed: bool,
+    is_logged_in: bool,
 }
 
 /// Whose word a reply is.
@@ -57,6 +58,8 @@ pub(super) enum Awaits {
     Greeting,
     Command,
     Message,
+    /// The answer to a challenge.
+    Response,
 }
 
 impl Transcript {
@@ -122,6 +125,14 @@ impl Transcript {
                     reply,
                 );
             }
+            Awaits::Response => {
+                let rest = &self.sent[self.understood..];
+                let end = find(rest, b"\r\n").unwrap_or_else(|| panic!("unasked: {reply}"));
+                self.understood += end + 2;
+                self.assert_codes(lines);
+                let is_wild = mx.is_wild;
+                self.login(code, &Word { said, is_wild }, reply);
+            }
             Awaits::Message => {
                 self.assert_codes(lines);
                 self.message(code, said, mx, reply);
@@ -145,6 +156,7 @@ impl Transcript {
             "BDAT" if self.is_chunking => &[501],
             "BDAT" => &[503],
             "STARTTLS" => &[220, 503],
+            "AUTH" => &[235, 334, 502, 503, 504, 535],
             _ => &[500],
         };
         assert!(codes.contains(&code), "{text} got {reply}");
@@ -171,9 +183,21 @@ impl Transcript {
                 // Whoever did not wait is cut off, and nothing of the message is a command.
                 self.must_close |= next.starts_with(b"Subject");
             }
+            "AUTH" if [235, 334, 535].contains(&code) => self.login(code, &word, reply),
             "QUIT" | "BDAT" => self.must_close = true,
             _ => {}
         }
+    }
+
+    /// What the MX says to a login; nobody else may.
+    fn login(&mut self, code: u16, word: &Word<'_>, reply: &str) {
+        assert!([235, 334, 535].contains(&code), "{reply}");
+        word.assert_is(&Said::Login, reply);
+        self.awaits = match code {
+            334 => Awaits::Response,
+            _ => Awaits::Command,
+        };
+        self.is_logged_in |= code == 235;
     }
 
     pub(super) fn message(&mut self, code: u16, said: Option<&Said>, mx: &Mx, reply: &str) {
@@ -258,6 +282,7 @@ impl Transcript {
     /// The client is to shake hands: nothing that it has said waits for its turn, and nothing of it counts.
     pub(super) fn secure(&mut self) {
         assert!(!self.is_secured, "TLS inside TLS");
+        assert!(!self.is_logged_in, "a login in the clear counts inside TLS");
         assert_eq!(self.sent.len(), self.understood, "octets behind STARTTLS");
         assert_eq!(self.mail, None, "a transaction is open");
         self.is_secured = true;
@@ -273,8 +298,12 @@ impl Transcript {
         self.has_failed = false;
     }
 
-    pub(super) fn awaits_reply_to_data(&self) -> bool {
-        self.sent[self.understood..].ends_with(b"DATA\r\n")
+    /// The last command is one that nothing may be sent behind before its reply.
+    pub(super) fn awaits_reply_to_last(&self) -> bool {
+        let rest = &self.sent[self.understood..];
+        let lines = rest.strip_suffix(b"\r\n");
+        let last = lines.and_then(|lines| lines.rsplit(|octet| *octet == b'\n').next());
+        last.is_some_and(|last| last == b"DATA" || says(last, "AUTH"))
     }
 
     pub(super) fn assert_all_answered(&self) {
@@ -290,6 +319,7 @@ impl Transcript {
                     Ok(_) | Err(_) => false,
                 },
             },
+            Awaits::Response => find(rest, b"\r\n").is_none(),
             Awaits::Message => find(&[b"\r\n", rest].concat(), b"\r\n.\r\n").is_none(),
         };
         assert!(

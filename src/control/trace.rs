@@ -1,0 +1,133 @@
+//! Requests about traces: the evidence of decisions that are kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Code, Failure, Items, result};
+use crate::proxy::engine::Engine;
+use crate::report::trace::keeper::KeepTraces;
+use crate::report::trace::{self, Trace};
+use crate::store::{Kind, Query, Row, Store, StoreError};
+
+/// What can be asked: an item ([`Trace`]) each; the result is [`Found`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Those of one session, in the order of its decisions.
+    Id {
+        /// The id that stands in its refusals.
+        id: String,
+    },
+    /// Those of one domain, newest first.
+    Domain {
+        /// Which.
+        domain: String,
+        /// So many at most.
+        limit: usize,
+    },
+    /// The newest, newest first.
+    Last {
+        /// So many.
+        limit: usize,
+    },
+}
+
+/// The end of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Items.
+    pub found: usize,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// When there is no such trace, when the store fails.
+pub(super) async fn answer(
+    engine: &Engine,
+    request: Request,
+    items: &Items,
+) -> Result<Value, Failure> {
+    // What was decided a moment ago is meant too.
+    engine.traces.flush().await;
+    let rows = read(engine, request.clone()).await?;
+    if rows.is_empty() {
+        return Err(nothing(&request, engine));
+    }
+    let mut found = Found { found: 0 };
+    for row in &rows {
+        let body = row.body.as_deref().unwrap_or_default();
+        let trace: Trace =
+            serde_json::from_str(body).map_err(|error| engine.store.unreadable(row, &error))?;
+        if items.tell(&trace).await.is_err() {
+            break;
+        }
+        found.found += 1;
+    }
+    result(&found)
+}
+
+#[expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
+async fn read(engine: &Engine, request: Request) -> Result<Vec<Row>, Failure> {
+    let store = Arc::clone(&engine.store);
+    let reading = tokio::task::spawn_blocking(move || find(&*store, &request));
+    match reading.await {
+        Ok(rows) => Ok(rows?),
+        Err(error) => {
+            let remedy = "see the daemon's log";
+            Err(Failure::new(
+                Code::Internal,
+                "the store to be read",
+                error.to_string(),
+                remedy,
+            ))
+        }
+    }
+}
+
+fn find(store: &dyn Store, request: &Request) -> Result<Vec<Row>, StoreError> {
+    match request {
+        Request::Id { id } => session(store, &id.trim().to_ascii_uppercase()),
+        Request::Domain { domain, limit } => {
+            let about = domain.to_ascii_lowercase();
+            let about = about.strip_suffix('.').unwrap_or(&about);
+            store.find(Kind::Trace, Query::About(about), (*limit).min(MOST))
+        }
+        Request::Last { limit } => store.find(Kind::Trace, Query::Latest, (*limit).min(MOST)),
+    }
+}
+
+/// One decision after the other, until there is no next one.
+fn session(store: &dyn Store, id: &str) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for number in 1..=u32::try_from(MOST).unwrap_or(u32::MAX) {
+        let key = trace::key(id, number);
+        match store.find(Kind::Trace, Query::Key(&key), 1)?.pop() {
+            Some(row) => rows.push(row),
+            None => break,
+        }
+    }
+    Ok(rows)
+}
+
+fn nothing(request: &Request, engine: &Engine) -> Failure {
+    let expected = match request {
+        Request::Id { id } => format!("a trace with the id {id:?}"),
+        Request::Domain { domain, .. } => format!("traces about {domain:?}"),
+        Request::Last { .. } => "traces".to_owned(),
+    };
+    let (days, most) = (engine.keep.trace_days, engine.keep.traces);
+    let remedy = match engine.traces.which() {
+        KeepTraces::Off => "none are kept: set trace.keep to \"refusals\" or \"all\"".to_owned(),
+        KeepTraces::Refusals => format!(
+            "only those of refusals are kept (trace.keep), for {days} days and {most} at most"
+        ),
+        KeepTraces::All => format!("they are kept for {days} days and {most} at most"),
+    };
+    Failure::new(Code::NotFound, expected, "none", remedy)
+}
+
+/// Traces in one answer.
+const MOST: usize = 10_000;
