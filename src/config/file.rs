@@ -203,7 +203,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         dns,
         upstream,
         ca_file: _,
-        resumption,
+        resumption: _,
         client_ca: _,
         mta_sts,
         policy,
@@ -232,10 +232,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         section.elsewhere(table);
     }
     section.finish();
-    let mut tls = reader.section(top, "tls");
-    let ca_file = tls.path("ca_file");
-    let resumption = tls.read("resumption", resumption);
-    tls.finish();
+    let (ca_file, resumption) = read_tls(reader.section(top, "tls"));
     Config {
         max_sessions,
         max_sessions_per_client,
@@ -399,6 +396,15 @@ fn read_path(mut section: Section<'_, '_>, key: &'static str) -> Option<PathBuf>
     let path = section.path(key);
     section.finish();
     path
+}
+
+fn read_tls(mut section: Section<'_, '_>) -> (Option<PathBuf>, bool) {
+    let tls = (
+        section.path("ca_file"),
+        section.read("resumption", super::defaults::RESUMPTION),
+    );
+    section.finish();
+    tls
 }
 
 /// A certificate without its key is as good as none, and the other way round.
