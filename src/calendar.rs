@@ -1,4 +1,4 @@
-//! Points in time as people and programs write them: RFC 3339. [`rfc3339`] is that for serde.
+//! Points in time as people and programs write them: RFC 3339 §5.6. [`as_text`] is that for serde.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -46,7 +46,7 @@ pub(crate) fn written(at: Timestamp) -> String {
 }
 
 /// For `#[serde(with = "…")]` on a [`Timestamp`].
-pub(crate) mod rfc3339 {
+pub(crate) mod as_text {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     use crate::clock::Timestamp;

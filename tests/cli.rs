@@ -132,6 +132,8 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["dane", "verify", "--help"],
         &["dane", "record", "--help"],
         &["dane", "rollover", "--help"],
+        &["sts", "--help"],
+        &["sts", "lint", "--help"],
         #[cfg(feature = "lab")]
         &["demo", "--help"],
     ] {

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "IO: says whom it asks on stderr")]
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Exit;
 use crate::clock::SystemClock;
-use crate::config::{Config, defaults};
+use crate::config::{Config, StorePlace, defaults};
 use crate::control::Code;
 use crate::control::client::{AskError, Desk};
 use crate::proxy::engine::Engine;
@@ -42,20 +42,30 @@ impl Whom {
         })
     }
 
+    /// The file, which a store that is named by hand can do without.
+    fn config(&self) -> anyhow::Result<Config> {
+        let is_needed = self.store.is_none() || self.config != Path::new(defaults::PATH);
+        if is_needed || self.config.exists() {
+            Ok(Config::load(&self.config)?.config)
+        } else {
+            Ok(Config::default())
+        }
+    }
+
     async fn desk(&self) -> anyhow::Result<Desk> {
         if let Some(socket) = &self.socket {
             return Ok(Desk::Daemon(socket.clone()));
         }
-        let mut config = Config::load(&self.config)?.config;
+        let mut config = self.config()?;
         if let Some(store) = &self.store {
-            config.store.path = Some(store.clone());
+            config.store.place = StorePlace::File(store.clone());
             return here(&config);
         }
         if let Some(socket) = config.control.take() {
             if Desk::is_answered(&socket).await? {
                 return Ok(Desk::Daemon(socket));
             }
-            if config.store.path.is_none() {
+            if config.store.place == StorePlace::Memory {
                 return Err(AskError::NoDaemon { socket }.into());
             }
             eprintln!(
@@ -64,9 +74,9 @@ impl Whom {
             );
             return here(&config);
         }
-        if config.store.path.is_none() {
+        if config.store.place == StorePlace::Memory {
             bail!(
-                "{} names neither control.socket nor store.path: there is nobody to ask and nothing to look into; \
+                "{} names neither control.socket nor a store: there is nobody to ask and nothing to look into; \
                  expected one of them, or --socket or --store",
                 self.config.display()
             );

@@ -15,6 +15,7 @@ mod pins;
 mod policy;
 mod run;
 mod sources;
+mod sts;
 mod trace;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ Examples:
   danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
+  danelaw sts lint example.com
   danelaw run --config /etc/danelaw.toml
 
 Exit codes:
@@ -80,6 +82,9 @@ enum Command {
     /// Makes TLSA records, checks them offline, and says whether a domain is ready for its next key.
     #[command(subcommand, after_help = dane::EXAMPLES)]
     Dane(dane::Command),
+    /// Looks at MTA-STS policies as their owners should.
+    #[command(subcommand, after_help = sts::EXAMPLES)]
+    Sts(sts::Command),
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
@@ -117,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(args),
         Command::Continuity(command) => continuity::run(command),
         Command::Pins(command) => pins::run(command),
+        Command::Sts(command) => sts::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

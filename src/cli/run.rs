@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogConfig, Problems, defaults};
+use crate::config::{Config, LogConfig, Problems, StorePlace, defaults};
 use crate::control::server::Control;
 use crate::proxy::Proxy;
 use crate::report::admin::{Admin, Serving};
@@ -71,8 +71,14 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     }
     let _control = control.map(|control| control.serve(proxy.engine()));
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
-    if config.store.path.is_none() {
-        warn!("no store.path: MTA-STS policies are forgotten at every restart");
+    match &config.store.place {
+        StorePlace::Memory => {
+            warn!("no store.path: MTA-STS policies are forgotten at every restart");
+        }
+        StorePlace::Database { snapshot: None, .. } => {
+            warn!("no store.snapshot: danelaw cannot start while the database is gone");
+        }
+        StorePlace::File(_) | StorePlace::Database { .. } => {}
     }
     either(&mut terminate, &mut interrupt).await;
     info!(sessions = proxy.sessions(), "draining");

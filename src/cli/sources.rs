@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, StorePlace};
 use crate::dns::recursor::ServerAddress;
 use crate::name::DnsName;
 use crate::proxy::dial::Dialer;
@@ -84,7 +84,7 @@ impl Sources {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = self.dns.config()?;
         // A check leaves no traces in the proxy's store.
-        config.store.path = None;
+        config.store.place = StorePlace::Memory;
         if let Some(port) = self.policy_port {
             config.mta_sts.port = port;
         }

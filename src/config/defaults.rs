@@ -11,9 +11,10 @@ use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
+use super::mta_sts::Unknown;
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -71,6 +72,12 @@ pub const KEEP: Keep = Keep {
     count_days: 92,
 };
 
+/// Policies in memory: some hundred thousand of ordinary size.
+pub const STS_CACHE_MIB: usize = 128;
+
+/// Longer than most name servers are out of order.
+pub const STS_UNKNOWN_AFTER: Duration = Duration::from_mins(15);
+
 /// What is logged.
 pub const LOG_FILTER: &str = "info";
 
@@ -97,10 +104,14 @@ impl Default for Config {
                 port: STS_PORT,
                 allow_private: false,
                 timeout: STS_TIMEOUT,
+                cache_mib: STS_CACHE_MIB,
+                unknown: Unknown::Defer,
+                unknown_after: STS_UNKNOWN_AFTER,
+                hints: None,
             },
             policy: crate::policy::Settings::default(),
             store: StoreConfig {
-                path: None,
+                place: StorePlace::Memory,
                 keep: KEEP,
             },
             log: LogConfig {

@@ -13,21 +13,23 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
-use super::destinations;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Port, Resolvers};
+use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
     AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StsConfig, UpstreamConfig,
+    StorePlace, UpstreamConfig,
 };
+use super::{destinations, mta_sts};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
+use crate::mtasts::hints::Hints;
 use crate::policy;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
@@ -110,6 +112,7 @@ impl Loaded {
             dns,
             ca_file,
             client_ca,
+            mta_sts,
             store,
             ..
         } = &self.config;
@@ -138,11 +141,27 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = store.path.as_deref().and_then(|path| {
+        let store = match &store.place {
+            StorePlace::Memory | StorePlace::Database { snapshot: None, .. } => None,
+            StorePlace::File(path) => Some((path, "path")),
+            StorePlace::Database {
+                snapshot: Some(path),
+                ..
+            } => Some((path, "snapshot")),
+        };
+        let store = store.and_then(|(path, key)| {
             let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", "path"), expected, got))
+            Some(self.problem(file, ("[store]", key), expected, got))
         });
-        [anchor, roots, authority, store]
+        let hints = mta_sts.hints.as_ref().and_then(|files| {
+            let error = Hints::load(files).err()?;
+            let (key, expected) = match error.path() == files.key {
+                true => ("key", "an Ed25519 public key in PEM"),
+                false => ("file", "a list that the key has signed"),
+            };
+            Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
+        });
+        [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
             .collect()
@@ -205,7 +224,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         ca_file: _,
         resumption: _,
         client_ca: _,
-        mta_sts,
+        mta_sts: sts,
         policy,
         store,
         log,
@@ -244,7 +263,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         ca_file,
         resumption,
         client_ca: read_client_tls(reader.section(top, "client_tls")),
-        mta_sts: read_mta_sts(reader.section(top, "mta_sts"), mta_sts),
+        mta_sts: mta_sts::read(reader, top, sts),
         policy: read_policy(reader.section(top, "policy"), policy),
         store: read_store(reader.section(top, "store"), store),
         log: read_log(reader.section(top, "log"), log),
@@ -422,16 +441,6 @@ fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
     })
 }
 
-fn read_mta_sts(mut section: Section<'_, '_>, default: StsConfig) -> StsConfig {
-    let mta_sts = StsConfig {
-        port: section.read("port", Port(default.port)).0,
-        allow_private: section.read("allow_private", default.allow_private),
-        timeout: section.read("timeout", default.timeout),
-    };
-    section.finish();
-    mta_sts
-}
-
 fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {
     let policy = policy::Settings {
         insecure_mx: section.read("insecure_mx", default.insecure_mx),
@@ -443,7 +452,7 @@ fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> polic
 }
 
 fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let path = section.path("path");
+    let place = read_place(&mut section);
     let mut bound = |key, default| section.read(key, Bound(default)).0;
     let keep = Keep {
         traces: bound("keep_traces", default.keep.traces),
@@ -451,7 +460,47 @@ fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig
         count_days: bound("keep_count_days", default.keep.count_days),
     };
     section.finish();
-    StoreConfig { path, keep }
+    StoreConfig { place, keep }
+}
+
+fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
+    let path = section.path("path");
+    let url = section.secret("url", str::parse::<Address>);
+    let password_file = section.path("password_file");
+    let snapshot = section.path("snapshot");
+    for (key, is_there) in [
+        ("password_file", password_file.is_some()),
+        ("snapshot", snapshot.is_some()),
+    ] {
+        if is_there && url.is_none() {
+            section.contradiction(key, "a url beside it");
+        }
+    }
+    match (path, url) {
+        (Some(path), None) => StorePlace::File(path),
+        (None, None) => StorePlace::Memory,
+        (path, Some(address)) => {
+            if path.is_some() {
+                section.contradiction("path", "either a path or a url");
+            }
+            let password = password_file.and_then(|file| read_password(section, &file));
+            StorePlace::Database {
+                address: address.or_password(password.or_else(|| std::env::var("PGPASSWORD").ok())),
+                snapshot,
+            }
+        }
+    }
+}
+
+fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(error) => {
+            let expected = format!("a file that can be read ({error})");
+            section.contradiction("password_file", &expected);
+            None
+        }
+    }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

@@ -7,6 +7,7 @@
 pub mod defaults;
 mod destinations;
 mod file;
+mod mta_sts;
 mod read;
 mod show;
 mod value;
@@ -24,10 +25,12 @@ use crate::policy::identity::Rule;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
+use crate::store::postgres::Address;
 use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
+pub use mta_sts::{StsConfig, Unknown};
 pub use read::{Origin, Problem, Setting};
 
 /// The whole configuration.
@@ -134,24 +137,29 @@ pub struct SmtpConfig {
     pub bare_line_ends: BareLineEnds,
 }
 
-/// Policy hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StsConfig {
-    /// Another port than 443, for labs.
-    pub port: u16,
-    /// Policy hosts on addresses that are not public, for labs.
-    pub allow_private: bool,
-    /// The whole fetch.
-    pub timeout: Duration,
-}
-
 /// What survives a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// The SQLite file; none keeps everything in memory only.
-    pub path: Option<PathBuf>,
+    /// Where it is.
+    pub place: StorePlace,
     /// How long traces and counts are kept.
     pub keep: Keep,
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorePlace {
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database that several nodes share.
+    Database {
+        /// Which.
+        address: Address,
+        /// The SQLite file that keeps what this node knows.
+        snapshot: Option<PathBuf>,
+    },
 }
 
 /// State and metrics by HTTP.

@@ -190,7 +190,8 @@ impl Place {
         }
     }
 
-    fn table(name: &str) -> Self {
+    /// The table of this name.
+    pub(super) fn table(name: &str) -> Self {
         Self {
             header: format!("[{name}]"),
             prefix: format!("{name}."),
@@ -264,6 +265,31 @@ impl<'r, 't> Section<'r, 't> {
         });
         self.keep(key, path.as_ref().map(Value::write), origin);
         path
+    }
+
+    /// Text that may hold a secret: neither shown nor told when it is wrong.
+    pub(super) fn secret<T: fmt::Display, E: fmt::Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let read = self.take::<String>(key);
+        let origin = read.as_ref().map_or(Origin::Default, |read| read.1);
+        let at = self.value(key).map_or(0, |value| value.span().start);
+        let parsed = read.map(|read| parse(&read.0));
+        let value = match parsed {
+            Some(Ok(value)) => Some(value),
+            Some(Err(expected)) => {
+                let (name, expected) = (self.name(key), expected.to_string());
+                let got = "another value, which may hold a password and is not repeated here";
+                self.reader.note(at, &name, &expected, got.into());
+                None
+            }
+            None => None,
+        };
+        let shown = value.as_ref().map(|value| Json::from(value.to_string()));
+        self.keep(key, shown, origin);
+        value
     }
 
     /// The value of a key that must be there; `stand_in` lets the reading go on without it.

@@ -127,6 +127,31 @@ const WRONG: &[(&str, &str, &str)] = &[
         "/etc/d.toml:2 mta_sts.port: expected a port from 1 to 65535, got 65536",
     ),
     (
+        "a word that mta_sts.unknown does not know",
+        "[mta_sts]\nunknown = \"allow\"",
+        "/etc/d.toml:2 mta_sts.unknown: expected \"defer\" or \"pass\", got \"allow\"",
+    ),
+    (
+        "hints without a key",
+        "[mta_sts.hints]\nfile = \"hints.txt\"",
+        "/etc/d.toml:2 mta_sts.hints.key: expected a path, beside file, got nothing",
+    ),
+    (
+        "a key without hints",
+        "[mta_sts]\nport = 443\n[mta_sts.hints]\nkey = \"hints.pem\"",
+        "/etc/d.toml:4 mta_sts.hints.file: expected a path, beside key, got nothing",
+    ),
+    (
+        "hints that are no table",
+        "[mta_sts]\nhints = \"hints.txt\"",
+        "/etc/d.toml:2 mta_sts.hints: expected a table, got \"hints.txt\"",
+    ),
+    (
+        "an unknown key of hints",
+        "[mta_sts.hints]\nsig = \"x\"",
+        "/etc/d.toml:2 mta_sts.hints.sig: expected one of file, key, got an unknown key",
+    ),
+    (
         "no sessions at all",
         "max_sessions = 0",
         "/etc/d.toml:1 max_sessions: expected a number from 1 to 1000000, got 0",
@@ -286,7 +311,10 @@ fn values_and_their_lines_are_taken_over() {
         .collect();
     assert_eq!(resolvers, ["192.0.2.53:53", "[::1]:5353"]);
     assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
-    assert_eq!(config.store.path.as_deref(), Some(Path::new("/var/d.db")));
+    assert_eq!(
+        config.store.place,
+        super::StorePlace::File("/var/d.db".into())
+    );
     let mark = loaded
         .settings
         .iter()
@@ -312,7 +340,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 
 #[test]
 fn files_that_cannot_be_used_are_named() {
-    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[client_tls]\nca_cert = \"/nowhere/c.pem\"\nca_key = \"/nowhere/k.pem\"\n[store]\npath = \"/nowhere/d.db\"\n";
+    let missing = "[dns]\ntrust_anchor = \"/nowhere/root.key\"\n[tls]\nca_file = \"/nowhere/ca.pem\"\n[client_tls]\nca_cert = \"/nowhere/c.pem\"\nca_key = \"/nowhere/k.pem\"\n[store]\npath = \"/nowhere/d.db\"\n[mta_sts.hints]\nfile = \"/nowhere/h.txt\"\nkey = \"/nowhere/h.pem\"\n";
     let problems = parse(missing)
         .unwrap()
         .unusable_files(Path::new("d.toml"), T0);
@@ -326,6 +354,7 @@ fn files_that_cannot_be_used_are_named() {
             (2, "dns.trust_anchor"),
             (4, "tls.ca_file"),
             (6, "client_tls.ca_cert"),
+            (12, "mta_sts.hints.key"),
             (9, "store.path")
         ]
     );
@@ -353,6 +382,7 @@ fn the_example_holds_every_key_and_the_defaults() {
 fn every_configuration_in_the_manual_is_one() {
     let manual = [
         include_str!("../../docs/client-tls.md"),
+        include_str!("../../docs/mta-sts.md"),
         include_str!("../../docs/quick-start-gateway.md"),
         include_str!("../../docs/quick-start-lab.md"),
         include_str!("../../docs/quick-start-mta.md"),

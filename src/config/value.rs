@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::ClientTls;
+use super::mta_sts::Unknown;
 use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
@@ -322,6 +323,11 @@ impl Words for ClientTls {
         ("never", Self::Never),
         ("offer", Self::Offer),
     ];
+}
+
+impl Words for Unknown {
+    const EXPECTED: &'static str = "\"defer\" or \"pass\"";
+    const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
 }
 
 impl Words for InsecureMx {

@@ -131,3 +131,110 @@ fn nothing(request: &Request, engine: &Engine) -> Failure {
 
 /// Traces in one answer.
 const MOST: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control;
+    use crate::proxy::tests::world::{Names, engine};
+    use crate::store::Batch;
+
+    fn row(id: &str, number: u32, domain: &str) -> Row {
+        let body = serde_json::json!({
+            "id": id, "number": number, "via": "socks5", "client": "127.0.0.1:4711",
+            "began": "2027-01-15T08:00:00Z", "decided": "2027-01-15T08:00:01Z",
+            "destination": "192.0.2.1:25", "domain": domain, "route": false,
+            "settings": { "insecure_mx": "dane", "combine": "dane-first" },
+            "dns": [], "mta_sts": null, "demand": null, "attempts": [],
+            "outcome": { "verdict": "refuse", "rule": "null-mx", "level": null, "host": null, "observed": null,
+                "reply": null, "why": null },
+            "what a newer release adds": true,
+        });
+        Row {
+            kind: Kind::Trace,
+            key: trace::key(id, number),
+            about: domain.to_owned(),
+            at: crate::clock::Timestamp::from_unix(1_800_000_000 + u64::from(number)),
+            body: Some(body.to_string()),
+        }
+    }
+
+    async fn asked(engine: &Engine, request: Request) -> Result<Vec<String>, Failure> {
+        let (items, mut told) = Items::channel();
+        let request = control::Request::Trace(request);
+        control::answer(engine, request, Vec::new(), &items).await?;
+        drop(items);
+        let mut found = Vec::new();
+        while let Some(item) = told.recv().await {
+            let trace: Trace = serde_json::from_value(item).unwrap();
+            found.push(format!(
+                "{} {}",
+                trace::key(&trace.id, trace.number),
+                trace.decision.domain
+            ));
+        }
+        Ok(found)
+    }
+
+    fn by_id(id: &str) -> Request {
+        Request::Id { id: id.to_owned() }
+    }
+
+    fn by_domain(domain: &str, limit: usize) -> Request {
+        Request::Domain {
+            domain: domain.to_owned(),
+            limit,
+        }
+    }
+
+    #[tokio::test]
+    async fn decisions_of_one_session_come_in_order_and_others_newest_first() {
+        let engine = engine(Names::default());
+        let rows = vec![
+            row("AAAA", 1, "a.example"),
+            row("AAAA", 2, "b.example"),
+            row("AAAA", 3, "a.example"),
+            row("BBBB", 1, "b.example"),
+        ];
+        let batch = Batch {
+            rows,
+            ..Batch::default()
+        };
+        engine.store.write(&batch).unwrap();
+        for (request, expected) in [
+            (
+                by_id(" aaaa "),
+                &["AAAA a.example", "AAAA.2 b.example", "AAAA.3 a.example"][..],
+            ),
+            (by_id("BBBB"), &["BBBB b.example"]),
+            (
+                by_domain("A.Example.", 9),
+                &["AAAA.3 a.example", "AAAA a.example"],
+            ),
+            (by_domain("a.example", 1), &["AAAA.3 a.example"]),
+            (
+                Request::Last { limit: 2 },
+                &["AAAA.3 a.example", "AAAA.2 b.example"],
+            ),
+        ] {
+            assert_eq!(asked(&engine, request).await.unwrap(), expected);
+        }
+        let nothing = asked(&engine, by_id("CCCC")).await.unwrap_err();
+        assert_eq!(nothing.code, Code::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_trace_that_cannot_be_read_is_an_error_and_never_nothing() {
+        let engine = engine(Names::default());
+        let mut damaged = row("AAAA", 1, "a.example");
+        damaged.body = Some("{\"id\":7}".to_owned());
+        let batch = Batch {
+            rows: vec![damaged],
+            ..Batch::default()
+        };
+        engine.store.write(&batch).unwrap();
+        let failure = asked(&engine, by_id("AAAA")).await.unwrap_err();
+        assert_eq!(failure.code, Code::Store);
+        assert!(failure.seen.contains("AAAA"), "{failure}");
+    }
+}

@@ -20,14 +20,14 @@ use crate::intercept::Via;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::{DnsName, Domain};
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts, Settings};
 use crate::proxy::Proxy;
 use crate::report::trace::answer::State;
 use crate::report::trace::keeper::KeepTraces;
-use crate::report::trace::{Attempt, Channel, Decided, DnsAnswer, Sts, Trace};
+use crate::report::trace::{Attempt, Channel, Decided, DnsAnswer, Finding, Sts, Trace};
 use crate::smtp::NoTls;
 use crate::store::memory::MemoryStore;
 use crate::store::{Batch, Kind, Query, Store, StoredPolicy};
@@ -168,6 +168,7 @@ async fn facts(decided: &Decided) -> Facts {
         Arc::new(NoHost),
         store,
         Arc::new(SystemClock),
+        CacheOptions::default(),
     );
     let gatherer = Gatherer::new(lookup, Arc::new(cache.unwrap()), Arc::new(SystemClock));
     if decided.route {
@@ -230,7 +231,7 @@ async fn judged_again(decided: &Decided, roots: &Roots) -> Vec<(String, String)>
         let name = |name: &Option<String>| name.as_ref().map(|name| name.parse().unwrap());
         let tried: Vec<_> = attempt.tried.iter().map(name).collect();
         let verdict = judge(&demanded, &evidence, &tried, roots, decided.decided);
-        let again = Attempt::of(&evidence, &tried, &verdict);
+        let again = Finding::of(&verdict);
         (again.verdict, again.rule)
     });
     again.collect()
@@ -243,7 +244,7 @@ fn fired(decided: &Decided) -> Vec<(String, String)> {
     }
     let fired = decided.attempts.iter();
     fired
-        .map(|one| (one.verdict.clone(), one.rule.clone()))
+        .map(|one| (one.finding.verdict.clone(), one.finding.rule.clone()))
         .collect()
 }
 

@@ -161,6 +161,7 @@ impl World {
                 port: self.policy_port,
                 allow_private: true,
                 timeout: PATIENCE,
+                ..Config::default().mta_sts
             },
             timeouts: Timeouts {
                 command: PATIENCE,

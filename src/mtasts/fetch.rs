@@ -18,10 +18,10 @@ use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::Policy;
 use super::answer::{self, Unacceptable};
 use super::policy::MAX_BODY;
 use super::reach::Reach;
-use super::{InvalidPolicy, Policy};
 use crate::dns::{Answer, Failure, Family, Lookup};
 use crate::name::{DnsName, Domain, InvalidName};
 use crate::x509::path::Roots;
@@ -47,12 +47,14 @@ pub trait FetchPolicy: Send + Sync {
 }
 
 /// How to reach policy hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FetchOptions {
     /// 443, but in a lab.
     pub port: u16,
     /// Connect to private, loopback and other special addresses too: for labs.
     pub allow_private: bool,
+    /// Which addresses are this machine's own; it is not asked either, unless private ones are.
+    pub is_ours: fn(IpAddr) -> bool,
     /// From the first lookup to the last octet; RFC 8461 §3.3 suggests one minute.
     pub timeout: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for FetchOptions {
         Self {
             port: 443,
             allow_private: false,
+            is_ours: |_| false,
             timeout: Duration::from_secs(60),
         }
     }
@@ -103,7 +106,9 @@ impl HttpsFetcher {
         let reach = if options.allow_private {
             Reach::Anywhere
         } else {
-            Reach::Public
+            Reach::Public {
+                is_ours: options.is_ours,
+            }
         };
         let client = Client::builder()
             .tls_backend_preconfigured(tls(roots)?)
@@ -125,7 +130,16 @@ impl HttpsFetcher {
         Ok(Self { client, options })
     }
 
-    async fn get(&self, domain: &Domain) -> Result<Policy, FetchFault> {
+    /// The body of an answer that may carry a policy, whatever it says.
+    ///
+    /// # Errors
+    /// [`FetchFailure`], but never [`FetchFailure::Invalid`].
+    pub async fn body(&self, domain: &Domain) -> Result<Vec<u8>, FetchFailure> {
+        let got = self.get(domain).await;
+        got.map_err(|fault| self.failure(&fault))
+    }
+
+    async fn get(&self, domain: &Domain) -> Result<Vec<u8>, FetchFault> {
         let mut response = self.client.get(self.url(domain)?).send().await?;
         answer::check(response.status(), response.headers())?;
         let mut body = Vec::new();
@@ -135,7 +149,7 @@ impl HttpsFetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Policy::parse(&body)?)
+        Ok(body)
     }
 
     fn url(&self, domain: &Domain) -> Result<String, InvalidName> {
@@ -147,7 +161,10 @@ impl HttpsFetcher {
 
 impl FetchPolicy for HttpsFetcher {
     fn fetch<'a>(&'a self, domain: &'a Domain) -> BoxFuture<'a, Result<Policy, FetchFailure>> {
-        Box::pin(async move { self.get(domain).await.map_err(|fault| self.failure(&fault)) })
+        Box::pin(async move {
+            let body = self.body(domain).await?;
+            Policy::parse(&body).map_err(|error| FetchFailure::Invalid(error.to_string()))
+        })
     }
 }
 
@@ -169,7 +186,6 @@ impl HttpsFetcher {
                 ),
             },
             FetchFault::Answer(error) => FetchFailure::Fetch(error.to_string()),
-            FetchFault::Policy(error) => FetchFailure::Invalid(error.to_string()),
         }
     }
 }
@@ -183,8 +199,6 @@ enum FetchFault {
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Answer(#[from] Unacceptable),
-    #[error(transparent)]
-    Policy(#[from] InvalidPolicy),
 }
 
 fn tls(roots: &Roots) -> Result<ClientConfig, FetcherError> {
@@ -223,7 +237,7 @@ enum Unlocated {
     Failed(Family, Failure),
     #[error("the policy host has no address")]
     NoAddress,
-    #[error("the policy host is at {0}, which is not on the public internet")]
+    #[error("the policy host is at {0}, which is this host or not on the public internet")]
     NotPublic(IpAddr),
 }
 
@@ -329,7 +343,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn sts_33_sts_13_a_bogus_or_inner_address_is_never_connected_to() {
+    fn sts_33_attack_sts_13_a_bogus_or_inner_address_is_never_connected_to() {
         let many: Vec<String> = (1..=20).map(|n| format!("8.8.8.{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         for (case, v6, v4, expected) in [
@@ -380,7 +394,23 @@ mod tests {
                 "only an inner one",
                 ABSENT,
                 at(&["10.0.0.1"]),
-                Err("the policy host is at 10.0.0.1, which is not on the public internet"),
+                Err(
+                    "the policy host is at 10.0.0.1, which is this host or not on the public internet",
+                ),
+            ),
+            (
+                "only one of our own",
+                ABSENT,
+                at(&["9.9.9.9"]),
+                Err(
+                    "the policy host is at 9.9.9.9, which is this host or not on the public internet",
+                ),
+            ),
+            (
+                "one of our own beside another",
+                ABSENT,
+                at(&["9.9.9.9", "8.8.8.8"]),
+                Ok(&["8.8.8.8"]),
             ),
             (
                 "an inner one beside a public one",
@@ -396,7 +426,13 @@ mod tests {
             ),
         ] {
             let answers = [(Family::V6, v6), (Family::V4, v4)];
-            let found = located(&answers, Reach::Public).map_err(|error| error.to_string());
+            let found = located(
+                &answers,
+                Reach::Public {
+                    is_ours: |address| address.to_string() == "9.9.9.9",
+                },
+            )
+            .map_err(|error| error.to_string());
             let expected = expected
                 .map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect())
                 .map_err(str::to_owned);

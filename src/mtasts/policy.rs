@@ -1,8 +1,10 @@
 //! The policy file, parsed strictly (RFC 8461 §3.2 with erratum 6253), and its MX patterns.
 //!
 //! Every line must be a field of the grammar, known or not; one that is none makes the whole policy invalid, and so
-//! does one bad `mx`. Of fields that may not repeat the first counts. What is wrong is an [`InvalidPolicy`].
+//! does one bad `mx`. Of fields that may not repeat the first counts. What is wrong is an [`InvalidPolicy`]; enforcement
+//! stops at the first, `lint` tells all of them, and both read by the same code.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::name::{DnsName, MxHost};
@@ -127,22 +129,34 @@ impl Policy {
     /// Parses a policy body of at most 64 KiB.
     ///
     /// # Errors
-    /// [`InvalidPolicy`]; an invalid policy never replaces a live one.
+    /// The first [`InvalidPolicy`]; an invalid policy never replaces a live one.
     pub fn parse(body: &[u8]) -> Result<Self, InvalidPolicy> {
+        Self::read(body).map_err(|faults| faults.first)
+    }
+
+    /// The same, with everything that is wrong with a body that is no policy.
+    ///
+    /// # Errors
+    /// One [`InvalidPolicy`] per line, and those of fields that are missing.
+    pub fn read(body: &[u8]) -> Result<Self, Faults> {
         if body.len() > MAX_BODY {
-            return Err(Rule::TooLong.at(1));
+            return Err(Faults::only(Rule::TooLong.at(1)));
         }
-        let text = std::str::from_utf8(body).map_err(|error| {
-            let valid = &body[..error.valid_up_to()];
-            Rule::NotUtf8.at(1 + valid.iter().filter(|byte| **byte == b'\n').count())
-        })?;
         let mut draft = Draft::default();
+        let mut faults = Vec::new();
         let mut line = 1;
-        for content in lines(text) {
-            draft.take(content).map_err(|rule| rule.at(line))?;
+        for content in fields(body) {
+            let taken = content.and_then(|field| draft.take(&field));
+            faults.extend(taken.err().map(|rule| rule.at(line)));
             line += 1;
         }
-        draft.finish(text).map_err(|rule| rule.at(line))
+        faults.extend(draft.missing().map(|rule| rule.at(line)));
+        match (Faults::of(faults), draft.policy(body)) {
+            (None, Some(policy)) => Ok(policy),
+            (Some(faults), Some(_) | None) => Err(faults),
+            // Cannot be: lines that are UTF-8 make a text that is, and a slot without a value has a fault.
+            (None, None) => Err(Faults::only(Rule::NotUtf8.at(1))),
+        }
     }
 
     /// Does a pattern match the exchange of the MX record?
@@ -152,61 +166,126 @@ impl Policy {
     }
 }
 
-/// What has been read so far; of each the first.
+/// All that is wrong with a body, by line; at least one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// What [`Policy::parse`] says.
+    pub first: InvalidPolicy,
+    /// What comes after it.
+    pub others: Vec<InvalidPolicy>,
+}
+
+impl Faults {
+    const fn only(first: InvalidPolicy) -> Self {
+        let others = Vec::new();
+        Self { first, others }
+    }
+
+    fn of(faults: Vec<InvalidPolicy>) -> Option<Self> {
+        let mut faults = faults.into_iter();
+        let first = faults.next()?;
+        let others = faults.collect();
+        Some(Self { first, others })
+    }
+}
+
+/// What has been read so far.
 #[derive(Default)]
 struct Draft {
-    version: Option<Version>,
-    mode: Option<Mode>,
-    max_age: Option<Duration>,
+    version: Slot<Version>,
+    mode: Slot<Mode>,
+    max_age: Slot<Duration>,
     mx: Vec<MxPattern>,
+    /// Good and bad.
+    mx_lines: usize,
 }
 
 /// The one version there is.
 struct Version;
 
+/// A field that may not repeat. RFC 8461 §3.2: "all entries except for the first SHALL be ignored", so a later one need
+/// only be well-formed, and does not mend a bad one.
+#[derive(Default)]
+enum Slot<T> {
+    #[default]
+    Missing,
+    Bad,
+    Filled(T),
+}
+
+impl<T> Slot<T> {
+    fn fill(&mut self, read: Result<T, Rule>) -> Result<(), Rule> {
+        if matches!(self, Self::Missing) {
+            match read {
+                Ok(value) => *self = Self::Filled(value),
+                Err(rule) => {
+                    *self = Self::Bad;
+                    return Err(rule);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn missing(&self, rule: Rule) -> Option<Rule> {
+        matches!(self, Self::Missing).then_some(rule)
+    }
+
+    fn filled(self) -> Option<T> {
+        match self {
+            Self::Filled(value) => Some(value),
+            Self::Missing | Self::Bad => None,
+        }
+    }
+}
+
 impl Draft {
-    fn take(&mut self, line: &str) -> Result<(), Rule> {
-        let Field { key, value } = Field::parse(line)?;
-        match key {
-            "version" => first(&mut self.version, || version(value)),
-            "mode" => first(&mut self.mode, || mode(value)),
-            "max_age" => first(&mut self.max_age, || max_age(value)),
+    fn take(&mut self, field: &Field<'_>) -> Result<(), Rule> {
+        let value = field.value;
+        match field.key {
+            "version" => self.version.fill(version(value)),
+            "mode" => self.mode.fill(mode(value)),
+            "max_age" => self.max_age.fill(max_age(value)),
             "mx" => self.take_mx(value),
             _ => Ok(()),
         }
     }
 
     fn take_mx(&mut self, value: &str) -> Result<(), Rule> {
-        if self.mx.len() == MAX_MX {
-            return Err(Rule::ManyMx);
+        self.mx_lines += 1;
+        match self.mx_lines.cmp(&(MAX_MX + 1)) {
+            Ordering::Less => {
+                self.mx.push(MxPattern::parse(value).ok_or(Rule::BadMx)?);
+                Ok(())
+            }
+            Ordering::Equal => Err(Rule::ManyMx),
+            // Said once.
+            Ordering::Greater => Ok(()),
         }
-        self.mx.push(MxPattern::parse(value).ok_or(Rule::BadMx)?);
-        Ok(())
     }
 
-    fn finish(self, text: &str) -> Result<Policy, Rule> {
-        let Version = self.version.ok_or(Rule::NoVersion)?;
-        let mode = self.mode.ok_or(Rule::NoMode)?;
-        let max_age = self.max_age.ok_or(Rule::NoMaxAge)?;
-        if self.mx.is_empty() && mode != Mode::None {
-            return Err(Rule::NoMx);
-        }
-        Ok(Policy {
-            mode,
+    fn missing(&self) -> impl Iterator<Item = Rule> {
+        // What a bad or missing mode would ask for nobody knows.
+        let wants_mx = matches!(self.mode, Slot::Filled(Mode::Enforce | Mode::Testing));
+        [
+            self.version.missing(Rule::NoVersion),
+            self.mode.missing(Rule::NoMode),
+            self.max_age.missing(Rule::NoMaxAge),
+            (wants_mx && self.mx_lines == 0).then_some(Rule::NoMx),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    fn policy(self, body: &[u8]) -> Option<Policy> {
+        let Version = self.version.filled()?;
+        Some(Policy {
+            mode: self.mode.filled()?,
             mx: self.mx,
-            max_age,
-            text: text.to_owned(),
+            max_age: self.max_age.filled()?,
+            text: str::from_utf8(body).ok()?.to_owned(),
         })
     }
-}
-
-/// RFC 8461 §3.2: of a field that may not repeat "all entries except for the first SHALL be ignored", so a later one
-/// need only be well-formed.
-fn first<T>(slot: &mut Option<T>, read: impl FnOnce() -> Result<T, Rule>) -> Result<(), Rule> {
-    if slot.is_none() {
-        *slot = Some(read()?);
-    }
-    Ok(())
 }
 
 fn version(value: &str) -> Result<Version, Rule> {
@@ -234,13 +313,16 @@ fn max_age(value: &str) -> Result<Duration, Rule> {
 }
 
 /// `sts-policy-ext`: the shape that known fields have too.
-struct Field<'a> {
-    key: &'a str,
-    value: &'a str,
+pub(super) struct Field<'a> {
+    /// What stands before the colon.
+    pub(super) key: &'a str,
+    /// What stands after it, without white space around.
+    pub(super) value: &'a str,
 }
 
 impl<'a> Field<'a> {
-    fn parse(line: &'a str) -> Result<Self, Rule> {
+    fn parse(line: &'a [u8]) -> Result<Self, Rule> {
+        let line = str::from_utf8(line).map_err(|_| Rule::NotUtf8)?;
         let line = line.trim_end_matches(WSP);
         if line.is_empty() {
             return Err(Rule::EmptyLine);
@@ -260,12 +342,17 @@ impl<'a> Field<'a> {
     }
 }
 
+/// One per line.
+pub(super) fn fields(body: &[u8]) -> impl Iterator<Item = Result<Field<'_>, Rule>> {
+    lines(body).map(Field::parse)
+}
+
 /// Lines end with LF or CRLF (erratum 6253); the last one need not end at all. A CR elsewhere stays in the value,
 /// where it is a control character.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive('\n').map(|line| {
-        line.strip_suffix("\r\n")
-            .or_else(|| line.strip_suffix('\n'))
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    body.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        line.strip_suffix(b"\r\n")
+            .or_else(|| line.strip_suffix(b"\n"))
             .unwrap_or(line)
     })
 }
@@ -287,7 +374,8 @@ impl MxPattern {
     }
 
     /// RFC 8461 §4.1: the wildcard stands for the left-most label, whole and alone.
-    fn matches(&self, host: &MxHost) -> bool {
+    #[must_use]
+    pub fn matches(&self, host: &MxHost) -> bool {
         match self.0.strip_prefix("*.") {
             None => self.0 == host.as_str(),
             Some(parent) => host
@@ -309,6 +397,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mtasts::lint::Lint;
 
     /// A file of `testdata/mtasts` with its name.
     macro_rules! file {
@@ -559,10 +648,87 @@ mod tests {
         })
     }
 
+    /// Bodies with lines that are right, wrong or missing.
+    fn broken() -> impl Strategy<Value = String> {
+        let line = prop::sample::select(vec![
+            "version: STSv1",
+            "version: STSv2",
+            "Version: STSv1",
+            "mode: enforce",
+            "mode: testing",
+            "mode: none",
+            "mode: Enforce",
+            "max_age: 604800",
+            "max_age: 99999999999",
+            "max_age: 0",
+            "mx: mx.example",
+            "mx: *.example.com",
+            "mx: *",
+            "mx: 192.0.2.1",
+            "mx:",
+            "note: \u{e9}",
+            "note: a\tb",
+            " note: a",
+            "\u{feff}version: STSv1",
+            "no colon",
+            "",
+        ]);
+        let end = prop::sample::select(vec!["\n", "\r\n", " \n"]);
+        prop::collection::vec((line, end), 0..9).prop_map(|lines| {
+            lines
+                .iter()
+                .map(|(line, end)| format!("{line}{end}"))
+                .collect()
+        })
+    }
+
     proptest! {
         #[test]
         fn sts_05_whatever_the_body_nothing_panics(body: Vec<u8>) {
             let _ = Policy::parse(&body);
+        }
+
+        #[test]
+        fn sts_50_a_body_is_a_policy_exactly_when_the_linter_has_no_error(body in broken()) {
+            let lint = Lint::of(body.as_bytes());
+            match (Policy::parse(body.as_bytes()), lint.read) {
+                (Ok(enforced), Ok(linted)) => prop_assert_eq!(enforced, linted),
+                (Err(first), Err(faults)) => {
+                    prop_assert_eq!(first, faults.first);
+                    let lines: Vec<usize> = faults.others.iter().map(|fault| fault.line).collect();
+                    prop_assert!(lines.is_sorted() && lines.iter().all(|line| *line >= first.line));
+                }
+                other => prop_assert!(false, "{:?} {:?}", other, body),
+            }
+        }
+
+        /// What enforcement refuses is mended by mending what the linter names: a body without the lines that it calls
+        /// bad has none that are.
+        #[test]
+        fn sts_46_without_the_lines_that_are_named_no_line_is_bad(body in broken()) {
+            let bad: Vec<usize> = Policy::read(body.as_bytes())
+                .err()
+                .into_iter()
+                .flat_map(|faults| std::iter::once(faults.first).chain(faults.others))
+                .map(|fault| fault.line)
+                .collect();
+            let rest: String = body
+                .split_inclusive('\n')
+                .enumerate()
+                .filter(|(index, _)| !bad.contains(&(index + 1)))
+                .map(|(_, line)| line)
+                .collect();
+            if let Err(faults) = Policy::read(rest.as_bytes()) {
+                for fault in std::iter::once(faults.first).chain(faults.others) {
+                    // What the removed line was is missing now, or the next of its kind counts.
+                    let expected = matches!(
+                        fault.rule,
+                        Rule::NoVersion | Rule::NoMode | Rule::NoMaxAge | Rule::NoMx
+                            | Rule::BadVersion | Rule::BadMode | Rule::BadMaxAge
+                    );
+                    prop_assert!(expected, "{:?} in {:?} of {:?}", fault, rest, body);
+                }
+            }
         }
 
         #[test]

@@ -7,10 +7,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where connections may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Reach {
-    /// To the public internet.
-    Public,
+    /// To the public internet, but not to this machine.
+    Public {
+        /// Its addresses: what listens there trusts it more than a stranger.
+        is_ours: fn(IpAddr) -> bool,
+    },
     /// Anywhere: for labs.
     Anywhere,
 }
@@ -19,10 +22,13 @@ impl Reach {
     pub(super) fn includes(self, address: IpAddr) -> bool {
         match self {
             Self::Anywhere => true,
-            Self::Public => match address {
-                IpAddr::V4(address) => is_public_v4(address),
-                IpAddr::V6(address) => is_public_v6(address),
-            },
+            Self::Public { is_ours } => {
+                let is_public = match address {
+                    IpAddr::V4(address) => is_public_v4(address),
+                    IpAddr::V6(address) => is_public_v6(address),
+                };
+                is_public && !is_ours(address.to_canonical())
+            }
         }
     }
 }
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn sts_13_only_public_addresses_are_reached() {
+    fn attack_sts_13_only_public_addresses_are_reached() {
         for (address, public) in [
             ("0.0.0.0", false),
             ("0.1.2.3", false),
@@ -167,7 +173,10 @@ mod tests {
             ("ff02::1", false),
         ] {
             let address: IpAddr = address.parse().unwrap();
-            assert_eq!(Reach::Public.includes(address), public, "{address}");
+            let nobody = Reach::Public { is_ours: |_| false };
+            assert_eq!(nobody.includes(address), public, "{address}");
+            let everybody = Reach::Public { is_ours: |_| true };
+            assert!(!everybody.includes(address), "{address}");
             assert!(Reach::Anywhere.includes(address), "{address}");
         }
     }

@@ -18,8 +18,8 @@ use crate::dane::tlsa::usable;
 use crate::dns::noted::{Noted, Notes};
 use crate::dns::route::{Route, route};
 use crate::dns::{AbsenceKind, Answer, Denial, Failure, Family, Lookup, Resolved};
-use crate::mtasts::Policy;
 use crate::mtasts::fetch::FetchFailure;
+use crate::mtasts::{Mode, Policy};
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
 
 /// Everything that was learned about one domain for one destination.
@@ -118,6 +118,17 @@ pub enum StsState {
         /// It comes from the cache and its refresh failed.
         refresh: Option<FetchFailure>,
     },
+}
+
+impl StsState {
+    /// Does an unexpired policy demand anything?
+    #[must_use]
+    pub fn enforces(&self) -> bool {
+        match self {
+            Self::Live { policy, .. } => policy.mode == Mode::Enforce,
+            Self::None | Self::FetchFailed(_) | Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// Gathers facts; shared by all sessions and by `danelaw check`.

@@ -209,7 +209,7 @@ impl Clerk {
                 // A late answer is a refusal, never a guess.
                 Poll::Ready(None) => {
                     let verdict = refuse(budget(&case.question.target));
-                    return Poll::Ready(self.decision(verdict, &case.question, &case.trail));
+                    return Poll::Ready(self.decision(verdict, &case.question, &case.trail, None));
                 }
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
@@ -230,7 +230,7 @@ impl Clerk {
                 self.tried.push(name);
             }
         }
-        let decision = self.decision(verdict, &case.question, &case.trail);
+        let decision = self.decision(verdict, &case.question, &case.trail, facts.as_ref());
         if let Verdict::Redial(_) = decision.verdict {
             case.state = State::Redial(facts);
             self.case = Some(case);
@@ -301,7 +301,6 @@ impl Clerk {
         let now = self.engine.clock.wall();
         let recall = &self.engine.recall;
         recall.hold(&mut demanded, self.destination.port(), now);
-        trail.demanded(&demanded);
         let told;
         let evidence = match (&question.channel, &self.shown) {
             (Channel::Protected, Some(shown)) => shown,
@@ -329,7 +328,7 @@ impl Clerk {
             }
             None => verdict,
         };
-        trail.judged(evidence, &self.tried, &verdict);
+        trail.judged(demanded, evidence, &self.tried, &verdict);
         if let (Target::Domain(domain), Some(facts)) = (&question.target, facts)
             && !matches!(verdict, Verdict::Redial(_))
             && !self.noted.contains(domain)
@@ -399,17 +398,26 @@ impl Clerk {
         }
     }
 
-    fn decision(&mut self, verdict: Verdict, question: &Question, trail: &Trail) -> Decision {
+    fn decision(
+        &mut self,
+        verdict: Verdict,
+        question: &Question,
+        trail: &Trail,
+        facts: Option<&Facts>,
+    ) -> Decision {
         let subject = self.subject(&question.target);
         self.trace = trail.end(&self.engine, subject, &verdict);
         let (target, now) = (&question.target, self.engine.clock.instant());
+        // A refusal that no host's requirement was the reason for can be the work of a policy all the same: of what no
+        // listed host could be found for, or what stands against a forged null MX.
+        let by_policy = facts.is_some_and(|facts| facts.sts.enforces());
         let enforced = match (&verdict, target) {
-            (Verdict::Refuse(refusal), Target::Domain(domain)) => refusal
-                .level
-                .filter(|level| *level > Level::Encrypt)
-                .map(|_| domain.clone()),
-            (Verdict::Refuse(_), Target::Literal(_) | Target::Postmaster)
-            | (Verdict::Pin(_) | Verdict::Redial(_), _) => None,
+            (Verdict::Refuse(refusal), Target::Domain(domain))
+                if by_policy || refusal.level > Some(Level::Encrypt) =>
+            {
+                Some(domain.clone())
+            }
+            (Verdict::Pin(_) | Verdict::Redial(_) | Verdict::Refuse(_), _) => None,
         };
         Decision {
             judgement: judgement(&verdict, target),
@@ -484,7 +492,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::mtasts::Policy;
     use crate::policy::identity::{Identities, Rule};
+    use crate::policy::{MxFacts, StsState};
     use crate::proxy::tests::world::{Names, engine};
 
     const BUDGET: Duration = Duration::from_secs(60);
@@ -528,6 +538,75 @@ mod tests {
                 |told| format!("{} {}", told.verdict, told.reason),
             );
             assert_eq!(told, expected, "{what}");
+        }
+    }
+
+    /// RFC 8461 §5: also where no host's requirement, but what the policy leaves of the hosts, is the reason.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn sts_67_after_every_refusal_under_a_policy_there_is_a_second_look_at_it() {
+        let policy = |mode| {
+            let text = format!("version: STSv1\nmode: {mode}\nmax_age: 60\nmx: mx.example\n");
+            StsState::Live {
+                policy: Arc::new(Policy::parse(text.as_bytes()).unwrap()),
+                refresh: None,
+            }
+        };
+        let mut clerk = clerk();
+        let domain: Domain = "plain.example".parse().unwrap();
+        let question = question(Channel::Protected, clerk.engine.clock.instant());
+        let dest_not_mx = || Reason::DestNotMx {
+            domain: domain.clone(),
+            destination: clerk.destination.ip(),
+        };
+        let forged = || Reason::ForgedNullMx {
+            domain: domain.clone(),
+        };
+        let trail = Trail::new(&clerk.engine);
+        for (case, sts, reason, level, expected) in [
+            (
+                "enforced, LS",
+                policy("enforce"),
+                dest_not_mx(),
+                Some(Level::Sts),
+                true,
+            ),
+            ("enforced, M0", policy("enforce"), dest_not_mx(), None, true),
+            (
+                "enforced, a null MX",
+                policy("enforce"),
+                forged(),
+                None,
+                true,
+            ),
+            (
+                "enforced beside DANE",
+                policy("enforce"),
+                dest_not_mx(),
+                Some(Level::Dane),
+                true,
+            ),
+            ("testing", policy("testing"), dest_not_mx(), None, false),
+            (
+                "none",
+                StsState::None,
+                dest_not_mx(),
+                Some(Level::Encrypt),
+                false,
+            ),
+        ] {
+            let facts = Facts {
+                domain: domain.clone(),
+                mx: MxFacts::NoSuchDomain,
+                sts,
+            };
+            let verdict = Verdict::Refuse(Refusal {
+                reason,
+                host: None,
+                level,
+            });
+            let decision = clerk.decision(verdict, &question, &trail, Some(&facts));
+            assert_eq!(decision.enforced.is_some(), expected, "{case}");
         }
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::learned::Learned;
+use super::listen::is_ours;
 use super::recall::Recall;
 use crate::clock::Clock;
-use crate::config::{Config, DnsConfig};
+use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
@@ -100,6 +101,24 @@ impl Engine {
     /// # Errors
     /// What could not be had; nothing is replaced by something weaker.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open(&config.store)?;
+        Self::over(store, config, clock)
+    }
+
+    /// The same for the process that owns the store: a damaged file is mended.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is replaced by something weaker.
+    pub fn mending(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let store = store::open_mending(&config.store, clock.wall())?;
+        Self::over(store, config, clock)
+    }
+
+    fn over(
+        store: Arc<dyn Store>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
         let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
         let probes = config.dns.probes.clone();
@@ -114,18 +133,13 @@ impl Engine {
             Arc::clone(&tally),
             config.dns.timeout,
         ));
-        let options = FetchOptions {
-            port: config.mta_sts.port,
-            allow_private: config.mta_sts.allow_private,
-            timeout: config.mta_sts.timeout,
-        };
-        let fetch = Arc::new(HttpsFetcher::new(Arc::clone(&lookup), &roots, options)?);
-        let store = store::open(&config.store)?;
+        let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
             Arc::clone(&store),
             Arc::clone(&clock),
+            config.mta_sts.cache(),
         )?);
         let pen = Pen::new(Arc::clone(&store));
         let recall = Recall::new(
@@ -184,6 +198,24 @@ impl Engine {
                 .or_else(|| self.learned.sni(destination.ip(), now)),
         }
     }
+}
+
+/// What fetches policies as a configuration says.
+///
+/// # Errors
+/// Without any root, and when the libraries below refuse their settings.
+pub fn fetcher(
+    config: &StsConfig,
+    lookup: Arc<dyn Lookup>,
+    roots: &Roots,
+) -> Result<HttpsFetcher, FetcherError> {
+    let options = FetchOptions {
+        port: config.port,
+        allow_private: config.allow_private,
+        is_ours,
+        timeout: config.timeout,
+    };
+    HttpsFetcher::new(lookup, roots, options)
 }
 
 /// The resolver that a configuration asks for; `roots` are for those reached by TLS.

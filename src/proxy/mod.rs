@@ -46,6 +46,7 @@ use shell::Shell;
 
 use crate::config::Config;
 use crate::intercept::guard::Guard;
+use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
@@ -108,7 +109,7 @@ impl Proxy {
     /// Why it cannot: nothing is served then.
     pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
-        let engine = Engine::new(config, clock)?;
+        let engine = Engine::mending(config, clock)?;
         Self::serve(config, Arc::new(engine), records).await
     }
 
@@ -160,6 +161,9 @@ impl Proxy {
             tokio::spawn(door.open(listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
+        if let Some(files) = config.mta_sts.hints.clone() {
+            tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
+        }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
@@ -251,6 +255,14 @@ async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         never = engine.follower().follow() => match never {},
         never = engine.keep.keep_pruned(store, clock) => match never {},
+        _ = stage.changed() => {}
+    }
+}
+
+/// The policies that a signed list names are known before any mail goes to their domains (RFC 8461 §10.2).
+async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.engine.sts.keep_hinted(&files) => {}
         _ = stage.changed() => {}
     }
 }

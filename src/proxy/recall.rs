@@ -295,7 +295,7 @@ impl Recall {
                     self.revoked(&row.key, now);
                 }
             }
-            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen => {}
+            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen | Kind::Mirror => {}
         }
         Ok(())
     }

@@ -54,6 +54,7 @@ impl Status {
             tally: Arc::clone(&engine.tally),
             store_works: engine.store.trouble().is_none(),
             backlog: engine.pen.backlog(),
+            sts: engine.sts.vitals(),
         }
     }
 }

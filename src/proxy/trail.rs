@@ -9,20 +9,29 @@ use crate::clock::Timestamp;
 use crate::dns::noted::Notes;
 use crate::intercept::Intercepted;
 use crate::name::DnsName;
+use crate::policy::cache::Told;
 use crate::policy::facts::Gatherer;
-use crate::policy::{Demand, Facts};
+use crate::policy::{Demand, Facts, StsState};
 use crate::report::trace::keeper::KeepTraces;
-use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Outcome, Sts, Trace};
+use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Finding, Outcome, Sts, Trace};
 use crate::tls::Evidence;
 use crate::verdict::Verdict;
 
-/// The notes on one recipient. Where no traces are kept nothing is noted.
+/// The notes on one recipient. Where no traces are kept nothing is noted; nothing is written out before it is known that
+/// the trace is to be kept, which most are not.
 pub(super) struct Trail {
     notes: Option<Arc<Notes>>,
     began: (Timestamp, Instant),
-    mta_sts: Option<Sts>,
-    demand: Option<Demanded>,
-    attempts: Vec<Attempt>,
+    mta_sts: Option<(StsState, Option<Told>)>,
+    demand: Option<Demand>,
+    judged: Vec<Judged>,
+}
+
+/// One connection, and what was made of it.
+struct Judged {
+    evidence: Evidence,
+    tried: Vec<Option<DnsName>>,
+    finding: Finding,
 }
 
 /// What a recipient was judged as.
@@ -39,7 +48,7 @@ impl Trail {
             began: (engine.clock.wall(), engine.clock.instant()),
             mta_sts: None,
             demand: None,
-            attempts: Vec::new(),
+            judged: Vec::new(),
         }
     }
 
@@ -54,24 +63,24 @@ impl Trail {
     pub(super) fn learned(&mut self, engine: &Engine, facts: &Facts) {
         if self.notes.is_some() {
             let told = engine.sts.told(&facts.domain);
-            self.mta_sts = Some(Sts::of(&facts.sts, told.as_ref(), self.began.1));
-        }
-    }
-
-    pub(super) fn demanded(&mut self, demand: &Demand) {
-        if self.notes.is_some() {
-            self.demand = Some(demand.into());
+            self.mta_sts = Some((facts.sts.clone(), told));
         }
     }
 
     pub(super) fn judged(
         &mut self,
+        demand: Demand,
         evidence: &Evidence,
         tried: &[Option<DnsName>],
         verdict: &Verdict,
     ) {
         if self.notes.is_some() {
-            self.attempts.push(Attempt::of(evidence, tried, verdict));
+            self.demand = Some(demand);
+            self.judged.push(Judged {
+                evidence: evidence.clone(),
+                tried: tried.to_vec(),
+                finding: Finding::of(verdict),
+            });
         }
     }
 
@@ -85,10 +94,15 @@ impl Trail {
         let notes = self.notes.as_ref()?;
         let outcome = Outcome::of(verdict).filter(|end| engine.traces.keeps(&end.verdict))?;
         let decided = engine.clock.wall();
+        let took = engine
+            .clock
+            .instant()
+            .saturating_duration_since(self.began.1);
         let notes = notes.taken();
         Some(Decided {
             began: self.began.0,
             decided,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             domain: subject.domain,
             route: subject.route,
             destination: subject.destination,
@@ -97,12 +111,21 @@ impl Trail {
                 .iter()
                 .map(|note| DnsAnswer::of(note, decided))
                 .collect(),
-            mta_sts: self.mta_sts.clone(),
-            demand: self.demand.clone(),
-            attempts: self.attempts.clone(),
+            mta_sts: self
+                .mta_sts
+                .as_ref()
+                .map(|(state, told)| Sts::of(state, told.as_ref(), self.began.1)),
+            demand: self.demand.as_ref().map(Demanded::from),
+            attempts: self.judged.iter().map(Judged::attempt).collect(),
             outcome,
             left_out: Vec::new(),
         })
+    }
+}
+
+impl Judged {
+    fn attempt(&self) -> Attempt {
+        Attempt::of(&self.evidence, &self.tried, self.finding.clone())
     }
 }
 

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
+use crate::policy::cache::tally::{FetchEnding, StsVitals};
 use crate::policy::continuity;
 use crate::store::Dropped;
 use crate::store::pen::Backlog;
@@ -135,6 +136,8 @@ pub struct Vitals {
     pub store_works: bool,
     /// What waits to be written there.
     pub backlog: Backlog,
+    /// MTA-STS policies.
+    pub sts: StsVitals,
 }
 
 /// All metrics of a proxy.
@@ -192,7 +195,11 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         dns_health(&vitals, &mut encoder)?;
         dns_lookups(&vitals.tally, &mut encoder)?;
         dns_disagreements(&vitals.tally, &mut encoder)?;
-        store(&vitals, &mut encoder)
+        store(&vitals, &mut encoder)?;
+        sts_domains(&vitals.sts, &mut encoder)?;
+        sts_expiring(&vitals.sts, &mut encoder)?;
+        sts_fetches(&vitals.sts, &mut encoder)?;
+        sts_evicted(&vitals.sts, &mut encoder)
     }
 }
 
@@ -301,6 +308,47 @@ fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     Ok(())
 }
 
+fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Domains in the MTA-STS cache, by the mode of their policy.";
+    let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
+    for (mode, domains) in sts.domains {
+        let count = ConstGauge::new(i64::try_from(domains).unwrap_or(i64::MAX));
+        count.encode(family.encode_family(&[("mode", mode)])?)?;
+    }
+    Ok(())
+}
+
+fn sts_expiring(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let expiring = i64::try_from(sts.expiring).unwrap_or(i64::MAX);
+    let help = "Enforced MTA-STS policies that cannot be refreshed and are about to expire.";
+    ConstGauge::new(expiring).encode(encoder.encode_descriptor(
+        "sts_expiring",
+        help,
+        None,
+        MetricType::Gauge,
+    )?)
+}
+
+fn sts_fetches(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Fetches of MTA-STS policies, by outcome.";
+    let mut family = encoder.encode_descriptor("sts_fetches", help, None, MetricType::Counter)?;
+    for (ending, fetches) in FetchEnding::ALL.into_iter().zip(sts.fetches) {
+        let labels = [("outcome", ending.label())];
+        ConstCounter::new(fetches).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Enforced MTA-STS policies that were forgotten because the cache was full of them.";
+    ConstCounter::new(sts.evicted_enforced).encode(encoder.encode_descriptor(
+        "sts_evicted_enforced",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
+}
+
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use super::super::Trouble;
@@ -319,6 +367,7 @@ pub(in crate::report) mod tests {
             tally: Arc::clone(&tally),
             store_works: true,
             backlog: Backlog::default(),
+            sts: StsVitals::of_an_empty_cache(),
         })
     }
 
@@ -349,6 +398,12 @@ pub(in crate::report) mod tests {
         let words = words.chain(Ending::ALL.map(Ending::label));
         let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
         let words = words.chain(HANDSHAKES);
+        let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
+        let words = words.chain(
+            StsVitals::of_an_empty_cache()
+                .domains
+                .map(|domains| domains.0),
+        );
         for word in words.chain(Asked::ALL.map(Asked::label)) {
             assert!(REFERENCE.contains(&format!("`{word}`")), "{word}");
         }
@@ -443,6 +498,11 @@ pub(in crate::report) mod tests {
                 dropped: vec![(Dropped::Row(Kind::Trace), 5)],
                 failing: None,
             },
+            sts: StsVitals {
+                expiring: 2,
+                evicted_enforced: 1,
+                ..StsVitals::of_an_empty_cache()
+            },
         });
         let rendered = metrics.render().unwrap();
         for line in [
@@ -455,6 +515,8 @@ pub(in crate::report) mod tests {
             "danelaw_store_waiting 4",
             "danelaw_store_dropped_total{kind=\"trace\"} 5",
             "danelaw_store_dropped_total{kind=\"pin\"} 0",
+            "danelaw_sts_expiring 2",
+            "danelaw_sts_evicted_enforced_total 1",
         ] {
             assert!(
                 rendered.lines().any(|one| one == line),

@@ -86,26 +86,26 @@ fn create(
         .map_err(doing("make its folder durable"))
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         Some(_) | None => PathBuf::from("."),
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn remove_if_there(path: &Path) -> Result<(), StoreFault> {
+pub(super) fn remove_if_there(path: &Path) -> Result<(), StoreFault> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(doing("remove its draft")(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn doing(doing: &'static str) -> impl FnOnce(std::io::Error) -> StoreFault {
+pub(super) fn doing(doing: &'static str) -> impl FnOnce(std::io::Error) -> StoreFault {
     move |error| StoreFault::File { doing, error }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use super::{Kind, Revision, Row, Store, StoreError, StoreFault};
+use super::{Kind, Revision, Row, Store, StoreError};
 
 /// Somebody who holds the rows of a kind in memory.
 pub trait Follows: Send + Sync {
@@ -98,7 +98,7 @@ impl Holder {
                     }
                 }
                 // Row by row up to the one that is damaged, and past it.
-                Err(error) => match damaged(&error) {
+                Err(error) => match error.damaged() {
                     Some(_) if piece > 1 => piece = 1,
                     Some(revision) if revision > self.heard => {
                         error!(%error, "a row is passed over");
@@ -109,15 +109,6 @@ impl Holder {
                 },
             }
         }
-    }
-}
-
-/// Where the damaged row stands, if it is one.
-fn damaged(error: &StoreError) -> Option<Revision> {
-    if let StoreFault::Row { revision, .. } = &error.fault {
-        *revision
-    } else {
-        None
     }
 }
 

@@ -9,11 +9,13 @@
 #[cfg(test)]
 pub(crate) mod broken;
 mod file;
+pub mod fleet;
 pub mod follower;
 pub mod memory;
 pub mod peers;
 pub mod pen;
 pub mod policies;
+pub mod postgres;
 mod row;
 pub mod sqlite;
 #[cfg(test)]
@@ -23,7 +25,7 @@ mod waiting;
 pub mod watched;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use follower::{Follower, Follows};
@@ -32,8 +34,12 @@ pub use policies::StoredPolicy;
 pub use row::{Batch, Count, Kind, Query, Revision, Row};
 pub use waiting::Dropped;
 
-use crate::clock::Timestamp;
-use crate::config::StoreConfig;
+use crate::clock::{SystemClock, Timestamp};
+use crate::config::{StoreConfig, StorePlace};
+use fleet::Fleet;
+use memory::MemoryStore;
+use postgres::PostgresStore;
+use sqlite::SqliteStore;
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,18 @@ pub struct StoreError {
     pub place: String,
     /// What was expected, what was seen, what to do.
     pub fault: StoreFault,
+}
+
+impl StoreError {
+    /// Where the damaged row stands among the changes, if it is one row that is damaged.
+    #[must_use]
+    pub const fn damaged(&self) -> Option<Revision> {
+        if let StoreFault::Row { revision, .. } = &self.fault {
+            *revision
+        } else {
+            None
+        }
+    }
 }
 
 /// How a store can fail.
@@ -135,6 +153,21 @@ pub enum StoreFault {
         /// What SQLite uses instead.
         mode: String,
     },
+    /// The database does not answer, or says no.
+    #[error("the database cannot be used: {what}")]
+    Database {
+        /// What it says, or what happened instead.
+        what: String,
+    },
+    /// The same, and there is nothing else to go by.
+    #[error(
+        "{what}; there is no snapshot of it to go by either: start the database once with store.snapshot set, \
+         then danelaw can start without it"
+    )]
+    NoSnapshot {
+        /// What it says, or what happened instead.
+        what: String,
+    },
     /// SQLite fails otherwise.
     #[error("cannot {doing}: {error}")]
     Sqlite {
@@ -225,9 +258,32 @@ pub trait Store: Send + Sync {
 /// # Errors
 /// When it cannot be had; it is never replaced by an empty one.
 pub fn open(config: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
-    let store: Arc<dyn Store> = match &config.path {
-        Some(path) => Arc::new(sqlite::SqliteStore::open(path)?),
-        None => Arc::new(memory::MemoryStore::default()),
+    opened(config, SqliteStore::open)
+}
+
+/// The same for the process that owns it: a damaged file is mended.
+///
+/// # Errors
+/// When it cannot be had; it is never replaced by an empty one.
+pub fn open_mending(config: &StoreConfig, now: Timestamp) -> Result<Arc<dyn Store>, StoreError> {
+    opened(config, |path| SqliteStore::open_mending(path, now))
+}
+
+fn opened(
+    config: &StoreConfig,
+    file: impl FnOnce(&Path) -> Result<SqliteStore, StoreError>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = match &config.place {
+        StorePlace::Memory => Arc::new(MemoryStore::default()),
+        StorePlace::File(path) => Arc::new(file(path)?),
+        StorePlace::Database { address, snapshot } => {
+            let own: Box<dyn Store> = match snapshot {
+                Some(path) => Box::new(file(path)?),
+                None => Box::new(MemoryStore::default()),
+            };
+            let database = PostgresStore::new(address.clone())?;
+            Arc::new(Fleet::open(database, own, Box::new(SystemClock))?)
+        }
     };
     Ok(Arc::new(watched::Watched::new(store)))
 }

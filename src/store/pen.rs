@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::waiting::{Dropped, Waiting};
-use super::{Batch, Count, Kind, Row, Store, StoreError, StoreFault};
+use super::{Batch, Count, Row, Store, StoreError, StoreFault};
 
 /// Takes rows and counts without waiting; a clone is the same pen.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl Pen {
     /// A row to be written soon, in place of an older one with its key. Not for policies and exceptions: a killed process
     /// would lose them.
     pub fn row(&self, row: Row) {
-        debug_assert!(!matches!(row.kind, Kind::Policy | Kind::Exception));
+        debug_assert!(!row.kind.is_precious());
         self.change(|waiting| waiting.put(row));
     }
 
@@ -292,7 +292,7 @@ const PACE: Pace = Pace {
 #[cfg(test)]
 mod tests {
     use super::super::broken::Broken;
-    use super::super::{Query, Revision};
+    use super::super::{Kind, Query, Revision};
     use super::*;
     use crate::clock::Timestamp;
 

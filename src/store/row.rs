@@ -24,18 +24,30 @@ pub enum Kind {
     Trace,
     /// A domain that was sent to; the key is the domain.
     Seen,
+    /// How far this node is in step with a shared database; the key is the kind.
+    Mirror,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Policy,
         Self::Exception,
         Self::Pin,
         Self::Continuity,
         Self::Trace,
         Self::Seen,
+        Self::Mirror,
     ];
+
+    /// What would loosen what is enforced if it were lost: written at once and never dropped.
+    #[must_use]
+    pub const fn is_precious(self) -> bool {
+        match self {
+            Self::Policy | Self::Exception => true,
+            Self::Pin | Self::Continuity | Self::Trace | Self::Seen | Self::Mirror => false,
+        }
+    }
 
     /// The stable word in the database.
     #[must_use]
@@ -47,6 +59,7 @@ impl Kind {
             Self::Continuity => "continuity",
             Self::Trace => "trace",
             Self::Seen => "seen",
+            Self::Mirror => "mirror",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What every store does alike.
 
 use super::memory::MemoryStore;
+use super::postgres::PostgresStore;
+use super::postgres::server::Server;
 use super::sqlite::SqliteStore;
 use super::*;
 
@@ -26,6 +28,11 @@ fn each(test: impl Fn(&dyn Store)) {
     let folder = tempfile::tempdir().unwrap();
     test(&MemoryStore::default());
     test(&SqliteStore::open(&folder.path().join("danelaw.db")).unwrap());
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let database = || PostgresStore::new(server.url().parse().unwrap()).unwrap();
+    test(&database());
 }
 
 fn keys(rows: &[Row]) -> Vec<&str> {

@@ -7,8 +7,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use tracing::warn;
@@ -82,6 +83,18 @@ impl Roots {
             roots: self.anchors().to_vec(),
         }
     }
+}
+
+/// A TLS client that validates by these CAs.
+///
+/// # Errors
+/// When the provider lacks what rustls needs.
+pub fn client_config(roots: &Roots) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots.store())
+        .with_no_client_auth())
 }
 
 fn from_file(path: &Path) -> Result<Roots, RootsError> {

@@ -165,7 +165,7 @@ fn without_a_proxy_and_without_a_store_commands_say_what_is_missing() {
         (
             "",
             &["policy", "list"][..],
-            "names neither control.socket nor store.path",
+            "names neither control.socket nor a store",
         ),
         (
             "[control]\nsocket = \"none.sock\"\n",

@@ -4,8 +4,8 @@
 //! `dnssec_1_13_…`, `tlsa_12_to_18_…`, `dns_03_…`, `dn_21_…`, `attack_dane_11_…`, `a4_…`, `row_me_…`), a scenario of the lab when
 //! the comment above its name does. `testdata/untested.txt` says why the others are not held by any.
 //!
-//! Attacks on DANE and TLS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes the
-//! difference; what is numbered `DNS`, `DN` or `NET` is an attack in any case.
+//! Attacks on DANE, TLS and MTA-STS are numbered like the requirements. A zero in front (`dane_05`) or the word `attack` makes
+//! the difference; what is numbered `DNS`, `DN` or `NET` is an attack in any case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -387,8 +387,8 @@ pub(crate) const LIST: &str = "testdata/requirements.txt";
 pub(crate) const UNTESTED: &str = "testdata/untested.txt";
 const CATALOGUE: &str = "src/lab/catalogue/";
 const NUMBERED: &[&str] = &[
-    "dnssec", "tlsa", "dane", "tls", "id", "dns", "dn", "net", "role", "smtp", "pipe", "size",
-    "bdat", "eai", "rtls", "nmx", "lim", "esc",
+    "dnssec", "tlsa", "dane", "tls", "sts", "id", "dns", "dn", "net", "role", "smtp", "pipe",
+    "size", "bdat", "eai", "rtls", "nmx", "lim", "esc",
 ];
 /// No requirement is numbered like these.
 const ATTACKS_ONLY: &[&str] = &["DNS", "DN", "NET"];
@@ -431,7 +431,11 @@ fn a_name_holds_what_it_says() {
             "attack DANE-11, DANE-40",
         ),
         ("tlsa_12_to_14_danetest_holds", "TLSA-12 TLSA-13 TLSA-14"),
-        ("a4_sts_01_a_null_mx", "A4"),
+        ("a4_sts_01_a_null_mx", "A4, attack STS-01"),
+        (
+            "sts_10_sts_04_attack_sts_14_hosts",
+            "STS-10, attack STS-04, attack STS-14",
+        ),
         ("what_becomes_of_me_and_l1", "L1"),
         ("level_ld_half_is_so", "LD-half"),
         ("l0_testing_is_so", "L0-T"),

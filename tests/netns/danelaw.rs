@@ -1,6 +1,7 @@
 //! The real danelaw, as its own user without a single capability.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::sandbox::{Daemon, HOME, Namespace, sh, write};
 use super::{dns, pki};
@@ -36,8 +37,22 @@ pub(crate) fn start_with_socks(mta: &Namespace) -> Daemon {
     start_as(mta, socks + &configuration("never"))
 }
 
+/// The same with a list of hints.
+pub(crate) fn start_hinted(mta: &Namespace) -> Daemon {
+    start_with(mta, &hinted())
+}
+
+/// Its configuration.
+pub(crate) fn hinted() -> PathBuf {
+    let hints = "[mta_sts.hints]\nfile = \"hints.txt\"\nkey = \"ours.pem\"\n";
+    write("danelaw/danelaw.toml", configuration("never") + hints)
+}
+
 fn start_as(mta: &Namespace, configuration: String) -> Daemon {
-    let configuration = write("danelaw/danelaw.toml", configuration);
+    start_with(mta, &write("danelaw/danelaw.toml", configuration))
+}
+
+fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
     let program = format!("{HOME}/danelaw/danelaw");
     // The build directory may lie where another user cannot go.
     sh(&format!(

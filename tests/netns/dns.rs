@@ -28,9 +28,12 @@ pub(crate) fn publish() {
     for domain in DOMAINS {
         zone(domain.name, domain.signing, &records_of(domain));
     }
+    zone(super::sts::ZONE, Signing::Unsigned, &super::sts::zone());
     let delegations: Vec<String> = DOMAINS
         .iter()
-        .map(|domain| format!("{}. NS ns.test.", domain.name))
+        .map(|domain| domain.name)
+        .chain([super::sts::ZONE])
+        .map(|name| format!("{name}. NS ns.test."))
         .chain([
             format!("ns.test. A {}", v4(AUTHORITY)),
             format!("ns.test. AAAA {}", v6(AUTHORITY)),
@@ -157,7 +160,7 @@ fn nsd_conf() -> String {
     let zones: String = DOMAINS
         .iter()
         .map(|domain| domain.name)
-        .chain(["test", "."])
+        .chain([super::sts::ZONE, "test", "."])
         .map(|name| {
             format!(
                 "zone:\n  name: \"{name}\"\n  zonefile: \"{HOME}/dns/{}\"\n",

@@ -28,6 +28,7 @@ mod policy_host;
 mod postfix;
 mod rules;
 mod sandbox;
+mod sts;
 mod world;
 
 use capture::Capture;
@@ -128,6 +129,41 @@ const DELIVERIES: &[(&str, &str, Expected)] = &[
         Deferred(&["451 4.7.5", "sts-cert"]),
     ),
     (
+        "MTA-STS enforced, the first MX host's certificate names another host, the second one's does not",
+        "v4.next@sts-second.test",
+        Delivered(&["by mx2.sts-second.test", OVER_V4, POSTFIX_TLS]),
+    ),
+    (
+        "sender audit a: MTA-STS as it should be",
+        "v4.a@audit-a.test",
+        Delivered(&["by mx.audit-a.test", OVER_V4, POSTFIX_TLS]),
+    ),
+    (
+        "sender audit b: MTA-STS enforced, no STARTTLS",
+        "b@audit-b.test",
+        Deferred(&["451 4.7.4", "starttls-required"]),
+    ),
+    (
+        "sender audit c: the same as a, over IPv6",
+        "c@audit-c.test",
+        Delivered(&["by mx.audit-c.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
+    ),
+    (
+        "sender audit d: MTA-STS enforced, a certificate by nobody",
+        "d@audit-d.test",
+        Deferred(&["451 4.7.5", "sts-cert"]),
+    ),
+    (
+        "sender audit e: MTA-STS, and a host that takes nothing without TLS",
+        "e@audit-e.test",
+        Delivered(&["by mx.audit-e.test", "[IPv6:fd09:1::2]", POSTFIX_TLS]),
+    ),
+    (
+        "sender audit f: an old host without TLS and without a policy",
+        "f@audit-f.test",
+        Delivered(&["by mx.audit-f.test", "(Postfix) with ESMTP id"]),
+    ),
+    (
         "no policy, STARTTLS offered, over IPv4",
         "v4.plain@plain.test",
         Delivered(&["by exim.test", OVER_V4, EXIM_TLS]),
@@ -145,7 +181,7 @@ const DELIVERIES: &[(&str, &str, Expected)] = &[
 ];
 
 #[test]
-fn postfix_through_danelaw_gets_what_each_domain_demands() {
+fn sts_68_sts_71_postfix_through_danelaw_gets_what_each_domain_demands() {
     sandboxed(|| {
         let lab = Lab::start();
         let Network { mta, world } = &lab.network;
@@ -397,7 +433,7 @@ fn control_without_danelaw_postfix_delivers_to_every_domain() {
         for ((case, _, expected), message) in DELIVERIES.iter().zip(&messages) {
             // Alone it stops at the first MX host, and what arrives must otherwise look as it does through danelaw.
             let traces = match expected {
-                Delivered(traces) if !message.recipient().ends_with("@second.test") => traces,
+                Delivered(traces) if !message.recipient().ends_with("second.test") => traces,
                 Delivered(_) | Deferred(_) => &[][..],
             };
             arrives(&client, case, message, traces);
@@ -415,7 +451,7 @@ fn control_without_danelaw_postfix_delivers_to_every_domain() {
 /// All of the world but danelaw.
 struct Lab {
     network: Network,
-    _servers: Vec<Daemon>,
+    servers: Vec<Daemon>,
 }
 
 impl Lab {
@@ -426,10 +462,15 @@ impl Lab {
         let mut servers = Vec::from(dns::serve(&network.world));
         servers.push(policy_host::serve(&network.world));
         servers.extend(mail::serve(&network.world));
-        Self {
-            network,
-            _servers: servers,
-        }
+        Self { network, servers }
+    }
+
+    /// One of its servers.
+    fn server(&self, name: &str) -> &Daemon {
+        let mut servers = self.servers.iter();
+        servers
+            .find(|server| server.name() == name)
+            .expect("it was started")
     }
 
     /// All that a server says to a client on the MTA's host that says nothing: a greeting, after which this client goes
@@ -533,13 +574,15 @@ fn stays(client: &Client<'_>, case: &str, message: &Message, words: &[&str]) {
     );
 }
 
-/// Only mail for the domain without STARTTLS and without a policy may be read off the wire: of all other messages
+/// Only mail for the domains without STARTTLS and without a policy may be read off the wire: of all other messages
 /// neither content nor envelope.
 fn nothing_in_clear_but_what_may(capture: &[u8], messages: &[Message]) {
     for message in messages {
         let readable = [message.token.as_str(), message.recipient()]
             .map(|needle| memchr::memmem::find(capture, needle.as_bytes()).is_some());
-        let may = message.recipient().ends_with("@clear.test");
+        let may = ["@clear.test", "@audit-f.test"]
+            .iter()
+            .any(|domain| message.recipient().ends_with(domain));
         assert_eq!(
             readable,
             [may, may],
@@ -550,7 +593,12 @@ fn nothing_in_clear_but_what_may(capture: &[u8], messages: &[Message]) {
 }
 
 /// Host numbers beside those of the MX hosts.
-const HOSTS: [u8; 3] = [dns::AUTHORITY, dns::RESOLVER_NUMBER, policy_host::NUMBER];
+const HOSTS: [u8; 4] = [
+    dns::AUTHORITY,
+    dns::RESOLVER_NUMBER,
+    policy_host::NUMBER,
+    sts::NUMBER,
+];
 
 /// Connections that one looped dial may cost: itself, danelaw's own that comes back, and one more that was under way
 /// before the first was recognised.

@@ -16,7 +16,8 @@ pub(crate) fn make(policy_hosts: &[String]) {
         let file = exchanger.number.to_string();
         match exchanger.tls {
             Tls::None | Tls::SelfSigned => leaf(&file, "nobody.invalid", ""),
-            Tls::Trusted => leaf(&file, &exchanger.host(domain), BY_CA),
+            Tls::Untrusted => leaf(&file, &exchanger.host(domain), ""),
+            Tls::Trusted | Tls::Required => leaf(&file, &exchanger.host(domain), BY_CA),
             Tls::WrongName => leaf(&file, "elsewhere.test", BY_CA),
         }
     }

@@ -147,10 +147,10 @@ pub(crate) fn serve(world: &Namespace) {
     let mut services = "virtual unix - n n - - virtual\n".to_owned();
     let mut listeners = Vec::new();
     for (domain, exchanger) in exchangers().filter(|(_, exchanger)| is_postfix(exchanger)) {
-        let level = if exchanger.tls == Tls::None {
-            "none"
-        } else {
-            "may"
+        let level = match exchanger.tls {
+            Tls::None => "none",
+            Tls::Required => "encrypt",
+            Tls::SelfSigned | Tls::Untrusted | Tls::Trusted | Tls::WrongName => "may",
         };
         let more = if exchanger.server == Server::HeldPostfix {
             holder::restrictions()

@@ -174,6 +174,11 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// What it goes by.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id fits"))

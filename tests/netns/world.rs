@@ -69,8 +69,12 @@ pub(crate) enum Tls {
     None,
     /// A certificate by nobody, for a name that is nobody's.
     SelfSigned,
+    /// A certificate by nobody, for the host's own name.
+    Untrusted,
     /// The lab's CA vouches for the host's own name.
     Trusted,
+    /// The same, and nothing is taken without TLS.
+    Required,
     /// The lab's CA vouches for another name.
     WrongName,
 }
@@ -229,6 +233,81 @@ pub(crate) const DOMAINS: &[Domain] = &[
             tls: Tls::Trusted,
             tlsa: Tlsa::Anchored,
             ..Exchanger::new("mx", 44)
+        }],
+    },
+    Domain {
+        name: "sts-second.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[
+            Exchanger {
+                tls: Tls::WrongName,
+                ..Exchanger::new("mx1", 23)
+            },
+            Exchanger {
+                preference: 20,
+                tls: Tls::Trusted,
+                ..Exchanger::new("mx2", 24)
+            },
+        ],
+    },
+    // The six hosts of the public MTA-STS sender audit: two as they should be, on either family; one without TLS, one
+    // with a certificate by nobody, one that insists on TLS, and an old one without TLS and without a policy.
+    Domain {
+        name: "audit-a.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            tls: Tls::Trusted,
+            ..Exchanger::new("mx", 61)
+        }],
+    },
+    Domain {
+        name: "audit-b.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            tls: Tls::None,
+            ..Exchanger::new("mx", 62)
+        }],
+    },
+    Domain {
+        name: "audit-c.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            families: Families::V6Only,
+            tls: Tls::Trusted,
+            ..Exchanger::new("mx", 63)
+        }],
+    },
+    Domain {
+        name: "audit-d.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            families: Families::V6Only,
+            tls: Tls::Untrusted,
+            ..Exchanger::new("mx", 64)
+        }],
+    },
+    Domain {
+        name: "audit-e.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Enforce,
+        exchangers: &[Exchanger {
+            families: Families::V6Only,
+            tls: Tls::Required,
+            ..Exchanger::new("mx", 65)
+        }],
+    },
+    Domain {
+        name: "audit-f.test",
+        signing: Signing::Unsigned,
+        sts: Sts::Absent,
+        exchangers: &[Exchanger {
+            tls: Tls::None,
+            ..Exchanger::new("mx", 66)
         }],
     },
     // Its MX host can be held at every phase.

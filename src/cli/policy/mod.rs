@@ -66,8 +66,9 @@ Exit codes:
   2   nobody could be asked
   64  the command line is wrong")]
     Refresh(Anew),
-    /// Forgets a domain's policy, in memory and in the store, so that its next contact is a first one. For a domain
-    /// that was announced by an attacker once and cannot serve a newer policy. Until its policy is fetched again nothing
+    /// Forgets a domain's policy, in memory and in the store, so that its next contact is a first one.
+    ///
+    /// For a domain that was announced by an attacker once and cannot serve a newer policy. Until its policy is fetched again nothing
     /// is enforced for it, and whoever can block that fetch keeps it so.
     #[command(after_help = "\
 Examples:

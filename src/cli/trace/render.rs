@@ -32,15 +32,19 @@ pub(super) fn story(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     }
     end(out, &decision.outcome)?;
     for what in &decision.left_out {
-        writeln!(out, "\nLeft out, since it was too large: {what}")?;
+        writeln!(
+            out,
+            "\nLeft out, since it was too large: {}",
+            printable(what)
+        )?;
     }
     Ok(())
 }
 
 fn head(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let Decided {
-        began,
         decided,
+        took_ms,
         domain,
         route,
         destination,
@@ -60,13 +64,13 @@ fn head(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "{} wanted {destination} ({}) for {}{host}: {} {}, {} s after the recipient was named",
+        "{} wanted {destination} ({}) for {}{host}: {} {}, {} ms after the recipient was named",
         trace.client,
         printable(&trace.via),
         printable(domain),
         printable(&outcome.verdict),
         printable(&outcome.rule),
-        decided.since(*began).as_secs(),
+        took_ms,
     )
 }
 
@@ -231,7 +235,10 @@ fn attempt(out: &mut impl Write, number: usize, attempt: &Attempt) -> io::Result
         }
         Channel::Broken(what) => writeln!(out, "  the handshake failed: {}", printable(what))?,
     }
-    let (verdict, rule) = (printable(&attempt.verdict), printable(&attempt.rule));
+    let (verdict, rule) = (
+        printable(&attempt.finding.verdict),
+        printable(&attempt.finding.rule),
+    );
     writeln!(out, "  => {verdict}: {rule}")
 }
 
@@ -280,4 +287,44 @@ fn end(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
         writeln!(out, "  to do     {}", printable(&why.advice))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dn_23_text_that_others_chose_gives_the_terminal_no_orders() {
+        const EVIL: &str = "a\u{1b}[31m\r\n\u{202e}\u{7}b\u{f6}";
+        let text = serde_json::json!({
+            "id": EVIL, "number": 2, "via": EVIL, "client": "127.0.0.1:4711",
+            "began": "2027-01-15T08:00:00Z", "decided": "2027-01-15T08:00:01Z",
+            "destination": "192.0.2.1:25", "domain": EVIL, "route": true,
+            "settings": { "insecure_mx": "dane", "combine": "dane-first" },
+            "dns": [{ "name": EVIL, "type": EVIL, "state": "bogus", "records": [EVIL], "failure": EVIL,
+                "aliases": [{ "from": EVIL, "to": EVIL, "secure": true }], "cached": true }],
+            "mta_sts": { "state": EVIL, "failure": { "kind": EVIL, "detail": EVIL }, "id": EVIL, "fetched": null,
+                "text": EVIL, "record": EVIL, "cached": false },
+            "demand": { "located": false, "candidates": [{ "host": EVIL, "level": EVIL, "sni": EVIL, "tlsa": [EVIL],
+                "names": [EVIL], "mta_sts": { "listed": true, "patterns": [EVIL] },
+                "observed": { "listed": false, "patterns": [EVIL] } }] },
+            "attempts": [
+                { "showing": { "sni": EVIL, "channel": { "broken": EVIL } }, "tried": [], "verdict": EVIL, "rule": EVIL },
+                { "showing": { "sni": null, "channel": { "clear-after": EVIL } }, "tried": [], "verdict": EVIL, "rule": EVIL },
+                { "showing": { "sni": EVIL, "channel": { "tls": { "version": EVIL, "suite": EVIL, "chain": [
+                    { "subject": EVIL, "issuer": EVIL, "not_before": EVIL, "not_after": EVIL, "names": [EVIL],
+                      "spki_sha256": EVIL, "sha256": EVIL }] } } }, "tried": [EVIL], "verdict": EVIL, "rule": EVIL },
+            ],
+            "outcome": { "verdict": EVIL, "rule": EVIL, "level": EVIL, "host": EVIL, "observed": EVIL, "reply": EVIL,
+                "why": { "expected": EVIL, "seen": EVIL, "advice": EVIL } },
+            "left_out": [EVIL],
+        });
+        let trace: Trace = serde_json::from_value(text).unwrap();
+        let mut out = Vec::new();
+        story(&mut out, &trace).unwrap();
+        let harmless = |octet: &u8| matches!(octet, b' '..=b'~' | b'\n');
+        let told = String::from_utf8_lossy(&out).into_owned();
+        assert!(out.iter().all(harmless), "{told:?}");
+        assert!(told.matches("a?[31m????b?").count() > 30, "{told}");
+    }
 }

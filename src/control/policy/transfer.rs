@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-use crate::calendar::rfc3339;
+use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
 use crate::mtasts::{Policy, PolicyId};
@@ -29,7 +29,7 @@ pub struct PolicyLine {
     /// The id that was announced when it was fetched.
     pub id: String,
     /// When: its life is counted from here.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub fetched: Timestamp,
     /// As it was fetched.
     pub text: String,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::rfc3339;
+use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::Domain;
@@ -34,10 +34,10 @@ pub struct PolicyView {
     /// Seconds.
     pub max_age: u64,
     /// When.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub fetched: Timestamp,
     /// Until when.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub expires: Timestamp,
     /// Whether it is in force.
     pub in_force: bool,
@@ -49,7 +49,7 @@ pub struct PolicyView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordView {
     /// When.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub at: Timestamp,
     /// `announced`, `silent` or `unknown`.
     pub says: String,
@@ -65,14 +65,14 @@ pub struct FailureView {
     /// The id that was announced.
     pub id: String,
     /// When.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub at: Timestamp,
     /// `sts-policy-fetch-error`, `sts-webpki-invalid` or `sts-policy-invalid` (RFC 8460 §4.3.2.2).
     pub kind: String,
     /// Why.
     pub detail: String,
     /// No session causes another fetch under this id before.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub backs_off_until: Timestamp,
 }
 

@@ -9,21 +9,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::{FutureExt, Shared};
-use futures_util::stream::{self, StreamExt};
 use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
-use super::entry::{Entry, Heard, Moment, Step, Write};
-use super::shelf::{Evicted, Shelf};
+use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
+use super::shelf::Shelf;
+use super::tally::Tally;
 use crate::clock::Clock;
 use crate::dns::Lookup;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
+use crate::store::peers::{Weighed, weigh};
 use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
@@ -36,6 +36,8 @@ pub(super) struct Cache {
     fetch: Arc<dyn FetchPolicy>,
     pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    patience: Patience,
+    pub(super) tally: Tally,
     memory: Mutex<Memory>,
     /// How far the store was read at the start.
     pub(super) loaded: Revision,
@@ -48,6 +50,25 @@ pub(super) struct Memory {
     flights: HashMap<Domain, Flight>,
     /// Domains to be asked because somebody else knows another policy.
     pub(super) doubted: Vec<Domain>,
+}
+
+/// What the operator says of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// What policies may take in memory, in octets, roughly.
+    pub capacity: usize,
+    /// With domains of which it cannot be known whether they have a policy.
+    pub patience: Patience,
+}
+
+impl Default for CacheOptions {
+    /// 128 MiB hold some hundred thousand domains with a policy of ordinary size.
+    fn default() -> Self {
+        Self {
+            capacity: 128 * 1024 * 1024,
+            patience: Patience::Endless,
+        }
+    }
 }
 
 /// A discovery under way; ends with an error when its task does without a result.
@@ -76,14 +97,21 @@ impl StsCache {
         fetch: Arc<dyn FetchPolicy>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        options: CacheOptions,
     ) -> Result<Self, StoreError> {
         let now = Moment::of(&*clock);
-        let mut shelf = Shelf::new(CAPACITY);
+        let mut shelf = Shelf::new(options.capacity);
+        let tally = Tally::default();
         let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
+            // A shared store may tell of a policy twice: ours, and one that would loosen it.
+            let known = shelf.get(&domain).known();
+            if known.is_some() && weigh(known, (&stored).into(), now.wall) != Weighed::Adopted {
+                return Ok(());
+            }
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
-            evicted.tell();
+            tally.evicted(evicted.enforced);
             if evicted.stored.is_empty() {
                 return Ok(());
             }
@@ -95,6 +123,8 @@ impl StsCache {
                 fetch,
                 store,
                 clock,
+                patience: options.patience,
+                tally,
                 memory: Mutex::new(Memory {
                     shelf,
                     flights: HashMap::new(),
@@ -116,40 +146,6 @@ impl StsCache {
     /// failing"), so that the next attempt is judged by it.
     pub async fn recheck(&self, domain: &Domain) {
         self.shared.run(domain, Errand::Newer).await;
-    }
-
-    /// Fetches anew every policy that has lived a day or half its life, also those whose record is gone.
-    pub async fn refresh_due(&self) {
-        let now = self.shared.now();
-        let due = self.shared.lock().shelf.domains(|entry| entry.is_due(now));
-        stream::iter(due)
-            .for_each_concurrent(REFRESHES, |domain| async move {
-                self.shared.run(&domain, Errand::Refresh).await;
-            })
-            .await;
-    }
-
-    /// Asks the domains of which somebody else knows another policy.
-    pub async fn settle_doubts(&self) {
-        let doubted = std::mem::take(&mut self.shared.lock().doubted);
-        stream::iter(doubted)
-            .for_each_concurrent(REFRESHES, |domain| async move {
-                self.recheck(&domain).await;
-            })
-            .await;
-    }
-
-    /// Does both without end: refreshes from time to time, asks at once.
-    pub async fn keep_fresh(&self) {
-        let mut ticks = tokio::time::interval(REFRESH_TICK);
-        // The first is at once.
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.refresh_due().await,
-                () = self.shared.doubts.notified() => self.settle_doubts().await,
-            }
-        }
     }
 }
 
@@ -180,7 +176,7 @@ impl Cache {
         let now = self.now();
         let mut memory = self.lock();
         if errand == Errand::Session
-            && let Step::Ready(state) = memory.shelf.get(domain).step(now)
+            && let Step::Ready(state) = memory.shelf.get(domain).step(self.patience, now)
         {
             return Boarded::Known(state);
         }
@@ -241,8 +237,9 @@ impl Discovery {
     async fn run(self) -> StsState {
         let first = match self.errand {
             Errand::Session => {
-                let now = self.cache.now();
-                self.cache.lock().shelf.get(&self.domain).step(now)
+                let (patience, now) = (self.cache.patience, self.cache.now());
+                let mut memory = self.cache.lock();
+                memory.shelf.get(&self.domain).step(patience, now)
             }
             Errand::Newer | Errand::Refresh | Errand::Operator => Step::Ask,
         };
@@ -266,7 +263,7 @@ impl Discovery {
             Err(_) => Heard::Silent(NoRecord::None),
         };
         debug!(domain = %self.domain, ?heard, "MTA-STS record");
-        let errand = self.errand;
+        let (errand, patience) = (self.errand, self.cache.patience);
         self.change(|entry, now| {
             entry.hear(heard, now);
             let id = match errand {
@@ -274,19 +271,23 @@ impl Discovery {
                 Errand::Refresh => entry.refresh_under(now),
                 Errand::Operator => entry.fetch_under(now),
             };
-            let step = id.map_or_else(|| entry.step(now), Step::Fetch);
+            let step = id.map_or_else(|| entry.step(patience, now), Step::Fetch);
             (step, Write::Nothing)
         })
         .await
     }
 
     async fn fetch(&self, id: PolicyId) -> StsState {
+        self.change(|entry, now| (entry.begin(now), Write::Nothing))
+            .await;
         let result = self.cache.fetch.fetch(&self.domain).await;
+        self.cache.tally.fetched(&result);
         debug!(domain = %self.domain, id = id.as_str(), ok = result.is_ok(), "MTA-STS policy");
         if let Err(failure) = &result {
             self.alert(failure);
         }
-        self.change(|entry, now| entry.fetched(&self.domain, id, result, now))
+        let patience = self.cache.patience;
+        self.change(|entry, now| entry.fetched(&self.domain, id, result, (patience, now)))
             .await
     }
 
@@ -313,7 +314,7 @@ impl Discovery {
                 .lock()
                 .shelf
                 .change(&self.domain, now, |entry| change(entry, now));
-        evicted.tell();
+        self.cache.tally.evicted(evicted.enforced);
         self.write(write, evicted.stored).await;
         result
     }
@@ -347,17 +348,6 @@ impl Discovery {
     }
 }
 
-impl Evicted {
-    pub(super) fn tell(&self) {
-        if self.enforced > 0 {
-            warn!(
-                policies = self.enforced,
-                "the MTA-STS cache is full of enforce policies: the least used are forgotten"
-            );
-        }
-    }
-}
-
 impl Moment {
     fn of(clock: &dyn Clock) -> Self {
         Self {
@@ -366,12 +356,3 @@ impl Moment {
         }
     }
 }
-
-/// Octets of policies in memory, roughly: a hundred thousand domains with a policy of ordinary size.
-const CAPACITY: usize = 128 * 1024 * 1024;
-
-/// Refreshes at a time.
-const REFRESHES: usize = 4;
-
-/// Between looks for policies that are due.
-const REFRESH_TICK: Duration = Duration::from_mins(10);

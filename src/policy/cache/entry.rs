@@ -14,6 +14,7 @@ mod told;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::held::Held;
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Failure, Text};
 use crate::mtasts::fetch::FetchFailure;
@@ -34,20 +35,30 @@ pub(super) struct Moment {
     pub(super) instant: Instant,
 }
 
+/// How long mail waits while it cannot be known whether a policy is announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// For as long as it cannot be known.
+    #[default]
+    Endless,
+    /// So long for one domain; then it goes as if there were none, and that is told. Only where nobody answers: mail
+    /// waits for as long as answers are bogus.
+    Until(Duration),
+}
+
 /// One domain.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     held: Option<Held>,
     asked: Option<Asked>,
-    failed: Option<Failed>,
-}
-
-/// The policy of the last successful fetch, perhaps expired.
-#[derive(Debug)]
-struct Held {
-    policy: Arc<Policy>,
-    id: PolicyId,
-    fetched: Timestamp,
+    /// Fetches that failed since one succeeded, the last first: as many as can begin before the first is too old to count.
+    failed: Vec<Failed>,
+    /// When the last fetches began, the latest first.
+    begun: [Option<Instant>; RAPID_FETCHES],
+    /// When it was last taken from the agenda.
+    taken: Option<Instant>,
+    /// Since when no lookup has said whether a policy is announced.
+    unknown_since: Option<Instant>,
 }
 
 /// The last answer to the TXT question.
@@ -68,7 +79,7 @@ pub enum Heard {
     Unknown(Failure),
 }
 
-/// The last fetch that failed since one succeeded.
+/// A fetch that failed.
 #[derive(Debug)]
 struct Failed {
     id: PolicyId,
@@ -103,10 +114,36 @@ pub(super) enum Write {
 pub(super) enum Worth {
     /// Answers that can be had again.
     Answers,
-    /// A live policy that enforces nothing.
-    Policy,
+    /// A policy whose life is over, by a clock that may be wrong.
+    Expired,
+    /// A live policy of mode none.
+    Withdrawn,
+    /// A live policy in testing mode.
+    Testing,
     /// A live policy in enforce mode.
     Enforced,
+}
+
+impl Worth {
+    /// All of them, in the order of their declaration.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Answers,
+        Self::Expired,
+        Self::Withdrawn,
+        Self::Testing,
+        Self::Enforced,
+    ];
+
+    /// As in metrics.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Answers => "no-policy",
+            Self::Expired => "expired",
+            Self::Withdrawn => "none",
+            Self::Testing => "testing",
+            Self::Enforced => "enforce",
+        }
+    }
 }
 
 impl Entry {
@@ -117,6 +154,7 @@ impl Entry {
                 policy: stored.policy,
                 id: stored.id,
                 fetched: stored.fetched,
+                forsaken: false,
             }),
             ..Self::default()
         }
@@ -134,13 +172,13 @@ impl Entry {
     /// Takes over what somebody else has fetched.
     pub(super) fn adopt(&mut self, stored: StoredPolicy) {
         self.held = Self::restored(stored).held;
-        self.failed = None;
+        self.failed.clear();
     }
 
     /// What a session that needs the policy has to do.
-    pub(super) fn step(&self, now: Moment) -> Step {
+    pub(super) fn step(&self, patience: Patience, now: Moment) -> Step {
         match &self.asked {
-            Some(asked) if asked.is_fresh(now) => self.settle(&asked.heard, now),
+            Some(asked) if asked.is_fresh(now) => self.settle(&asked.heard, patience, now),
             Some(_) | None => Step::Ask,
         }
     }
@@ -148,49 +186,114 @@ impl Entry {
     /// Takes note of an answer. An expired policy is kept even when nothing is announced any more: that it has expired
     /// may be the fault of a clock that will be set right. It goes when room is needed.
     pub(super) fn hear(&mut self, heard: Heard, now: Moment) {
+        self.unknown_since = match heard {
+            Heard::Announced(_) | Heard::Silent(_) => None,
+            Heard::Unknown(_) => self.unknown_since.or(Some(now.instant)),
+        };
         self.asked = Some(Asked {
             at: now.instant,
             heard,
         });
     }
 
-    fn settle(&self, heard: &Heard, now: Moment) -> Step {
+    /// Takes note that a fetch begins.
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.begun.rotate_right(1);
+        self.begun[0] = Some(now.instant);
+    }
+
+    fn settle(&self, heard: &Heard, patience: Patience, now: Moment) -> Step {
+        if let Heard::Announced(id) = heard {
+            return self.settle_announced(id, now);
+        }
+        if let Some(held) = self.live(now) {
+            let why = match heard {
+                Heard::Announced(_) => String::new(),
+                Heard::Silent(no_record) => no_record.to_string(),
+                Heard::Unknown(failure) => failure.to_string(),
+            };
+            return Step::Ready(held.state(Some(FetchFailure::Fetch(why))));
+        }
+        // A policy whose life is over is asked for once more before it counts as gone: it would not have been let
+        // expire while its host can be reached, unless this host slept or its clock has jumped (attack STS-12).
+        if let Some(held) = self.held.as_ref().filter(|held| held.may_be_had_again())
+            && !self.is_backed_off(&held.id, now)
+            && self.may_begin(now)
+        {
+            return Step::Fetch(held.id.clone());
+        }
+        Step::Ready(self.unprotected(heard, patience, now))
+    }
+
+    /// How it stands without a live policy.
+    fn unprotected(&self, heard: &Heard, patience: Patience, now: Moment) -> StsState {
         match heard {
-            Heard::Announced(id) => self.settle_announced(id, now),
-            Heard::Silent(no_record) => Step::Ready(match self.live(now) {
-                Some(held) => held.state(Some(FetchFailure::Fetch(no_record.to_string()))),
-                None => StsState::None,
-            }),
-            Heard::Unknown(failure) => Step::Ready(match self.live(now) {
-                Some(held) => held.state(Some(FetchFailure::Fetch(failure.to_string()))),
-                // RFC 8461 has no word for a lookup that fails. It is not the failing fetch of RFC 8461 §3.3, which
-                // needs a record; nothing says that there is none. Whoever can spoil one lookup must not be able to
-                // switch protection off before it begins: the message waits, as it does when its MX lookup fails.
-                None => StsState::Unknown(failure.clone()),
-            }),
+            Heard::Announced(_) => {
+                let failed = self.failed.first().map(|failed| failed.why.clone());
+                StsState::FetchFailed(failed.unwrap_or_else(too_often))
+            }
+            Heard::Silent(_) => StsState::None,
+            Heard::Unknown(failure) if self.is_patience_over(failure, patience, now) => {
+                StsState::FetchFailed(FetchFailure::Fetch(format!("its record: {failure}")))
+            }
+            // RFC 8461 has no word for a lookup that fails. It is not the failing fetch of RFC 8461 §3.3, which
+            // needs a record; nothing says that there is none. Whoever can spoil one lookup must not be able to
+            // switch protection off before it begins: the message waits, as it does when its MX lookup fails.
+            Heard::Unknown(failure) => StsState::Unknown(failure.clone()),
+        }
+    }
+
+    /// Only silence is ever overcome by waiting: a forgery stays one.
+    fn is_patience_over(&self, failure: &Failure, patience: Patience, now: Moment) -> bool {
+        match (failure, patience, self.unknown_since) {
+            (Failure::Unreachable(_), Patience::Until(most), Some(since)) => {
+                now.instant.duration_since(since) >= most
+            }
+            (Failure::Unreachable(_) | Failure::Bogus(_), _, _) => false,
         }
     }
 
     fn settle_announced(&self, id: &PolicyId, now: Moment) -> Step {
-        let failed = self.failed.as_ref().filter(|failed| failed.id == *id);
-        match (self.live(now), failed) {
-            (Some(held), _) if held.id == *id => {
-                Step::Ready(held.state(failed.map(|failed| failed.why.clone())))
+        let why = self.failed_under(id).map(|failed| failed.why.clone());
+        match self.live(now) {
+            Some(held) if held.id == *id => Step::Ready(held.state(why)),
+            Some(held) if self.is_backed_off(id, now) => Step::Ready(held.state(why)),
+            None if self.is_backed_off(id, now) => {
+                Step::Ready(StsState::FetchFailed(why.unwrap_or_else(too_often)))
             }
-            (Some(held), Some(failed)) if failed.keeps_off(BACK_OFF, now) => {
-                Step::Ready(held.state(Some(failed.why.clone())))
-            }
-            (None, Some(failed)) if failed.keeps_off(BACK_OFF, now) => {
-                Step::Ready(StsState::FetchFailed(failed.why.clone()))
-            }
-            (Some(_) | None, Some(_) | None) => Step::Fetch(id.clone()),
+            Some(_) | None if self.may_begin(now) => Step::Fetch(id.clone()),
+            // Whoever announces another policy each time is served with the last one, be its life over or never begun.
+            Some(_) | None => Step::Ready(match (&self.held, self.failed.first()) {
+                (Some(held), _) if self.live(now).is_some() || held.is_brief() => {
+                    held.state(Some(too_often()))
+                }
+                (Some(_) | None, Some(failed)) => StsState::FetchFailed(failed.why.clone()),
+                (Some(_) | None, None) => StsState::FetchFailed(too_often()),
+            }),
         }
     }
 
-    /// The id to fetch a live policy anew under, whatever the records say: an attacker who hides them must not win by
-    /// waiting for the expiry (RFC 8461 §10.2).
+    /// RFC 8461 §3.3: not so soon again for one id.
+    fn is_backed_off(&self, id: &PolicyId, now: Moment) -> bool {
+        self.failed_under(id)
+            .is_some_and(|failed| now.instant.duration_since(failed.at) < BACK_OFF)
+    }
+
+    fn failed_under(&self, id: &PolicyId) -> Option<&Failed> {
+        self.failed.iter().find(|failed| failed.id == *id)
+    }
+
+    /// Nor more than a few times for all ids together: a domain is not to make us fetch at each contact by announcing
+    /// another one each time.
+    fn may_begin(&self, now: Moment) -> bool {
+        let [.., earliest] = self.begun;
+        earliest.is_none_or(|begun| now.instant.duration_since(begun) >= BACK_OFF)
+    }
+
+    /// The id to fetch a policy anew under, whatever the records say: an attacker who hides them must not win by waiting
+    /// for the expiry (RFC 8461 §10.2).
     pub(super) fn refresh_under(&self, now: Moment) -> Option<PolicyId> {
-        let held = self.live(now)?;
+        let held = self.refreshable(now)?;
         match &self.asked {
             Some(Asked {
                 heard: Heard::Announced(id),
@@ -200,25 +303,51 @@ impl Entry {
         }
     }
 
+    /// It has been taken from the agenda, and will come again after a while.
+    pub(super) const fn take(&mut self, now: Moment) {
+        self.taken = Some(now.instant);
+    }
+
+    fn refreshable(&self, now: Moment) -> Option<&Held> {
+        let held = self.held.as_ref()?;
+        (held.is_live(now) || held.may_be_had_again()).then_some(held)
+    }
+
     /// Takes note of what a fetch has brought.
     pub(super) fn fetched(
         &mut self,
         domain: &Domain,
         id: PolicyId,
         result: Result<Policy, FetchFailure>,
-        now: Moment,
+        (patience, now): (Patience, Moment),
     ) -> (StsState, Write) {
         match result {
             Ok(policy) => self.replace(domain, id, Arc::new(policy), now),
             Err(why) => {
-                let state = match self.live(now) {
-                    Some(held) => held.state(Some(why.clone())),
-                    None => StsState::FetchFailed(why.clone()),
-                };
                 let at = now.instant;
-                self.failed = Some(Failed { id, at, why });
-                (state, Write::Nothing)
+                let failed = Failed {
+                    id,
+                    at,
+                    why: why.clone(),
+                };
+                self.failed.insert(0, failed);
+                self.failed.truncate(RAPID_FETCHES);
+                (self.without(why, patience, now), Write::Nothing)
             }
+        }
+    }
+
+    /// How it stands after a fetch that failed.
+    fn without(&mut self, why: FetchFailure, patience: Patience, now: Moment) -> StsState {
+        if let Some(held) = self.live(now) {
+            return held.state(Some(why));
+        }
+        if let Some(held) = &mut self.held {
+            held.forsaken = true;
+        }
+        match &self.asked {
+            Some(asked) => self.unprotected(&asked.heard, patience, now),
+            None => StsState::FetchFailed(why),
         }
     }
 
@@ -230,7 +359,7 @@ impl Entry {
         policy: Arc<Policy>,
         now: Moment,
     ) -> (StsState, Write) {
-        self.failed = None;
+        self.failed.clear();
         let write = if policy.max_age.is_zero() {
             Write::Remove
         } else {
@@ -245,6 +374,7 @@ impl Entry {
             policy,
             id,
             fetched: now.wall,
+            forsaken: false,
         });
         (held.state(None), write)
     }
@@ -258,31 +388,41 @@ impl Entry {
         }
     }
 
-    /// Is it time to fetch the policy anew, before it expires (RFC 8461 §3.3)?
-    pub(super) fn is_due(&self, now: Moment) -> bool {
-        self.live(now).is_some_and(|held| {
-            let life = held.policy.max_age;
-            let due = held.is_from_the_future(now)
-                || now.wall.since(held.fetched) >= REFRESH_AFTER.min(life / 2);
-            let pause = (life / 16).clamp(BACK_OFF, REFRESH_PAUSE);
-            due && !self
-                .failed
-                .as_ref()
-                .is_some_and(|failed| failed.keeps_off(pause, now))
-        })
+    /// When the policy is to be fetched anew, long before it expires (RFC 8461 §3.3); one that has expired meanwhile, once.
+    pub(super) fn due(&self, domain: &Domain, now: Moment) -> Option<Instant> {
+        let held = self.refreshable(now)?;
+        let due = held.due(domain, now);
+        let tried = self.taken.max(self.failed.first().map(|failed| failed.at));
+        let again = tried.map(|tried| tried + held.pause());
+        Some(again.map_or(due, |again| due.max(again)))
+    }
+
+    /// The end of the live policy.
+    pub(super) fn expires(&self, now: Moment) -> Option<Timestamp> {
+        self.live(now).map(Held::expires)
+    }
+
+    /// Is an enforced policy overdue for a refresh and near its end?
+    pub(super) fn expires_soon(&self, now: Moment) -> bool {
+        self.live(now)
+            .is_some_and(|held| held.policy.mode == Mode::Enforce && held.expires_soon(now))
     }
 
     /// The mode of the live policy and when it ends.
     pub(super) fn in_force(&self, now: Moment) -> Option<(Mode, Timestamp)> {
         let held = self.live(now)?;
-        Some((held.policy.mode, held.fetched.plus(held.policy.max_age)))
+        Some((held.policy.mode, held.expires()))
     }
 
     pub(super) fn worth(&self, now: Moment) -> Worth {
-        match self.live(now).map(|held| held.policy.mode) {
-            None => Worth::Answers,
-            Some(Mode::None | Mode::Testing) => Worth::Policy,
-            Some(Mode::Enforce) => Worth::Enforced,
+        match (self.live(now), &self.held) {
+            (None, None) => Worth::Answers,
+            (None, Some(_)) => Worth::Expired,
+            (Some(held), _) => match held.policy.mode {
+                Mode::None => Worth::Withdrawn,
+                Mode::Testing => Worth::Testing,
+                Mode::Enforce => Worth::Enforced,
+            },
         }
     }
 
@@ -299,25 +439,7 @@ impl Entry {
     }
 
     fn live(&self, now: Moment) -> Option<&Held> {
-        self.held
-            .as_ref()
-            .filter(|held| now.wall.since(held.fetched) < held.policy.max_age)
-    }
-}
-
-impl Held {
-    fn state(&self, refresh: Option<FetchFailure>) -> StsState {
-        StsState::Live {
-            policy: Arc::clone(&self.policy),
-            refresh,
-        }
-    }
-
-    /// The wall clock has stepped back since the fetch. The policy counts as fetched now, on and on, until the clock
-    /// has caught up or a refresh, which is due at once, has brought a time that fits. The time of the fetch is kept: it
-    /// is right again as soon as the clock is.
-    fn is_from_the_future(&self, now: Moment) -> bool {
-        self.fetched > now.wall
+        self.held.as_ref().filter(|held| held.is_live(now))
     }
 }
 
@@ -328,12 +450,6 @@ impl Asked {
             Heard::Unknown(_) => FAILURE_LIFE,
         };
         now.instant.duration_since(self.at) < life
-    }
-}
-
-impl Failed {
-    fn keeps_off(&self, pause: Duration, now: Moment) -> bool {
-        now.instant.duration_since(self.at) < pause
     }
 }
 
@@ -362,8 +478,10 @@ pub(super) const FAILURE_LIFE: Duration = Duration::from_secs(10);
 /// RFC 8461 §3.3: after a failed fetch "senders SHOULD wait at least five minutes" for the same domain and id.
 pub(super) const BACK_OFF: Duration = Duration::from_mins(5);
 
-/// RFC 8461 §3.3: "a suggested refresh frequency is once per day". Half of a shorter life comes first.
-const REFRESH_AFTER: Duration = Duration::from_hours(24);
+/// Fetches of one domain within [`BACK_OFF`], whatever ids it announces: a policy that is published in haste and mended
+/// twice is still noticed at once.
+const RAPID_FETCHES: usize = 3;
 
-/// The longest pause after a refresh that failed.
-const REFRESH_PAUSE: Duration = Duration::from_hours(1);
+fn too_often() -> FetchFailure {
+    FetchFailure::Fetch("the record announces another policy too often".to_owned())
+}

@@ -58,7 +58,7 @@ impl Cache {
                     .shelf
                     .change(&domain, now, |entry| entry.adopt(heard));
                 drop(memory);
-                evicted.tell();
+                self.tally.evicted(evicted.enforced);
                 self.remove(&evicted.stored);
             }
         }

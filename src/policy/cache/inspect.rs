@@ -118,7 +118,7 @@ impl StsCache {
                 }
                 entry.in_force_of(&domain, now)
             });
-            evicted.tell();
+            self.shared.tally.evicted(evicted.enforced);
             after.gone.extend(Batch::removing(&evicted.stored).gone);
             after.rows.extend(kept.map(|held| held.row()));
         }

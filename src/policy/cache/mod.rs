@@ -3,18 +3,23 @@
 //! An unexpired policy is never loosened by a failure: TXT missing, bogus or unreachable, a fetch that fails or an
 //! invalid body leave it in force. One discovery runs per domain at a time, the others wait for it.
 //!
-//! `entry` (pure) knows what one domain's answers mean and what is to be done next, `shelf` (pure) keeps entries
-//! within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `following` hears what
-//! others write there, `inspect` shows and changes entries for an operator.
+//! `entry` and `held` (pure) know what one domain's answers mean and what is to be done next, `shelf` (pure) keeps
+//! entries within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `upkeep` (IO)
+//! fetches in advance, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
+//! and changes entries for an operator, `tally` counts.
 
 mod discovery;
 mod entry;
 mod following;
+mod held;
+mod hinted;
 mod inspect;
 mod shelf;
+pub mod tally;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
-pub use discovery::StsCache;
-pub use entry::{Heard, Told, ToldFailure, ToldRecord};
+pub use discovery::{CacheOptions, StsCache};
+pub use entry::{Heard, Patience, Told, ToldFailure, ToldRecord};
 pub use inspect::{Offered, Refreshed};

@@ -1,28 +1,51 @@
-//! Entries within a bound of memory. Pure.
+//! Entries within a bound of memory, in the orders in which they are needed. Pure.
 //!
-//! When it is full, what can be had again goes first, then policies that enforce nothing, each kind in the order of
-//! its last use; a live enforce policy goes only when there is nothing else.
+//! When memory runs out, what can be had again goes first, then expired policies, then live ones that enforce nothing,
+//! each kind in the order of its last use; a live enforce policy goes only when there is nothing else. What is to be
+//! refreshed next, and what expires next, is known without a look at the rest: nothing here grows with the number of
+//! domains but a logarithm.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::entry::{Entry, Moment, Worth};
+use super::held::LONGEST_NOTICE;
+use crate::clock::Timestamp;
 use crate::name::Domain;
 
 /// All domains.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    slots: HashMap<Domain, Slot>,
+    slots: HashMap<Arc<Domain>, Slot>,
     empty: Entry,
     capacity: usize,
     weight: usize,
     uses: u64,
+    /// The first goes first.
+    order: BTreeSet<(Worth, u64, Arc<Domain>)>,
+    /// Live policies, by the end of their life.
+    expiries: BTreeSet<(Timestamp, Arc<Domain>)>,
+    /// Live policies, by when they are to be fetched anew.
+    agenda: BTreeSet<(Instant, Arc<Domain>)>,
+    census: Census,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
     entry: Entry,
+    /// None until it is in the orders.
+    place: Option<Place>,
+}
+
+/// Where an entry stands in the orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
     weight: usize,
     used: u64,
+    worth: Worth,
+    expires: Option<Timestamp>,
+    due: Option<Instant>,
 }
 
 /// What had to go.
@@ -34,6 +57,17 @@ pub(super) struct Evicted {
     pub(super) enforced: usize,
 }
 
+/// How many entries of each worth there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Census([usize; Worth::ALL.len()]);
+
+impl Census {
+    /// Of this worth.
+    pub(super) const fn of(&self, worth: Worth) -> usize {
+        self.0[worth as usize]
+    }
+}
+
 impl Shelf {
     /// Holds about so many octets.
     pub(super) fn new(capacity: usize) -> Self {
@@ -43,19 +77,27 @@ impl Shelf {
             capacity,
             weight: 0,
             uses: 0,
+            order: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            agenda: BTreeSet::new(),
+            census: Census::default(),
         }
     }
 
     /// Reads an entry, which is a use of it; what is not there is empty.
     pub(super) fn get(&mut self, domain: &Domain) -> &Entry {
         self.uses += 1;
-        match self.slots.get_mut(domain) {
-            Some(slot) => {
-                slot.used = self.uses;
-                &slot.entry
-            }
-            None => &self.empty,
+        // Whoever was used lately is far from the end of the queue, and need not go to its other end each time.
+        let stale = self.uses.saturating_sub(self.slots.len() as u64 / 8);
+        if let Some((key, slot)) = self.slots.get_key_value(domain)
+            && let Some(place) = slot.place.filter(|place| place.used < stale)
+        {
+            let used = self.uses;
+            self.put(&Arc::clone(key), Place { used, ..place });
         }
+        self.slots
+            .get(domain)
+            .map_or(&self.empty, |slot| &slot.entry)
     }
 
     /// Reads an entry without using it.
@@ -66,9 +108,21 @@ impl Shelf {
 
     /// Forgets an entry.
     pub(super) fn remove(&mut self, domain: &Domain) {
-        if let Some(slot) = self.slots.remove(domain) {
-            self.weight -= slot.weight;
+        let key = self.slots.get_key_value(domain);
+        if let Some(key) = key.map(|(key, _)| Arc::clone(key))
+            && let Some(place) = self.slots.remove(domain).and_then(|slot| slot.place)
+        {
+            self.leave(&key, place);
         }
+    }
+
+    /// The domains of the entries that are wanted. Looks at each of them.
+    pub(super) fn domains(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Domain> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| wanted(&slot.entry))
+            .map(|(domain, _)| (**domain).clone())
+            .collect()
     }
 
     /// Changes an entry, which begins empty, and makes room if it has grown.
@@ -79,25 +133,95 @@ impl Shelf {
         change: impl FnOnce(&mut Entry) -> T,
     ) -> (T, Evicted) {
         self.uses += 1;
-        let slot = self.slots.entry(domain.clone()).or_insert_with(|| Slot {
-            entry: Entry::default(),
-            weight: 0,
-            used: 0,
-        });
+        let key = match self.slots.get_key_value(domain) {
+            Some((key, _)) => Arc::clone(key),
+            None => Arc::new(domain.clone()),
+        };
+        let slot = self.slots.entry(Arc::clone(&key)).or_default();
         let result = change(&mut slot.entry);
-        slot.used = self.uses;
-        let weight = OVERHEAD + slot.entry.weight();
-        self.weight = self.weight - slot.weight + weight;
-        slot.weight = weight;
+        let place = Place::of(domain, &slot.entry, self.uses, now);
+        self.put(&key, place);
         (result, self.make_room(now))
     }
 
-    pub(super) fn domains(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Domain> {
-        self.slots
+    /// The next policy that is to be fetched anew by now; it comes again after a while unless it is changed before.
+    pub(super) fn take_due(&mut self, now: Moment) -> Option<Domain> {
+        let (due, key) = self.agenda.first()?;
+        if *due > now.instant {
+            return None;
+        }
+        let key = Arc::clone(key);
+        self.slots.get_mut(&*key)?.entry.take(now);
+        self.replace(&key, now);
+        Some((*key).clone())
+    }
+
+    /// Sets all orders right after the wall clock was set. The one thing that looks at every entry.
+    pub(super) fn reorder(&mut self, now: Moment) {
+        let keys: Vec<Arc<Domain>> = self.slots.keys().cloned().collect();
+        for key in keys {
+            self.replace(&key, now);
+        }
+    }
+
+    /// Live enforce policies that should have been refreshed long since and end soon, by their end.
+    pub(super) fn expiring(&self, now: Moment) -> impl Iterator<Item = (&Domain, &Entry)> {
+        let horizon = now.wall.plus(LONGEST_NOTICE);
+        self.expiries
             .iter()
-            .filter(|(_, slot)| wanted(&slot.entry))
-            .map(|(domain, _)| domain.clone())
-            .collect()
+            .take_while(move |(expires, _)| *expires <= horizon)
+            .filter_map(|(_, key)| Some((&**key, &self.slots.get(key)?.entry)))
+            .filter(move |(_, entry)| entry.expires_soon(now))
+    }
+
+    /// How many there are.
+    pub(super) const fn census(&self) -> Census {
+        self.census
+    }
+
+    /// Puts an entry where it belongs by now.
+    fn replace(&mut self, key: &Arc<Domain>, now: Moment) {
+        if let Some(slot) = self.slots.get(&**key)
+            && let Some(Place { used, .. }) = slot.place
+        {
+            self.put(key, Place::of(key, &slot.entry, used, now));
+        }
+    }
+
+    fn put(&mut self, key: &Arc<Domain>, place: Place) {
+        let Some(slot) = self.slots.get_mut(&**key) else {
+            return;
+        };
+        match slot.place.replace(place) {
+            Some(before) if before == place => return,
+            Some(before) => self.leave(key, before),
+            None => {}
+        }
+        self.enter(key, place);
+    }
+
+    fn enter(&mut self, key: &Arc<Domain>, place: Place) {
+        self.weight += place.weight;
+        self.census.0[place.worth as usize] += 1;
+        self.order
+            .insert((place.worth, place.used, Arc::clone(key)));
+        self.expiries
+            .extend(place.expires.map(|expires| (expires, Arc::clone(key))));
+        self.agenda
+            .extend(place.due.map(|due| (due, Arc::clone(key))));
+    }
+
+    fn leave(&mut self, key: &Arc<Domain>, place: Place) {
+        self.weight -= place.weight;
+        self.census.0[place.worth as usize] -= 1;
+        self.order
+            .remove(&(place.worth, place.used, Arc::clone(key)));
+        if let Some(expires) = place.expires {
+            self.expiries.remove(&(expires, Arc::clone(key)));
+        }
+        if let Some(due) = place.due {
+            self.agenda.remove(&(due, Arc::clone(key)));
+        }
     }
 
     fn make_room(&mut self, now: Moment) -> Evicted {
@@ -105,35 +229,45 @@ impl Shelf {
         if self.weight <= self.capacity {
             return evicted;
         }
-        let mut order: Vec<(Worth, u64, Domain)> = self
-            .slots
-            .iter()
-            .map(|(domain, slot)| (slot.entry.worth(now), slot.used, domain.clone()))
-            .collect();
-        order.sort_unstable_by_key(|(worth, used, _)| (*worth, *used));
-        for (worth, _, domain) in order {
-            // Some more of what is cheap, so that sorting is rare; of what is not, no more than must be.
-            let target = match worth {
-                Worth::Answers => self.capacity - self.capacity / 8,
-                Worth::Policy | Worth::Enforced => self.capacity,
-            };
-            if self.weight <= target {
-                break;
+        self.demote(now);
+        while self.weight > self.capacity
+            && let Some((worth, _, key)) = self.order.first().cloned()
+            && let Some(slot) = self.slots.remove(&*key)
+        {
+            if let Some(place) = slot.place {
+                self.leave(&key, place);
             }
-            let Some(slot) = self.slots.remove(&domain) else {
-                continue;
-            };
-            self.weight -= slot.weight;
             evicted.enforced += usize::from(worth == Worth::Enforced);
             if slot.entry.is_stored() {
-                evicted.stored.push(domain);
+                evicted.stored.push((*key).clone());
             }
         }
         evicted
     }
+
+    /// What has expired since it was put in is worth less.
+    fn demote(&mut self, now: Moment) {
+        while let Some((expires, key)) = self.expiries.first()
+            && *expires <= now.wall
+        {
+            self.replace(&Arc::clone(key), now);
+        }
+    }
 }
 
-/// Octets that an entry takes without its policy, roughly.
+impl Place {
+    fn of(domain: &Domain, entry: &Entry, used: u64, now: Moment) -> Self {
+        Self {
+            weight: OVERHEAD + entry.weight(),
+            used,
+            worth: entry.worth(now),
+            expires: entry.expires(now),
+            due: entry.due(domain, now),
+        }
+    }
+}
+
+/// Octets that an entry takes without its policy, roughly: two names, an entry, and its places in the orders.
 const OVERHEAD: usize = 1024;
 
 #[cfg(test)]
@@ -175,21 +309,33 @@ mod tests {
             .1
     }
 
+    /// The orders and sums are those of the slots.
+    fn check(shelf: &Shelf) {
+        let places = || shelf.slots.values().map(|slot| slot.place.unwrap());
+        let weight: usize = places().map(|place| place.weight).sum();
+        assert_eq!(shelf.weight, weight);
+        assert_eq!(shelf.order.len(), shelf.slots.len());
+        let expiries = places().filter(|place| place.expires.is_some()).count();
+        assert_eq!(shelf.expiries.len(), expiries);
+        let agenda = places().filter(|place| place.due.is_some()).count();
+        assert_eq!(shelf.agenda.len(), agenda);
+        for worth in Worth::ALL {
+            let of_it = places().filter(|place| place.worth == worth).count();
+            assert_eq!(shelf.census().of(worth), of_it, "{worth:?}");
+        }
+    }
+
     fn names(shelf: &Shelf) -> Vec<String> {
-        let mut names: Vec<String> = shelf
-            .domains(|_| true)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let mut names: Vec<String> = shelf.slots.keys().map(ToString::to_string).collect();
         names.sort();
         names
     }
 
     #[test]
-    fn sts_10_live_enforce_policies_go_last_and_the_least_used_first() {
+    fn attack_sts_10_live_enforce_policies_go_last_and_the_least_used_first() {
         let now = now();
         // Room for four policies and some.
-        let mut shelf = Shelf::new(5000);
+        let mut shelf = Shelf::new(4 * OVERHEAD + 1000);
         put(&mut shelf, now, "old.enforce", "enforce", 1);
         put(&mut shelf, now, "new.enforce", "enforce", 1);
         put(&mut shelf, now, "expired.enforce", "enforce", 100);
@@ -233,7 +379,49 @@ mod tests {
     }
 
     #[test]
-    fn sts_10_a_flood_of_domains_without_a_policy_displaces_none_and_stays_within_bounds() {
+    fn attack_sts_10_what_has_expired_meanwhile_goes_before_what_is_live() {
+        let now = now();
+        let mut shelf = Shelf::new(4 * OVERHEAD + 1000);
+        put(&mut shelf, now, "a.enforce", "enforce", 1);
+        put(&mut shelf, now, "b.enforce", "enforce", 99);
+        put(&mut shelf, now, "a.testing", "testing", 1);
+        put(&mut shelf, now, "a.none", "none", 1);
+        let later = Moment {
+            wall: now.wall.plus(std::time::Duration::from_secs(1)),
+            ..now
+        };
+        for (put_in, gone) in [
+            ("c.enforce", "b.enforce"),
+            ("d.enforce", "a.none"),
+            ("e.enforce", "a.testing"),
+        ] {
+            let evicted = put(&mut shelf, later, put_in, "enforce", 1);
+            assert_eq!((evicted.stored, evicted.enforced), (vec![domain(gone)], 0));
+            check(&shelf);
+        }
+    }
+
+    #[test]
+    fn sts_29_what_is_due_is_taken_in_order_and_comes_again_after_a_while() {
+        let mut now = now();
+        let mut shelf = Shelf::new(1 << 20);
+        for (name, age) in [("b.example", 40), ("a.example", 60), ("c.example", 1)] {
+            put(&mut shelf, now, name, "enforce", age);
+        }
+        let mut taken = Vec::new();
+        for _ in 0..120 {
+            while let Some(domain) = shelf.take_due(now) {
+                taken.push(domain.to_string());
+            }
+            check(&shelf);
+            now.wall = now.wall.plus(std::time::Duration::from_secs(1));
+            now.instant += std::time::Duration::from_secs(1);
+        }
+        assert_eq!(taken, ["a.example", "b.example", "c.example"]);
+    }
+
+    #[test]
+    fn attack_sts_10_a_flood_of_domains_without_a_policy_displaces_none_and_stays_within_bounds() {
         let now = now();
         let mut shelf = Shelf::new(100 * OVERHEAD);
         put(&mut shelf, now, "kept.example", "enforce", 1);
@@ -244,7 +432,6 @@ mod tests {
             assert!(shelf.slots.len() <= 100);
         }
         assert!(shelf.get(&domain("kept.example")).is_stored());
-        let summed: usize = shelf.slots.values().map(|slot| slot.weight).sum();
-        assert_eq!(shelf.weight, summed);
+        check(&shelf);
     }
 }

@@ -7,6 +7,7 @@ use crate::clock::SystemClock;
 use crate::dns::Denial;
 use crate::dns::route::literal::{Literal, Said};
 use crate::mtasts::fetch::FetchPolicy;
+use crate::policy::cache::CacheOptions;
 use crate::policy::demand::{demand, demand_of_route};
 use crate::policy::{Candidate, Demand, Settings};
 use crate::store::memory::MemoryStore;
@@ -44,7 +45,14 @@ async fn gather(dns: Literal, host: PolicyHost, domain: &str, destination: &str)
     let dns = Arc::new(dns);
     let lookup = || Arc::clone(&dns) as Arc<dyn Lookup>;
     let store = Arc::new(MemoryStore::default());
-    let sts = StsCache::open(lookup(), Arc::new(host), store, Arc::new(SystemClock)).unwrap();
+    let sts = StsCache::open(
+        lookup(),
+        Arc::new(host),
+        store,
+        Arc::new(SystemClock),
+        CacheOptions::default(),
+    )
+    .unwrap();
     let gatherer = Gatherer::new(lookup(), Arc::new(sts), Arc::new(SystemClock));
     let (destination, is_route) = match destination.strip_prefix("route ") {
         Some(destination) => (destination.parse().unwrap(), true),

@@ -29,7 +29,7 @@ use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
 use crate::policy::Continuity;
-use crate::policy::cache::StsCache;
+use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
 use crate::proxy::Proxy;
@@ -213,6 +213,7 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         fetch,
         Arc::clone(&store),
         clock.clone(),
+        CacheOptions::default(),
     );
     let sts = Arc::new(sts.unwrap());
     let pen = Pen::new(Arc::clone(&store));

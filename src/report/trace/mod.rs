@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::DnsAnswer;
 pub use showing::{Certificate, Channel, Showing, Tls};
 
-use crate::calendar::rfc3339;
+use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::DnsName;
@@ -49,11 +49,14 @@ pub struct Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// When the recipient was named.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub began: Timestamp,
     /// When it was decided: certificates and policies were in date or not at this time.
-    #[serde(with = "rfc3339")]
+    #[serde(with = "as_text")]
     pub decided: Timestamp,
+    /// Milliseconds from the one to the other.
+    #[serde(default)]
+    pub took_ms: u64,
     /// Where the mail server wanted to go.
     pub destination: SocketAddr,
     /// The recipient's domain; on a route the route's host; an address literal; `postmaster`.
@@ -163,7 +166,15 @@ pub struct Attempt {
     pub showing: Showing,
     /// The names that TLS had asked for by then on this recipient's behalf, in order.
     pub tried: Vec<Option<String>>,
-    /// What was made of it: `pin`, `refuse`, `redial`.
+    /// What was made of it.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// What a judge makes of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `pin`, `refuse`, `redial`.
     pub verdict: String,
     /// The basis of a pin, the label of a refusal, or how to dial again.
     pub rule: String,
@@ -368,9 +379,21 @@ impl From<&StsDemand> for Listing {
 impl Attempt {
     /// A connection that was judged.
     #[must_use]
-    pub fn of(evidence: &Evidence, tried: &[Option<DnsName>], verdict: &Verdict) -> Self {
+    pub fn of(evidence: &Evidence, tried: &[Option<DnsName>], finding: Finding) -> Self {
         let text = |name: &DnsName| name.to_string();
         let sni = tried.last().and_then(Option::as_ref).map(text);
+        Self {
+            showing: Showing::of(evidence, sni),
+            tried: tried.iter().map(|one| one.as_ref().map(text)).collect(),
+            finding,
+        }
+    }
+}
+
+impl Finding {
+    /// Of a verdict.
+    #[must_use]
+    pub fn of(verdict: &Verdict) -> Self {
         let (verdict, rule) = match verdict {
             Verdict::Pin(pin) => ("pin", pin.basis.label().to_owned()),
             Verdict::Refuse(refusal) => ("refuse", refusal.reason.label().to_owned()),
@@ -378,8 +401,6 @@ impl Attempt {
             Verdict::Redial(Redial::Cleartext) => ("redial", "without TLS".to_owned()),
         };
         Self {
-            showing: Showing::of(evidence, sni),
-            tried: tried.iter().map(|one| one.as_ref().map(text)).collect(),
             verdict: verdict.to_owned(),
             rule,
         }
@@ -435,3 +456,6 @@ impl Why {
 
 /// An honest trace has some 20 KiB; one with a policy and a chain as large as they may be fits.
 pub const MOST_OCTETS: usize = 512 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,12 @@
 //! finds what is damaged around the rows. A write is one transaction in the write-ahead log: a process that is killed
 //! at any moment leaves the state before it or after it, and the next start finds that one. The log is synchronised
 //! at each commit (`synchronous = FULL`): a policy that power loss takes away would make the domain's next contact a
-//! first one, while writes are as rare as fetches.
+//! first one, while writes are as rare as fetches. For the same reason policies and exceptions go on to the file itself
+//! at once: SQLite takes a log that is damaged for one that ends earlier.
 
+mod quarantine;
 mod rows;
+mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,36 @@ impl SqliteStore {
         })
     }
 
+    /// The same for the one process that owns the file: a damaged one is moved aside (`quarantine`), and what it still
+    /// proves is put in its place.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also when a damaged file proves nothing any more.
+    pub fn open_mending(path: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        let mended = || {
+            quarantine::resume(path, now)?;
+            let whole = open_whole(path).and_then(|connection| {
+                rows::verify(&connection)?;
+                Ok(connection)
+            });
+            match whole {
+                Err(fault @ (StoreFault::Corrupt { .. } | StoreFault::Row { .. })) => {
+                    quarantine::mend(path, fault, now)?;
+                    open_whole(path)
+                }
+                whole => whole,
+            }
+        };
+        let connection = mended().map_err(|fault| StoreError {
+            place: path.display().to_string(),
+            fault,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+        })
+    }
+
     fn with<T>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreFault>,
@@ -67,6 +100,17 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn place(&self) -> String {
         self.path.display().to_string()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let files = quarantine::damaged(&self.path);
+        let last = files.last()?;
+        Some(format!(
+            "{} was damaged; what could be proven was kept, the log of that start tells what was lost: remove {} when you \
+             have seen to it",
+            self.path.display(),
+            last.display()
+        ))
     }
 
     fn changes(
@@ -98,7 +142,11 @@ impl Store for SqliteStore {
             for count in &batch.counts {
                 rows::add(&transaction, count)?;
             }
-            transaction.commit().map_err(failed)
+            transaction.commit().map_err(failed)?;
+            if batch.rows.iter().any(|row| row.kind.is_precious()) {
+                rows::settle(connection);
+            }
+            Ok(())
         })
     }
 
@@ -151,6 +199,8 @@ fn connect(path: &Path) -> Result<Connection, StoreFault> {
         .map_err(sqlite("open it"))?;
     pragma(&connection, "trusted_schema", "OFF")?;
     pragma(&connection, "cell_size_check", "ON")?;
+    // What is gone must not be found again by a pointer that has been damaged.
+    pragma(&connection, "secure_delete", "ON")?;
     Ok(connection)
 }
 

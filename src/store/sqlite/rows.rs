@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Params, params};
+use tracing::debug;
 
 use super::sqlite;
 use crate::clock::Timestamp;
@@ -83,6 +84,16 @@ pub(super) fn put(connection: &Connection, row: &Row) -> Result<(), StoreFault> 
     Ok(())
 }
 
+/// Moves the log's content to the file and empties the log. What still reads keeps it from that, until the next time.
+pub(super) fn settle(connection: &Connection) {
+    let done = connection
+        .prepare_cached("PRAGMA wal_checkpoint(TRUNCATE)")
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
+    if !matches!(done, Ok(0)) {
+        debug!(?done, "the log is not emptied yet");
+    }
+}
+
 pub(super) fn delete(connection: &Connection, kind: Kind, key: &str) -> Result<(), StoreFault> {
     execute(
         connection,
@@ -105,6 +116,20 @@ pub(super) fn add(connection: &Connection, count: &Count) -> Result<(), StoreFau
             number(count.number)
         ],
     )?;
+    Ok(())
+}
+
+/// Reads every row for nothing but its digest.
+pub(super) fn verify(connection: &Connection) -> Result<(), StoreFault> {
+    for kind in Kind::ALL {
+        let failed = sqlite("read");
+        let sql = "SELECT key, about, at, body, revision, digest FROM row WHERE kind = ?1";
+        let mut statement = connection.prepare(sql).map_err(&failed)?;
+        let mut rows = statement.query(params![kind.label()]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            read(row, kind)?;
+        }
+    }
     Ok(())
 }
 
@@ -202,7 +227,7 @@ fn select(
     Ok(found)
 }
 
-fn read(row: &rusqlite::Row<'_>, kind: Kind) -> Result<(Revision, Row), StoreFault> {
+pub(super) fn read(row: &rusqlite::Row<'_>, kind: Kind) -> Result<(Revision, Row), StoreFault> {
     let failed = sqlite("read");
     let key: String = row.get(0).map_err(&failed)?;
     let at: i64 = row.get(2).map_err(&failed)?;

@@ -4,6 +4,8 @@
     reason = "IO: the tests damage files on purpose"
 )]
 
+mod damage;
+
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use std::sync::Arc;

@@ -275,7 +275,7 @@ fn settings() -> impl Iterator<Item = Settings> {
 }
 
 #[test]
-fn a3_a4_a5_a6_a8_a9_m0_m2_row_me_dane_21_dane_39_every_case_of_the_decision_table_ends_as_the_design_says()
+fn a3_a4_a5_a6_a8_a9_m0_m2_row_me_dane_21_dane_39_sts_74_every_case_of_the_decision_table_ends_as_the_design_says()
  {
     let world = world::World::new();
     let mut cases = 0;
@@ -297,6 +297,53 @@ fn a3_a4_a5_a6_a8_a9_m0_m2_row_me_dane_21_dane_39_every_case_of_the_decision_tab
     assert_eq!(cases, CASES);
     assert!(judged.len() > 100, "{} demands", judged.len());
     assert!(wrong.0.is_empty(), "{wrong}");
+}
+
+/// What a policy in testing would have refused for is what an enforced one refuses for, and mail passes. Where the
+/// connection has asked for another name than the host's, enforcement dials again and testing does not: a policy that
+/// is tried out delays nobody's mail.
+#[test]
+fn sts_62_l0_testing_is_evaluated_and_recorded_as_enforce_is() {
+    let world = world::World::new();
+    let mut refused = 0;
+    for (testing, enforce) in [
+        (Sts::Testing, Sts::Enforce),
+        (Sts::TestingUnlisted, Sts::EnforceUnlisted),
+    ] {
+        for (mx, tls) in [Mx::Secure, Mx::Insecure, Mx::ImplicitSecure]
+            .into_iter()
+            .flat_map(|mx| TLS.map(|tls| (mx, tls)))
+        {
+            let seen = |sts| {
+                let case = Case {
+                    mx,
+                    map: Map::First,
+                    first: Records::None,
+                    second: Records::None,
+                    sts,
+                    tls,
+                    sni: Sni::Right,
+                    settings: Settings::default(),
+                };
+                world.run(&case, &world.demand(&case))
+            };
+            let Seen::Pin {
+                level, observed, ..
+            } = seen(testing)
+            else {
+                panic!("{mx:?} {tls:?}: testing refuses");
+            };
+            assert_eq!(level, "L0", "{mx:?} {tls:?}");
+            match seen(enforce) {
+                Seen::Pin { .. } => assert_eq!(observed, None, "{mx:?} {tls:?}"),
+                Seen::Refuse { label, .. } => {
+                    assert_eq!(observed, Some(label), "{mx:?} {tls:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 3 * 9 + 3 * 8);
 }
 
 /// Each kind of difference, how often, and the first case that shows it.

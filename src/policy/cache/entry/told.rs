@@ -58,7 +58,7 @@ impl Entry {
                 heard: asked.heard.clone(),
                 instant: asked.at,
             }),
-            failed: self.failed.as_ref().map(|failed| ToldFailure {
+            failed: self.failed.first().map(|failed| ToldFailure {
                 id: failed.id.clone(),
                 at: now.wall_at(failed.at),
                 why: failed.why.clone(),
