@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 
 use danelaw::clock::SystemClock;
 use danelaw::config::{ClientTls, ListenerConfig};
+use danelaw::dns::noted::Notes;
 use danelaw::intercept::Via;
 use danelaw::lab::world::World;
 use danelaw::name::Domain;
@@ -64,8 +65,31 @@ async fn decide(engine: &Engine, domain: &Domain, destination: SocketAddr) -> Le
     demand.candidates[0].requirement.level()
 }
 
+/// The same with every answer noted, as sessions do for their traces.
+async fn decide_noted(engine: &Engine, domain: &Domain, destination: SocketAddr) -> Level {
+    let notes = Arc::new(Notes::default());
+    let gatherer = engine.gatherer.noting(&notes);
+    let facts = gatherer.gather(domain, destination).await;
+    let demand = demand(&facts, destination.ip(), engine.settings).unwrap();
+    drop(engine.sts.told(domain));
+    demand.candidates[0].requirement.level()
+}
+
 #[divan::bench(args = ["dane-ee-match", "sts-enforce-match", "no-policy-tls", "half-dane-and-sts"])]
 fn from_cache(bencher: Bencher<'_, '_>, name: &str) {
+    bench(bencher, name, decide);
+}
+
+#[divan::bench(args = ["dane-ee-match", "half-dane-and-sts"])]
+fn from_cache_noted(bencher: Bencher<'_, '_>, name: &str) {
+    bench(bencher, name, decide_noted);
+}
+
+fn bench(
+    bencher: Bencher<'_, '_>,
+    name: &str,
+    decide: impl AsyncFn(&Engine, &Domain, SocketAddr) -> Level,
+) {
     let Bench {
         runtime,
         world,

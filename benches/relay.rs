@@ -1,4 +1,5 @@
-//! What relaying costs over a bare TLS client: CPU of a whole session and of a gigabyte, as ratios.
+//! What relaying costs over a bare TLS client: CPU of a session with a short and with a long message, as ratios, and how
+//! many sessions and octets go through in a second.
 //!
 //! `cargo bench --bench relay`. Proxy and bare client have a thread and a runtime each, so that the CPU of the thread is
 //! theirs, as the kernel counts it; the lab's world, its sink and the sender that goes through the proxy run elsewhere.
@@ -8,6 +9,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::cast_precision_loss,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a bench stops at the first thing that is wrong, prints, and opens sockets"
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use danelaw::clock::SystemClock;
+use danelaw::clock::{Clock, SystemClock};
 use danelaw::config::{ClientTls, Config, ListenerConfig};
 use danelaw::intercept::Via;
 use danelaw::lab::catalogue;
@@ -65,12 +67,19 @@ fn main() {
         let [least, median, most] = [&pairs[0], &pairs[PAIRS / 2], &pairs[PAIRS - 1]];
         println!(
             "{name}: bare {:?}, proxy {:?} of CPU each; proxy / bare {:.2} ({:.2} to {:.2})",
-            median.bare / load.sessions,
-            median.proxy / load.sessions,
+            median.bare.cpu / load.sessions,
+            median.proxy.cpu / load.sessions,
             median.ratio(),
             least.ratio(),
             most.ratio(),
         );
+        for (side, cost) in [("bare", median.bare), ("proxy", median.proxy)] {
+            let sessions = f64::from(load.sessions) / cost.wall.as_secs_f64();
+            let megabytes = sessions * load.octets as f64 / 1e6;
+            println!(
+                "  {side}: {sessions:.1} sessions/s, {megabytes:.1} MB/s, one after the other"
+            );
+        }
     }
 }
 
@@ -80,13 +89,20 @@ struct Load {
 }
 
 struct Pair {
-    bare: Duration,
-    proxy: Duration,
+    bare: Cost,
+    proxy: Cost,
+}
+
+/// Of all sessions of a load.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    cpu: Duration,
+    wall: Duration,
 }
 
 impl Pair {
     fn ratio(&self) -> f64 {
-        self.proxy.as_secs_f64() / self.bare.as_secs_f64()
+        self.proxy.cpu.as_secs_f64() / self.bare.cpu.as_secs_f64()
     }
 }
 
@@ -116,11 +132,14 @@ async fn pair(load: &Load) -> Pair {
     let (recipient, destination) = (stage.recipient.clone(), stage.destination);
     bare(destination, recipient.clone(), message.clone(), 1).await;
 
-    let before = proxy.cpu().await;
+    let (before, began) = (proxy.cpu().await, SystemClock.instant());
     for _ in 0..load.sessions {
         through(proxy.address, &letter).await;
     }
-    let spent = proxy.cpu().await.saturating_sub(before);
+    let relayed = Cost {
+        wall: began.elapsed(),
+        cpu: proxy.cpu().await.saturating_sub(before),
+    };
     let bare = bare(destination, recipient, message.clone(), load.sessions).await;
 
     let sessions = load.sessions as usize + 1;
@@ -133,7 +152,10 @@ async fn pair(load: &Load) -> Pair {
         .filter(|delivery| delivery.protected && delivery.message == message)
         .count();
     assert_eq!(whole, 2 * sessions);
-    Pair { bare, proxy: spent }
+    Pair {
+        bare,
+        proxy: relayed,
+    }
 }
 
 async fn through(proxy: SocketAddr, letter: &Letter<'_>) {
@@ -188,23 +210,21 @@ impl ProxyThread {
     }
 }
 
-/// The CPU that `sessions` deliveries without a proxy take, alone on a thread.
-async fn bare(
-    destination: SocketAddr,
-    recipient: String,
-    message: Vec<u8>,
-    sessions: u32,
-) -> Duration {
+/// What `sessions` deliveries without a proxy take, alone on a thread.
+async fn bare(destination: SocketAddr, recipient: String, message: Vec<u8>, sessions: u32) -> Cost {
     let (tell, told) = oneshot::channel();
     std::thread::spawn(move || {
         let spent = alone(async {
             let connector = Connector::new().unwrap();
             let data = [&message[..], b".\r\n"].concat();
-            let before = own_cpu();
+            let (before, began) = (own_cpu(), SystemClock.instant());
             for _ in 0..sessions {
                 deliver(&connector, destination, &recipient, &data).await;
             }
-            own_cpu().saturating_sub(before)
+            Cost {
+                wall: began.elapsed(),
+                cpu: own_cpu().saturating_sub(before),
+            }
         });
         tell.send(spent).unwrap();
     });

@@ -1,4 +1,6 @@
-//! Points in time as people and programs write them: RFC 3339 §5.6. [`as_text`] is that for serde.
+//! Points in time as people and programs write them: RFC 3339 §5.6, or a day. [`as_text`] is that for serde.
+
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -16,6 +18,36 @@ pub(crate) fn read(text: &str) -> Result<Timestamp, NoTime> {
     })?;
     Ok(Timestamp::from_unix(seconds))
 }
+
+/// What a day stands for where a point in time is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Day {
+    /// Its first second.
+    Begins,
+    /// The first second after it.
+    Ends,
+}
+
+/// The same, or a day (in UTC) alone, as `2026-01-31`.
+pub(crate) fn read_day(text: &str, day: Day) -> Result<Timestamp, NoTime> {
+    if text.len() != A_DAY.len() {
+        return read(text);
+    }
+    let begins = read(&format!("{text}T00:00:00Z"))?;
+    Ok(match day {
+        Day::Begins => begins,
+        Day::Ends => begins.plus(Duration::from_secs(86_400)),
+    })
+}
+
+/// The day of a point in time, in UTC.
+pub(crate) fn day(at: Timestamp) -> String {
+    let mut text = written(at);
+    text.truncate(A_DAY.len());
+    text
+}
+
+const A_DAY: &str = "2026-01-31";
 
 /// Why a text is no point in time.
 #[derive(Debug, thiserror::Error)]
@@ -62,5 +94,31 @@ pub(crate) mod as_text {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(from)?;
         super::read(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_and_ends_at_midnight_and_a_time_is_itself() {
+        for (text, day, expected) in [
+            ("2026-01-31", Day::Begins, Some("2026-01-31T00:00:00Z")),
+            ("2026-01-31", Day::Ends, Some("2026-02-01T00:00:00Z")),
+            (
+                "2026-01-31T12:00:00+02:00",
+                Day::Ends,
+                Some("2026-01-31T10:00:00Z"),
+            ),
+            ("2026-02-30", Day::Begins, None),
+            ("1969-12-31", Day::Begins, None),
+            ("31.01.2026", Day::Begins, None),
+            ("tomorrow", Day::Begins, None),
+        ] {
+            let read = read_day(text, day).ok().map(written);
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+        assert_eq!(day(read("2026-01-31T12:00:00Z").unwrap()), "2026-01-31");
     }
 }

@@ -29,7 +29,7 @@
 //!                                            └────────────────────────────────┘
 //! ```
 //!
-//! **Words.** [`name`] holds the name types, [`clock`] wall time and the only clock reader.
+//! **Words.** [`name`] holds the name types, [`clock`] wall time and the only clock reader, `calendar` how it is written.
 //!
 //! **Core, pure.** [`smtp`] is one session as a state machine; [`dane`] matches TLSA records (RFC 6698, RFC 7671, RFC 7672);
 //! [`mtasts`] parses records and policies (RFC 8461); [`x509`] reads certificates and builds paths;

@@ -10,11 +10,14 @@ mod dane;
 mod demo;
 mod desk;
 mod dns;
+mod except;
 mod exchangers;
 mod pins;
 mod policy;
+mod report;
 mod run;
 mod sources;
+mod stored;
 mod sts;
 mod trace;
 
@@ -50,6 +53,8 @@ Examples:
   danelaw dns _25._tcp.mx.example.com TLSA
   danelaw config check --config /etc/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
+  danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
+  danelaw report would-refuse --days 7
   danelaw sts lint example.com
   danelaw run --config /etc/danelaw.toml
 
@@ -88,6 +93,12 @@ enum Command {
     /// Makes or shows the local CA for TLS between mail servers and danelaw.
     #[command(subcommand, after_help = ca::EXAMPLES)]
     Ca(ca::Command),
+    /// Makes, shows, renews and removes exceptions for single domains.
+    #[command(subcommand, after_help = except::EXAMPLES)]
+    Except(except::Command),
+    /// Reports what was refused, and what would have been.
+    #[command(subcommand, after_help = report::EXAMPLES)]
+    Report(report::Command),
     /// Shows and changes what is known of MTA-STS policies.
     #[command(subcommand, after_help = policy::EXAMPLES)]
     Policy(policy::Command),
@@ -118,6 +129,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
+        Command::Except(command) => except::run(command),
+        Command::Report(command) => report::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Trace(args) => trace::run(args),
         Command::Continuity(command) => continuity::run(command),

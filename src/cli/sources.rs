@@ -10,6 +10,7 @@ use crate::name::DnsName;
 use crate::proxy::dial::Dialer;
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::Prober;
+use crate::store;
 
 /// Whom DNS is asked of, and what is trusted.
 #[derive(clap::Args)]
@@ -80,6 +81,21 @@ impl DnsSources {
 }
 
 impl Sources {
+    /// Lets the engine know of the exceptions in the proxy's store, which it reads and leaves as it is.
+    pub(super) fn learn_exceptions(&self, engine: &Engine) -> anyhow::Result<()> {
+        let store = self.dns.config()?.store;
+        // A file that is not there yet is not made by looking into it.
+        let is_there = match &store.place {
+            StorePlace::Memory => false,
+            StorePlace::File(path) => path.exists(),
+            StorePlace::Database { .. } => true,
+        };
+        if is_there {
+            engine.exceptions.load(&*store::open(&store)?)?;
+        }
+        Ok(())
+    }
+
     /// The configuration that they amount to.
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = self.dns.config()?;

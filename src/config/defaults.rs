@@ -13,8 +13,8 @@ use crate::store::upkeep::Keep;
 
 use super::mta_sts::Unknown;
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig,
+    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -132,6 +132,8 @@ impl Default for Config {
             control: None,
             keep_traces: KeepTraces::default(),
             rules: Vec::new(),
+            modes: crate::policy::Modes::default(),
+            exceptions: ExceptionsConfig::default(),
         }
     }
 }

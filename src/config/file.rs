@@ -16,21 +16,19 @@ use tracing_subscriber::EnvFilter;
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig, StoreConfig,
-    StorePlace, UpstreamConfig,
+    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig,
+    UpstreamConfig,
 };
-use super::{destinations, mta_sts};
+use super::{destinations, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
 use crate::intercept::Via;
 use crate::mtasts::hints::Hints;
-use crate::policy;
+use crate::policy::exceptions::Exception;
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
-use crate::store::postgres::Address;
-use crate::store::upkeep::Keep;
 use crate::tls::authority::{Authority, Files};
 use crate::tls::roots;
 
@@ -105,7 +103,7 @@ impl Config {
 }
 
 impl Loaded {
-    /// Files that the configuration names and that cannot be used by this process.
+    /// Files that the configuration names and that cannot be used by this process, and what it says of the future.
     #[must_use]
     pub fn unusable_files(&self, file: &Path, now: Timestamp) -> Vec<Problem> {
         let Config {
@@ -141,18 +139,7 @@ impl Loaded {
             let expected = "a CA as `danelaw ca init` makes it";
             Some(self.problem(file, key, expected, error.to_string()))
         });
-        let store = match &store.place {
-            StorePlace::Memory | StorePlace::Database { snapshot: None, .. } => None,
-            StorePlace::File(path) => Some((path, "path")),
-            StorePlace::Database {
-                snapshot: Some(path),
-                ..
-            } => Some((path, "snapshot")),
-        };
-        let store = store.and_then(|(path, key)| {
-            let (expected, got) = unusable_store(path)?;
-            Some(self.problem(file, ("[store]", key), expected, got))
-        });
+        let early = too_early(&self.settings, &self.config.exceptions.declared, file, now);
         let hints = mta_sts.hints.as_ref().and_then(|files| {
             let error = Hints::load(files).err()?;
             let (key, expected) = match error.path() == files.key {
@@ -161,9 +148,12 @@ impl Loaded {
             };
             Some(self.problem(file, ("[mta_sts.hints]", key), expected, error.to_string()))
         });
+        let store = store::unusable(&store.place)
+            .map(|(key, expected, got)| self.problem(file, ("[store]", key), expected, got));
         [anchor, roots, authority, hints, store]
             .into_iter()
             .flatten()
+            .chain(early)
             .collect()
     }
 
@@ -192,22 +182,39 @@ impl Loaded {
     }
 }
 
-fn unusable_store(path: &Path) -> Option<(&'static str, String)> {
-    if path.is_dir() {
-        let got = format!("the directory {}", path.display());
-        return Some(("a file", got));
-    }
-    let directory = match path.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        directory => directory,
-    };
-    let error = std::fs::read_dir(directory).err()?;
-    let expected = "a file in a directory that exists";
-    Some((expected, describe(directory, &error)))
+/// Exceptions that say they were made later than now: their life would be longer than it may be.
+pub(super) fn too_early(
+    settings: &[Setting],
+    declared: &[Exception],
+    file: &Path,
+    now: Timestamp,
+) -> Vec<Problem> {
+    let created = settings
+        .iter()
+        .filter(|setting| setting.table == "[[exception]]" && setting.key == "created");
+    declared
+        .iter()
+        .zip(created)
+        .filter(|(exception, _)| exception.draft().created > now)
+        .map(|(_, setting)| Problem {
+            file: file.to_owned(),
+            line: match setting.origin {
+                Origin::Line(line) => line,
+                Origin::Default => 0,
+            },
+            key: format!("exception[{}].created", setting.index),
+            expected: "a day or time that has come".to_owned(),
+            got: setting
+                .value
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        })
+        .collect()
 }
 
 /// The error with its path, which some name themselves.
-fn describe(path: &Path, error: &dyn Error) -> String {
+pub(super) fn describe(path: &Path, error: &dyn Error) -> String {
     let (path, told) = (path.display().to_string(), error.to_string());
     if told.contains(&path) {
         told
@@ -217,67 +224,56 @@ fn describe(path: &Path, error: &dyn Error) -> String {
 }
 
 fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
-    let Config {
-        listeners: _,
-        dns,
-        upstream,
-        ca_file: _,
-        resumption: _,
-        client_ca: _,
-        mta_sts: sts,
-        policy,
-        store,
-        log,
-        admin,
-        smtp,
-        timeouts,
-        limits,
-        max_sessions,
-        max_sessions_per_client,
-        max_sessions_per_destination,
-        drain_timeout,
-        control: _,
-        keep_traces,
-        rules: _,
-    } = Config::default();
+    let default = Config::default();
     let mut section = Section::new(reader, Some(top), Place::top());
     let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let max_sessions = bound("max_sessions", max_sessions);
-    let max_sessions_per_client = bound("max_sessions_per_client", max_sessions_per_client);
-    let max_sessions_per_destination =
-        bound("max_sessions_per_destination", max_sessions_per_destination);
-    let drain_timeout = section.read("drain_timeout", drain_timeout);
+    let max_sessions = bound("max_sessions", default.max_sessions);
+    let max_sessions_per_client = bound("max_sessions_per_client", default.max_sessions_per_client);
+    let max_sessions_per_destination = bound(
+        "max_sessions_per_destination",
+        default.max_sessions_per_destination,
+    );
+    let drain_timeout = section.read("drain_timeout", default.drain_timeout);
     for table in TABLES {
         section.elsewhere(table);
     }
     section.finish();
+    let listeners = read_listeners(reader, top);
+    let dns = read_dns(reader.section(top, "dns"), default.dns);
+    let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
     let (ca_file, resumption) = read_tls(reader.section(top, "tls"));
+    let client_ca = read_client_tls(reader.section(top, "client_tls"));
+    let mta_sts = mta_sts::read(reader, top, default.mta_sts);
+    let policy = reader.section(top, "policy");
+    let (policy, modes) = super::policy::read(policy, default.policy, default.modes);
     Config {
         max_sessions,
         max_sessions_per_client,
         max_sessions_per_destination,
         drain_timeout,
-        listeners: read_listeners(reader, top),
-        dns: read_dns(reader.section(top, "dns"), dns),
-        upstream: read_upstream(reader.section(top, "upstream"), upstream),
+        listeners,
+        upstream,
         ca_file,
         resumption,
-        client_ca: read_client_tls(reader.section(top, "client_tls")),
-        mta_sts: mta_sts::read(reader, top, sts),
-        policy: read_policy(reader.section(top, "policy"), policy),
-        store: read_store(reader.section(top, "store"), store),
-        log: read_log(reader.section(top, "log"), log),
-        admin: read_admin(reader.section(top, "admin"), admin),
-        smtp: read_smtp(reader.section(top, "smtp"), smtp),
-        timeouts: read_timeouts(reader.section(top, "timeouts"), timeouts),
-        limits: read_limits(reader.section(top, "limits"), limits),
+        client_ca,
+        mta_sts,
+        policy,
+        modes,
+        store: store::read(reader.section(top, "store"), default.store),
+        log: read_log(reader.section(top, "log"), default.log),
+        admin: read_admin(reader.section(top, "admin"), default.admin),
+        smtp: read_smtp(reader.section(top, "smtp"), default.smtp),
+        timeouts: read_timeouts(reader.section(top, "timeouts"), default.timeouts),
+        limits: read_limits(reader.section(top, "limits"), default.limits),
         control: read_path(reader.section(top, "control"), "socket"),
-        keep_traces: read_trace(reader.section(top, "trace"), keep_traces),
+        keep_traces: read_trace(reader.section(top, "trace"), default.keep_traces),
         rules: destinations::read(reader, top),
+        exceptions: super::policy::read_exceptions(reader, top, default.exceptions, dns.validate),
+        dns,
     }
 }
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "listener",
     "dns",
     "upstream",
@@ -295,6 +291,8 @@ const TABLES: [&str; 17] = [
     "trace",
     "route",
     "bypass",
+    "exceptions",
+    "exception",
 ];
 
 fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
@@ -439,68 +437,6 @@ fn read_client_tls(mut section: Section<'_, '_>) -> Option<Files> {
         certificate: certificate?,
         key: key?,
     })
-}
-
-fn read_policy(mut section: Section<'_, '_>, default: policy::Settings) -> policy::Settings {
-    let policy = policy::Settings {
-        insecure_mx: section.read("insecure_mx", default.insecure_mx),
-        combine: section.read("combine", default.combine),
-        continuity: section.read("continuity", default.continuity),
-    };
-    section.finish();
-    policy
-}
-
-fn read_store(mut section: Section<'_, '_>, default: StoreConfig) -> StoreConfig {
-    let place = read_place(&mut section);
-    let mut bound = |key, default| section.read(key, Bound(default)).0;
-    let keep = Keep {
-        traces: bound("keep_traces", default.keep.traces),
-        trace_days: bound("keep_trace_days", default.keep.trace_days),
-        count_days: bound("keep_count_days", default.keep.count_days),
-    };
-    section.finish();
-    StoreConfig { place, keep }
-}
-
-fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
-    let path = section.path("path");
-    let url = section.secret("url", str::parse::<Address>);
-    let password_file = section.path("password_file");
-    let snapshot = section.path("snapshot");
-    for (key, is_there) in [
-        ("password_file", password_file.is_some()),
-        ("snapshot", snapshot.is_some()),
-    ] {
-        if is_there && url.is_none() {
-            section.contradiction(key, "a url beside it");
-        }
-    }
-    match (path, url) {
-        (Some(path), None) => StorePlace::File(path),
-        (None, None) => StorePlace::Memory,
-        (path, Some(address)) => {
-            if path.is_some() {
-                section.contradiction("path", "either a path or a url");
-            }
-            let password = password_file.and_then(|file| read_password(section, &file));
-            StorePlace::Database {
-                address: address.or_password(password.or_else(|| std::env::var("PGPASSWORD").ok())),
-                snapshot,
-            }
-        }
-    }
-}
-
-fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            let expected = format!("a file that can be read ({error})");
-            section.contradiction("password_file", &expected);
-            None
-        }
-    }
 }
 
 fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {

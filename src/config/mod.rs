@@ -8,8 +8,10 @@ pub mod defaults;
 mod destinations;
 mod file;
 mod mta_sts;
+mod policy;
 mod read;
 mod show;
+mod store;
 mod value;
 
 use std::net::SocketAddr;
@@ -20,8 +22,9 @@ use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
-use crate::policy::Settings;
+use crate::policy::exceptions::{Exception, Terms};
 use crate::policy::identity::Rule;
+use crate::policy::{Modes, Settings};
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 use crate::smtp::{Limits, Timeouts};
@@ -31,6 +34,7 @@ use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
 pub use mta_sts::{StsConfig, Unknown};
+pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
 
 /// The whole configuration.
@@ -78,6 +82,19 @@ pub struct Config {
     pub keep_traces: KeepTraces,
     /// Destinations that are not judged by their recipients' domains: routes, then bypasses.
     pub rules: Vec<Rule>,
+    /// Whose demands are enforced, and whose are only reported.
+    pub modes: Modes,
+    /// What is said of single domains.
+    pub exceptions: ExceptionsConfig,
+}
+
+/// Exceptions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExceptionsConfig {
+    /// What all of them must keep to, wherever they were made.
+    pub terms: Terms,
+    /// Those that the file declares.
+    pub declared: Vec<Exception>,
 }
 
 /// One listener.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::{Config, Loaded, Origin, defaults};
 use crate::intercept::Via;
+use crate::policy::Mode;
+use crate::policy::exceptions::Terms;
 use crate::x509::sample::T0;
 
 const EXAMPLE: &str = include_str!("../../docs/example.toml");
@@ -14,6 +16,8 @@ fn parse(text: &str) -> Result<Loaded, String> {
 }
 
 const NETWORK: &str = "destination = \"10.0.0.0/8\"\n";
+
+const EXCEPTION: &str = "[[exception]]\ndomain = \"example.org\"\nwhat = \"none\"\nauthor = \"a\"\nreason = \"r\"\ncreated = 2026-01-01\nexpires = 2026-01-31\n";
 
 /// The keys with their tables, as the reference names them.
 fn keys(loaded: &Loaded) -> Vec<(String, String)> {
@@ -49,7 +53,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, got an unknown key",
     ),
     (
         "an address without a port",
@@ -361,6 +365,121 @@ fn files_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn an_exception_that_breaks_a_rule_is_told_with_line_and_key_and_none_is_taken() {
+    for (what, from, to, expected) in [
+        (
+            "no such word",
+            "\"none\"",
+            "\"nothing\"",
+            "3 exception[0].what: expected \"none\", \"encrypt\", \"webpki\", \"mta-sts\", \"dane\", \"nta\", or \"pin sha256/…\" with 32 octets in base64, got \"nothing\"",
+        ),
+        (
+            "too long",
+            "2026-01-31",
+            "2026-04-01",
+            "7 exception[0].expires: expected at most 90 days after it was granted (exceptions.max_days), and a renewal then, got 2026-04-01",
+        ),
+        (
+            "no reason",
+            "\"r\"",
+            "\"\"",
+            "5 exception[0].reason: expected 1 to 500 characters on one line, got \"\"",
+        ),
+        (
+            "no end",
+            "expires = 2026-01-31",
+            "",
+            "2 exception[0].expires: expected a day or a time in UTC, as \"2026-01-31\" or \"2026-01-31T12:00:00Z\", got nothing",
+        ),
+        (
+            "a top-level domain loosened",
+            "example.org",
+            "*.org",
+            "2 exception[0].domain: expected an asterisk below a name of at least two labels: a top-level domain is too much to loosen, got \"*.org\"",
+        ),
+        (
+            "no domain",
+            "example.org",
+            "example..org",
+            "2 exception[0].domain: expected a domain, as \"example.org\", or all below one, as \"*.example.org\", got \"example..org\"",
+        ),
+    ] {
+        let text = EXCEPTION.replacen(from, to, 1);
+        let told = parse(&text).err();
+        assert_eq!(told, Some(format!("/etc/d.toml:{expected}")), "{what}");
+        let file = Path::new("e.toml");
+        let good = EXCEPTION.replace("example.org", "example.net");
+        let both = format!("{good}{text}");
+        let refused = super::exceptions(&both, file, Terms::default(), T0).unwrap_err();
+        assert_eq!(refused.0.len(), 1, "{what}");
+        assert!(refused.0[0].key.starts_with("exception[1]."), "{what}");
+    }
+    let twice = parse(&EXCEPTION.repeat(2)).unwrap_err();
+    assert!(
+        twice.contains("9 exception[1].domain: expected a domain that no other"),
+        "{twice}"
+    );
+    let beside = format!("{EXCEPTION}{}", EXCEPTION.replace("none", "nta"));
+    assert_eq!(parse(&beside).unwrap().config.exceptions.declared.len(), 2);
+}
+
+#[test]
+fn an_exception_from_the_future_is_none() {
+    let file = Path::new("d.toml");
+    let text = EXCEPTION.replace("2026-01", "2099-01");
+    for problems in [
+        parse(&text).unwrap().unusable_files(file, T0),
+        super::exceptions(&text, file, Terms::default(), T0)
+            .unwrap_err()
+            .0,
+    ] {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "d.toml:6 exception[0].created: expected a day or time that has come, got \"2099-01-01T00:00:00Z\""
+            ]
+        );
+    }
+}
+
+#[test]
+fn modes_are_read_and_a_domain_in_both_lists_or_a_share_of_nothing_is_refused() {
+    let text = "[policy]\nmode = \"report-only\"\nshare = 10\nenforce = [\"a.example\"]\nreport_only = [\"*.b.example\"]";
+    let modes = parse(text).unwrap().config.modes;
+    let mode = |name: &str| modes.of(Some(&name.parse().unwrap()));
+    assert_eq!((modes.mode, modes.share.get()), (Mode::ReportOnly, 10));
+    assert_eq!(
+        (mode("a.example"), mode("x.b.example")),
+        (Mode::Enforce, Mode::ReportOnly)
+    );
+    for (text, expected) in [
+        (
+            "[policy]\nshare = 10",
+            "2 policy.share: expected nothing, or mode = \"report-only\", of which it is a share, got 10",
+        ),
+        (
+            "[policy]\nmode = \"report-only\"\nshare = 0",
+            "3 policy.share: expected a percentage from 1 to 100, got 0",
+        ),
+        (
+            "[policy]\nenforce = [\"A.example\"]\nreport_only = [\"a.example\"]",
+            "3 policy.report_only: expected a.example once, in one of the two lists, got [\"a.example\"]",
+        ),
+        (
+            "[policy]\nenforce = [\"*\"]",
+            "2 policy.enforce: expected a list of domains, as [\"example.org\", \"*.example.net\"], got [\"*\"]",
+        ),
+        (
+            "[policy]\nmode = \"audit\"",
+            "2 policy.mode: expected \"enforce\" or \"report-only\", got \"audit\"",
+        ),
+    ] {
+        assert_eq!(parse(text).err(), Some(format!("/etc/d.toml:{expected}")));
+    }
+}
+
+#[test]
 fn the_example_holds_every_key_and_the_defaults() {
     let example = parse(EXAMPLE).unwrap();
     for (key, _) in keys(&example) {
@@ -372,6 +491,7 @@ fn the_example_holds_every_key_and_the_defaults() {
         store: example.config.store.clone(),
         control: example.config.control.clone(),
         rules: example.config.rules.clone(),
+        exceptions: example.config.exceptions.clone(),
         ..Config::default()
     };
     assert_eq!(example.config, expected);
@@ -386,6 +506,7 @@ fn every_configuration_in_the_manual_is_one() {
         include_str!("../../docs/quick-start-gateway.md"),
         include_str!("../../docs/quick-start-lab.md"),
         include_str!("../../docs/quick-start-mta.md"),
+        include_str!("../../docs/roll-out.md"),
     ];
     let mut count = 0;
     for page in manual {
@@ -404,11 +525,13 @@ fn the_reference_names_every_key_with_its_default_and_no_other() {
     let mut keys = keys(&parse("").unwrap());
     // Tables of which there are none by default.
     let table = "[[route]]\ndestination = \"192.0.2.1\"\nhost = \"a.example\"\n";
-    let others = self::keys(&parse(&format!("{table}[[bypass]]\n{NETWORK}")).unwrap());
+    let others = format!("{table}[[bypass]]\n{NETWORK}{EXCEPTION}");
+    let others = self::keys(&parse(&others).unwrap());
+    let listed = ["route.", "bypass.", "exception."];
     keys.extend(
         others
             .into_iter()
-            .filter(|(key, _)| key.starts_with("route.") || key.starts_with("bypass."))
+            .filter(|(key, _)| listed.iter().any(|table| key.starts_with(table)))
             .map(|(key, default)| {
                 let unset = default == "not set";
                 (key, if unset { default } else { "required".into() })

@@ -11,12 +11,17 @@ use toml::de::DeValue;
 
 use super::ClientTls;
 use super::mta_sts::Unknown;
+use crate::calendar::{self, Day};
+use crate::clock::Timestamp;
 use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
-use crate::policy::{Combine, Continuity, InsecureMx};
+use crate::policy::exceptions::What;
+use crate::policy::mode::Percent;
+use crate::policy::scope::Scope;
+use crate::policy::{Combine, Continuity, InsecureMx, Mode};
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 
@@ -166,6 +171,123 @@ impl Value for Domain {
     fn write(&self) -> Json {
         self.as_str().into()
     }
+}
+
+impl Value for Scope {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let text = value.as_str();
+        text.and_then(|text| text.parse().ok())
+            .ok_or("a domain, as \"example.org\", or all below one, as \"*.example.org\"")
+    }
+
+    fn write(&self) -> Json {
+        self.to_string().into()
+    }
+}
+
+impl Value for Vec<Scope> {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_array()
+            .and_then(|all| {
+                let scopes = all.iter().map(|one| Scope::read(one.get_ref()).ok());
+                scopes.collect()
+            })
+            .ok_or("a list of domains, as [\"example.org\", \"*.example.net\"]")
+    }
+
+    fn write(&self) -> Json {
+        self.iter().map(Scope::to_string).collect()
+    }
+}
+
+impl Value for What {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let text = value.as_str();
+        text.and_then(|text| text.parse().ok()).ok_or(
+            "\"none\", \"encrypt\", \"webpki\", \"mta-sts\", \"dane\", \"nta\", or \"pin sha256/…\" with 32 octets in base64",
+        )
+    }
+
+    fn write(&self) -> Json {
+        self.to_string().into()
+    }
+}
+
+impl Value for Percent {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_integer()
+            .and_then(|number| u8::from_str_radix(number.as_str(), number.radix()).ok())
+            .and_then(Self::new)
+            .ok_or("a percentage from 1 to 100")
+    }
+
+    fn write(&self) -> Json {
+        self.get().into()
+    }
+}
+
+/// A number of days: at least 1, at most a year.
+#[derive(Clone, Copy)]
+pub(super) struct Days(pub(super) u32);
+
+impl Value for Days {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        value
+            .as_integer()
+            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
+            .filter(|number| (1..=366).contains(number))
+            .map(Self)
+            .ok_or("a number of days from 1 to 366")
+    }
+
+    fn write(&self) -> Json {
+        self.0.into()
+    }
+}
+
+/// When something begins; a day, in UTC, stands for its first second.
+#[derive(Clone, Copy)]
+pub(super) struct Since(pub(super) Timestamp);
+
+/// When something ends; a day, in UTC, is still part of it.
+#[derive(Clone, Copy)]
+pub(super) struct Until(pub(super) Timestamp);
+
+impl Value for Since {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        moment(value, Day::Begins).map(Self)
+    }
+
+    fn write(&self) -> Json {
+        calendar::written(self.0).into()
+    }
+}
+
+impl Value for Until {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        moment(value, Day::Ends).map(Self)
+    }
+
+    fn write(&self) -> Json {
+        calendar::written(self.0).into()
+    }
+}
+
+/// A string or TOML's own form.
+fn moment(value: &DeValue<'_>, day: Day) -> Result<Timestamp, &'static str> {
+    let text = match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Datetime(time) => Some(time.to_string()),
+        DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    };
+    text.and_then(|text| calendar::read_day(&text, day).ok())
+        .ok_or("a day or a time in UTC, as \"2026-01-31\" or \"2026-01-31T12:00:00Z\"")
 }
 
 /// DNS servers.
@@ -352,6 +474,14 @@ impl Words for BareLineEnds {
     const EXPECTED: &'static str = "\"reject\" or \"pass\"";
     const WORDS: &'static [(&'static str, Self)] =
         &[("reject", Self::Reject), ("pass", Self::Pass)];
+}
+
+impl Words for Mode {
+    const EXPECTED: &'static str = "\"enforce\" or \"report-only\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("enforce", Self::Enforce),
+        ("report-only", Self::ReportOnly),
+    ];
 }
 
 impl Words for KeepTraces {

@@ -39,6 +39,18 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The family and the kind, without what is in it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "continuity list",
+            Self::Show { .. } => "continuity show",
+            Self::Release { .. } => "continuity release",
+        }
+    }
+}
+
 /// The end of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {

@@ -41,6 +41,19 @@ pub enum Request {
     Pins(pins::Request),
 }
 
+impl Request {
+    /// The family and the kind, without what is in it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Policy(request) => request.label(),
+            Self::Trace(_) => "trace",
+            Self::Continuity(request) => request.label(),
+            Self::Pins(request) => request.label(),
+        }
+    }
+}
+
 /// Answers a request. What comes piece by piece goes through `items`; the value returned is the result.
 ///
 /// It runs to its end even when nobody is left to hear it, unless it looks at what [`Items::tell`] returns: a change is

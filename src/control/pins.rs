@@ -32,6 +32,18 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The family and the kind, without what is in it.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::List { .. } => "pins list",
+            Self::Show { .. } => "pins show",
+            Self::Revoke { .. } => "pins revoke",
+        }
+    }
+}
+
 /// One pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {

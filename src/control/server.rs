@@ -123,8 +123,12 @@ async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
             return hear_out(read, write).await;
         }
     };
-    // A list has hundreds of domains; who asks is worth a line only for what changes something, which says so itself.
-    info!(uid = peer.uid(), pid = peer.pid(), request = %label(&envelope), "control");
+    info!(
+        uid = peer.uid(),
+        pid = peer.pid(),
+        request = envelope.request.label(),
+        "control"
+    );
     let (items, told) = Items::channel();
     // A task of its own: it goes on when the connection breaks.
     let answering =
@@ -194,17 +198,6 @@ async fn send_away(stream: UnixStream, failure: Failure) {
 
 fn may_ask(peer: &UCred) -> bool {
     peer.uid() == 0 || peer.uid() == geteuid().as_raw()
-}
-
-/// The family and the kind of a request, without what is in it.
-fn label(envelope: &Envelope) -> String {
-    let debugged = format!("{:?}", envelope.request);
-    debugged
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || *c == '(')
-        .collect::<String>()
-        .replace('(', " ")
-        .to_ascii_lowercase()
 }
 
 fn forbidden(peer: &UCred) -> Failure {

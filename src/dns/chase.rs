@@ -40,7 +40,8 @@ pub(super) struct Chase<H> {
     disagreements: Arc<AtomicU64>,
 }
 
-type Question = (Name, RecordType);
+/// The name, the type, and the revision of the negative trust anchors that it is asked under.
+type Question = (Name, RecordType, u64);
 
 /// What became of a lookup.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ impl<H: DnsHandle> Chase<H> {
         if errand.has_diary() {
             return self.find_out(name, record_type, errand).await;
         }
-        let question = (name.to_lowercase(), record_type);
+        let question = (name.to_lowercase(), record_type, errand.revision());
         if let Some(known) = self.outcomes.get(&question, self.clock.wall()) {
             return known;
         }
@@ -148,13 +149,26 @@ impl<H: DnsHandle> Chase<H> {
             Some(second) => {
                 let theirs = self.within_time(second, name, record_type, errand);
                 let (ours, theirs) = join(Box::pin(ours), Box::pin(theirs)).await;
-                self.reconcile((name, record_type), ours, &theirs)
+                if self.is_exempt(name, &ours, errand) {
+                    ours
+                } else {
+                    self.reconcile((name, record_type), ours, &theirs)
+                }
             }
         };
         if outcome.end.is_err() && errand.purses().domain_is_spent() {
             outcome.end = Err(Trouble::DomainSpent);
         }
         outcome
+    }
+
+    /// Is a negative trust anchor over any link? The resolver knows nothing of ours.
+    fn is_exempt(&self, name: &Name, ours: &Outcome, errand: &Errand) -> bool {
+        let now = self.clock.wall();
+        let targets = ours.links.iter().map(|link| &link.to);
+        std::iter::once(name)
+            .chain(targets)
+            .any(|name| errand.exempt(name, now).is_some())
     }
 
     /// Two validations must agree, or nothing is known.

@@ -54,6 +54,13 @@ pub enum Step {
         /// In what way.
         because: String,
     },
+    /// A negative trust anchor lies over this name.
+    Exempt {
+        /// The name.
+        name: String,
+        /// Until when it does.
+        until: Timestamp,
+    },
     /// A signature over an RRset holds.
     Verified {
         /// The owner.

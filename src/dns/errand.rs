@@ -1,8 +1,11 @@
 //! What belongs to one lookup while it runs: what it may spend, whom it asks first, and a diary when somebody wants to read one.
 
+use std::sync::Arc;
+
 use hickory_resolver::proto::rr::Name;
 
 use super::diary::{Diary, Step};
+use super::negative::{NegativeAnchors, plain};
 use super::proof::Terms;
 use super::proof::delegation::Ruling;
 use super::proof::keys::ZoneKeys;
@@ -16,6 +19,7 @@ pub(super) struct Errand {
     /// The resolver to ask first: a lookup that came to nothing is tried again at the next one. Otherwise the one that answers.
     first: Option<usize>,
     diary: Option<Diary>,
+    negative: Option<Arc<dyn NegativeAnchors>>,
 }
 
 impl Errand {
@@ -24,7 +28,30 @@ impl Errand {
             purses,
             first: None,
             diary,
+            negative: None,
         }
+    }
+
+    /// The same errand, with DNSSEC left aside where these say.
+    pub(super) fn exempting(self, negative: Option<Arc<dyn NegativeAnchors>>) -> Self {
+        Self { negative, ..self }
+    }
+
+    /// Until when DNSSEC is left aside at a name.
+    pub(super) fn exempt(&self, name: &Name, now: Timestamp) -> Option<Timestamp> {
+        let until = self.negative.as_ref()?.over(&plain(name), now)?;
+        self.note(|| Step::Exempt {
+            name: name.to_ascii(),
+            until,
+        });
+        Some(until)
+    }
+
+    /// What was found out under another revision of the negative trust anchors is not used.
+    pub(super) fn revision(&self) -> u64 {
+        self.negative
+            .as_ref()
+            .map_or(0, |negative| negative.revision())
     }
 
     /// The same errand, with another resolver asked first.

@@ -10,7 +10,8 @@
 //! validates, and [`gate`] withholds its answers while it does not. Below that, from the outside inwards: `chase` follows the aliases of one lookup, `validator` says whose judgement counts, `judge` judges one answer (`trusted`
 //! takes over what the resolver says of it), `walk` goes down from the root to the zone that an answer stands in, `upstream`
 //! asks the recursive resolvers, each reached by a [`recursor`]. What signatures and denials prove is decided in `proof`,
-//! which does no IO; [`purse`] is what all of it may cost, [`diary`] how it went.
+//! which does no IO; [`purse`] is what all of it may cost, [`diary`] how it went, [`negative`] where the operator will have
+//! none of it.
 
 pub mod diary;
 #[cfg(any(feature = "fuzzing", feature = "lab"))]
@@ -18,6 +19,7 @@ pub mod diary;
 pub mod fuzzing;
 pub mod gate;
 pub mod health;
+pub mod negative;
 pub mod noted;
 pub mod purse;
 pub mod recursor;

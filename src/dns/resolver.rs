@@ -19,6 +19,7 @@ use super::chase::{Chase, Outcome};
 use super::diary::{Diary, Step};
 use super::errand::Errand;
 use super::health::state::Skew;
+use super::negative::NegativeAnchors;
 use super::purse::{Purse, Purses};
 use super::recursor::{Recursor, ServerAddress};
 use super::trouble::Trouble;
@@ -70,6 +71,7 @@ pub enum ResolverError {
 /// A validating resolver.
 pub struct Resolver {
     chase: Chase<Recursor>,
+    negative: Option<Arc<dyn NegativeAnchors>>,
 }
 
 /// An answer with everything that is known about how it was come by.
@@ -148,7 +150,22 @@ impl Resolver {
         let validators = Validators::new(validate, servers, anchor.trust(), &clock);
         Ok(Self {
             chase: Chase::new(validators, timeout, clock),
+            negative: None,
         })
+    }
+
+    /// The same resolver, with DNSSEC left aside where these say. It is our own validation that leaves it aside: what is
+    /// believed of a resolver alone ([`Validate::TrustAd`]) they say nothing of.
+    #[must_use]
+    pub fn exempting(self, negative: Arc<dyn NegativeAnchors>) -> Self {
+        Self {
+            negative: Some(negative),
+            ..self
+        }
+    }
+
+    fn errand(&self, purse: Option<Arc<Purse>>, diary: Option<Diary>) -> Errand {
+        Errand::new(Purses::new(purse), diary).exempting(self.negative.clone())
     }
 
     /// Asks for any type and shows the data as text, for people who want to know what the resolver thinks.
@@ -172,7 +189,7 @@ impl Resolver {
     pub async fn explain(&self, name: &str, record_type: &str) -> Result<Explained, NoQuestion> {
         let (name, record_type) = question(name, record_type)?;
         let diary = Diary::default();
-        let errand = Errand::new(Purses::new(None), Some(diary.clone()));
+        let errand = self.errand(None, Some(diary.clone()));
         let outcome = if is_special(&name) {
             Outcome::outside_the_dns()
         } else {
@@ -206,7 +223,7 @@ impl Resolver {
         if is_special(&name) {
             return answers::resolved(Outcome::outside_the_dns(), read);
         }
-        let errand = Errand::new(Purses::new(purse), None);
+        let errand = self.errand(purse, None);
         let outcome = self.chase.look_up(&name, record_type, &errand).await;
         let mut resolved = answers::resolved(outcome, read);
         resolved.source.cached = errand.purses().messages_spent() == 0;
@@ -217,7 +234,7 @@ impl Resolver {
         if is_special(name) {
             return Outcome::outside_the_dns();
         }
-        let errand = Errand::new(Purses::new(None), None);
+        let errand = self.errand(None, None);
         self.chase.look_up(name, record_type, &errand).await
     }
 }

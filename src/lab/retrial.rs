@@ -267,6 +267,18 @@ async fn the_trace_of_every_scenario_decides_again_as_it_did() {
     let rows = engine.store.find(Kind::Trace, Query::Latest, 1000).unwrap();
     assert!(rows.len() >= world.stages().len(), "{} traces", rows.len());
     let roots = roots::load(Some(&world.ca_file)).unwrap();
+    // A hundred thousand of them are kept by default.
+    let mut sizes: Vec<usize> = rows
+        .iter()
+        .filter_map(|row| Some(row.body.as_ref()?.len()))
+        .collect();
+    sizes.sort_unstable();
+    let (median, largest) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+    let is_small = median < 4 * 1024 && largest < 16 * 1024;
+    assert!(
+        is_small,
+        "half of them up to {median} octets, the largest {largest}"
+    );
     for row in rows {
         let trace: Trace = serde_json::from_str(row.body.as_deref().unwrap()).unwrap();
         let decided = &trace.decision;

@@ -262,9 +262,12 @@ impl Examination<'_> {
     /// Evidence about a host must be taken with its name (RFC 7672 §8.1, RFC 8461 §7.1).
     fn authenticates(&self, basis: Basis) -> bool {
         match basis {
-            Basis::DaneEe | Basis::DaneTa | Basis::Sts | Basis::DaneAndSts => {
-                self.scenario.publishes.route != Route::Literal
-            }
+            Basis::DaneEe
+            | Basis::DaneTa
+            | Basis::Sts
+            | Basis::DaneAndSts
+            | Basis::Webpki
+            | Basis::Pinned => self.scenario.publishes.route != Route::Literal,
             Basis::Cleartext | Basis::OpportunisticTls | Basis::Encrypted => false,
         }
     }
@@ -308,6 +311,10 @@ mod tests {
             reason,
             detail: String::new(),
             observed: None,
+            would_refuse: None,
+            differs: None,
+            is_for_policy: true,
+            exceptions: vec![],
         }
     }
 

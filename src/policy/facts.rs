@@ -33,6 +33,40 @@ pub struct Facts {
     pub sts: StsState,
 }
 
+impl Facts {
+    /// Of a domain about which nothing could be found out.
+    #[must_use]
+    pub fn unknown(domain: Domain, failure: Failure) -> Self {
+        Self {
+            domain,
+            mx: MxFacts::Failed(failure),
+            sts: StsState::None,
+        }
+    }
+
+    /// Every name that anything was asked about.
+    pub fn names(&self) -> impl Iterator<Item = &DnsName> {
+        let (expanded, hosts) = match &self.mx {
+            MxFacts::Hosts {
+                expanded, hosts, ..
+            } => (expanded.as_ref(), &hosts[..]),
+            MxFacts::Null { .. } | MxFacts::NoSuchDomain | MxFacts::Failed(_) => (None, &[][..]),
+        };
+        let hosts = hosts.iter().flat_map(|host| {
+            let base = match &host.tlsa {
+                TlsaFacts::Unusable { base }
+                | TlsaFacts::Usable { base, .. }
+                | TlsaFacts::Failed { base, .. } => Some(base.name()),
+                TlsaFacts::NotApplicable => None,
+            };
+            std::iter::once(host.host.name()).chain(base)
+        });
+        std::iter::once(self.domain.name())
+            .chain(expanded)
+            .chain(hosts)
+    }
+}
+
 /// The mail exchangers.
 #[derive(Clone, Debug)]
 pub enum MxFacts {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use ring::digest;
 
-use super::Candidate;
+use super::{Candidate, Local};
 use crate::dane::{Tlsa, Usage};
 
 /// Of what a candidate must prove.
@@ -56,6 +56,9 @@ impl Fingerprint {
             writer.part(&[u8::from(sts.listed)]);
             writer.part(roots);
         }
+        if let Some(local) = &requirement.local {
+            writer.local(local, candidate, roots);
+        }
         Self(writer.end())
     }
 
@@ -100,6 +103,28 @@ impl Writer {
         self.0.update(part);
     }
 
+    /// What an exception requires is proven apart from what is published, even where both look at the same.
+    fn local(&mut self, local: &Local, candidate: &Candidate, roots: &[u8; 32]) {
+        match local {
+            Local::Dane => self.part(b"dane must be there"),
+            Local::Sts => self.part(b"mta-sts must be there"),
+            Local::Webpki => {
+                self.part(b"webpki");
+                self.part(candidate.host.as_str().as_bytes());
+                self.part(roots);
+            }
+            Local::Pin(pins) => {
+                self.part(b"pin");
+                let mut keys: Vec<&[u8; 32]> = pins.iter().map(|pin| &pin.0).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                for key in keys {
+                    self.part(key);
+                }
+            }
+        }
+    }
+
     fn end(self) -> [u8; 32] {
         let mut octets = [0; 32];
         octets.copy_from_slice(self.0.finish().as_ref());
@@ -111,6 +136,7 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::dane::{Matching, Selector};
+    use crate::policy::exceptions::Pin;
     use crate::policy::{DaneDemand, Requirement, StsDemand};
 
     fn record(usage: Usage, octet: u8) -> Tlsa {
@@ -196,6 +222,49 @@ mod tests {
         assert_ne!(anchored("a.example"), anchored("b.example"));
         assert_eq!(of(mx, sts(&["*.example"])), of(mx, sts(&[mx])));
         assert_ne!(of("mx2.example", sts(&[mx])), of(mx, sts(&[mx])));
+    }
+
+    #[test]
+    fn tls_11_what_an_exception_requires_is_part_of_the_demand() {
+        let pins = |keys: &[u8]| Local::Pin(keys.iter().map(|key| Pin([*key; 32])).collect());
+        let with = |local: Option<Local>| {
+            let requirement = dane(vec![record(Usage::DaneEe, 1)], &["mx.example"]);
+            of(
+                "mx.example",
+                Requirement {
+                    local,
+                    ..requirement
+                },
+            )
+        };
+        let all = [
+            None,
+            Some(Local::Dane),
+            Some(Local::Sts),
+            Some(Local::Webpki),
+            Some(pins(&[1])),
+            Some(pins(&[1, 2])),
+        ];
+        let fingerprints: Vec<_> = all.iter().map(|local| with(local.clone())).collect();
+        for (index, one) in fingerprints.iter().enumerate() {
+            assert!(!fingerprints[index + 1..].contains(one), "{:?}", all[index]);
+        }
+        assert_eq!(with(Some(pins(&[2, 1, 2]))), with(Some(pins(&[1, 2]))));
+        let alone = |host: &str, roots| {
+            let requirement = Requirement {
+                local: Some(Local::Webpki),
+                ..Requirement::default()
+            };
+            let candidate = Candidate {
+                host: host.parse().unwrap(),
+                requirement,
+                observed: None,
+            };
+            Fingerprint::of(&candidate, &[roots; 32])
+        };
+        assert!(!alone("mx.example", 1).is_nothing());
+        assert_ne!(alone("mx.example", 1), alone("mx2.example", 1));
+        assert_ne!(alone("mx.example", 1), alone("mx.example", 2));
     }
 
     #[test]

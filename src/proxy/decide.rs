@@ -5,6 +5,7 @@
     reason = "IO: limits the time of a decision"
 )]
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,18 +15,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
-use super::recall::{Judged, Wanted};
+use super::judgement::{Beside, budget, judgement, name_of, no_policy_domain, refuse, used};
+use super::recall::Judged;
+use super::recollection::Recollection;
 use super::trail::{Subject, Trail};
+use crate::dns::Failure;
 use crate::name::{DnsName, Domain};
-use crate::policy::demand::{demand, demand_of_route};
+use crate::policy::demand::{combines, demand, demand_of_route};
+use crate::policy::exceptions::What;
 use crate::policy::identity::Identity;
-use crate::policy::{Demand, Facts, Level};
+use crate::policy::{Demand, Facts, Level, Mode, Terms};
 use crate::report::Judgement;
 use crate::report::trace::Decided;
 use crate::smtp::{Channel, GaveUp, Question, Target};
 use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Pin, Reason, Redial, Refusal, Verdict, judge};
+use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Redial, Refusal, Ruling, Verdict};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -42,14 +47,8 @@ pub(super) struct Clerk {
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
     case: Option<Case>,
-    /// What the last handshake could use and was given.
-    pocket: Option<Arc<Pocket>>,
-    /// What the next one may be.
-    wanted: Wanted,
-    /// Domains whose recipients this connection has been judged for: a session is remembered once for each.
-    noted: Vec<Domain>,
-    /// What has turned out not to be as it was, and is not told yet.
-    alerts: Vec<&'static str>,
+    /// What it has of earlier sessions.
+    recollection: Recollection,
     /// What the last decision came from, if that is to be kept.
     trace: Option<Decided>,
 }
@@ -61,20 +60,32 @@ struct Asked(Option<DnsName>);
 struct Case {
     question: Question,
     state: State,
+    /// How many connections it has caused.
+    redials: usize,
+    /// The refusal that was waived before the present connection.
+    waived: Option<Refusal>,
     trail: Trail,
 }
 
 enum State {
-    /// Nothing has to be known.
-    Ready,
     /// The facts are on their way; none when the budget is spent first.
     Gathering(BoxFuture<'static, Option<Facts>>),
-    /// Known, and to be judged now.
-    Known(Facts),
+    /// To be judged now.
+    Ready(Knowledge),
     /// To be judged by another connection, on the same facts, if the session wants one.
-    Redial(Option<Facts>),
+    Redial(Knowledge),
     /// It does, and dials.
-    Redialled(Option<Facts>),
+    Redialled(Knowledge),
+}
+
+/// What is known of the recipient's domain.
+enum Knowledge {
+    /// Nothing has to be.
+    Nothing,
+    /// The facts.
+    Facts(Facts),
+    /// They were not there in time.
+    Late,
 }
 
 /// A verdict with what the record tells of it.
@@ -103,26 +114,27 @@ impl Clerk {
             asked: None,
             tried: Vec::new(),
             case: None,
-            pocket: None,
-            wanted: Wanted::Any,
-            noted: Vec::new(),
-            alerts: Vec::new(),
+            recollection: Recollection::new(),
             trace: None,
         }
     }
 
     /// A handshake begins. What it may use.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) -> Option<Arc<Pocket>> {
-        let wanted = std::mem::replace(&mut self.wanted, Wanted::Any);
-        let (engine, now) = (&self.engine, self.engine.clock.instant());
-        self.pocket = engine
-            .recall
-            .pocket(self.destination, sni.as_ref(), wanted, now);
+        let redials = self.case.as_ref().map_or(0, |case| case.redials);
+        if redials >= MAX_REDIALS {
+            // No other connection can follow where a ticket is not enough.
+            self.recollection.wants_full();
+        }
+        let (engine, name) = (&self.engine, sni.as_ref());
+        let pocket = self
+            .recollection
+            .shakes_hands(engine, self.destination, name);
         self.asked = Some(Asked(sni.clone()));
         if self.tried.last() != Some(&sni) {
             self.tried.push(sni);
         }
-        self.pocket.clone()
+        pocket
     }
 
     /// A handshake has ended well.
@@ -139,27 +151,28 @@ impl Clerk {
     /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
     pub(super) fn take(&mut self, mut question: Question) {
         question.target = self.judged(question.target);
-        let known = match self.case.take() {
+        let (state, redials, waived, trail) = match self.case.take() {
             Some(Case {
                 question: before,
-                state: State::Redialled(facts),
+                state: State::Redialled(known),
+                redials,
+                waived,
                 trail,
-            }) if !question.first && before.target == question.target => Some((facts, trail)),
-            Some(_) | None => None,
-        };
-        let (state, trail) = match known {
-            Some((Some(facts), trail)) => (State::Known(facts), trail),
-            Some((None, trail)) => (State::Ready, trail),
-            None => {
+            }) if !question.first && before.target == question.target => {
+                (State::Ready(known), redials, waived, trail)
+            }
+            Some(_) | None => {
                 // Not the last that was tried: a redial that the session cannot make leaves its name there.
                 self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
                 let trail = Trail::new(&self.engine);
-                (self.gather(&question.target, &trail), trail)
+                (self.gather(&question.target, &trail), 0, None, trail)
             }
         };
         self.case = Some(Case {
             question,
             state,
+            redials,
+            waived,
             trail,
         });
     }
@@ -171,10 +184,15 @@ impl Clerk {
 
     fn gather(&self, target: &Target, trail: &Trail) -> State {
         match target {
-            Target::Literal(_) | Target::Postmaster => State::Ready,
+            Target::Literal(_) | Target::Postmaster => State::Ready(Knowledge::Nothing),
             Target::Domain(domain) => {
                 let gatherer = trail.gatherer(&self.engine);
-                let (domain, destination, budget) = (domain.clone(), self.destination, self.budget);
+                let budget = match self.engine.modes.of(Some(domain)) {
+                    Mode::Enforce => self.budget,
+                    // The session must have time left to deliver.
+                    Mode::ReportOnly => self.budget * 9 / 10,
+                };
+                let (domain, destination) = (domain.clone(), self.destination);
                 let is_route = self.route.is_some();
                 let facts = async move {
                     let gathering = async {
@@ -196,21 +214,17 @@ impl Clerk {
         let Some(mut case) = self.case.take() else {
             return Poll::Pending;
         };
-        let facts = match case.state {
-            State::Ready => None,
-            State::Known(facts) => Some(facts),
+        let known = match case.state {
+            State::Ready(known) => known,
             State::Gathering(mut facts) => match facts.poll_unpin(cx) {
                 Poll::Ready(Some(facts)) => {
                     let now = self.engine.clock.instant();
                     self.engine.learned.learn(&facts, now);
                     case.trail.learned(&self.engine, &facts);
-                    Some(facts)
+                    Knowledge::Facts(facts)
                 }
                 // A late answer is a refusal, never a guess.
-                Poll::Ready(None) => {
-                    let verdict = refuse(budget(&case.question.target));
-                    return Poll::Ready(self.decision(verdict, &case.question, &case.trail, None));
-                }
+                Poll::Ready(None) => Knowledge::Late,
                 Poll::Pending => {
                     case.state = State::Gathering(facts);
                     self.case = Some(case);
@@ -222,17 +236,28 @@ impl Clerk {
                 return Poll::Pending;
             }
         };
-        let verdict = self.judge(&case.question, facts.as_ref(), &mut case.trail);
-        if let Verdict::Redial(Redial::Sni(name)) = &verdict {
+        let (ruling, beside) = self.hear(
+            &case.question,
+            case.waived.as_ref(),
+            &known,
+            &mut case.trail,
+        );
+        if let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict {
             // It counts as tried even when the connection breaks before the handshake.
             let name = Some(name.clone());
             if self.tried.last() != Some(&name) {
                 self.tried.push(name);
             }
         }
-        let decision = self.decision(verdict, &case.question, &case.trail, facts.as_ref());
+        let decision = self.decision(
+            ruling.verdict,
+            &case.question,
+            beside,
+            (&case.trail, known.facts()),
+        );
         if let Verdict::Redial(_) = decision.verdict {
-            case.state = State::Redial(facts);
+            case.state = State::Redial(known);
+            case.waived = ruling.waived;
             self.case = Some(case);
         }
         Poll::Ready(decision)
@@ -240,12 +265,13 @@ impl Clerk {
 
     /// The session dials.
     pub(super) fn dials(&mut self) {
-        self.pocket = None;
-        self.noted.clear();
+        self.recollection.dials();
         if let Some(case) = &mut self.case
-            && let State::Redial(facts) = &mut case.state
+            && let State::Redial(known) = &mut case.state
         {
-            case.state = State::Redialled(facts.take());
+            let known = std::mem::replace(known, Knowledge::Nothing);
+            case.state = State::Redialled(known);
+            case.redials += 1;
         }
     }
 
@@ -260,7 +286,7 @@ impl Clerk {
         let verdict = refuse(reason);
         let trail = trail.unwrap_or_else(|| Trail::new(&self.engine));
         self.trace = trail.end(&self.engine, self.subject(&target), &verdict);
-        judgement(&verdict, &target)
+        judgement(&verdict, &target, Beside::default())
     }
 
     /// The same when it has done all it wants and did not dial, since the MX holds other recipients.
@@ -277,7 +303,7 @@ impl Clerk {
         };
         let verdict = refuse(reason);
         self.trace = case.trail.end(&self.engine, self.subject(target), &verdict);
-        judgement(&verdict, target)
+        judgement(&verdict, target, Beside::default())
     }
 
     /// What the last decision came from, once, if that is to be kept.
@@ -293,117 +319,137 @@ impl Clerk {
         }
     }
 
-    fn judge(&mut self, question: &Question, facts: Option<&Facts>, trail: &mut Trail) -> Verdict {
-        let mut demanded = match self.demand(question, facts) {
-            Ok(demanded) => demanded,
-            Err(reason) => return refuse(reason),
+    fn hear(
+        &mut self,
+        question: &Question,
+        waived: Option<&Refusal>,
+        known: &Knowledge,
+        trail: &mut Trail,
+    ) -> (Ruling, Beside) {
+        let domain = match &question.target {
+            Target::Domain(domain) => Some(domain),
+            Target::Literal(_) | Target::Postmaster => None,
         };
         let now = self.engine.clock.wall();
-        let recall = &self.engine.recall;
-        recall.hold(&mut demanded, self.destination.port(), now);
-        let told;
-        let evidence = match (&question.channel, &self.shown) {
-            (Channel::Protected, Some(shown)) => shown,
-            // Its loss says nothing about TLS, and is no reason to try without.
-            (Channel::Protected, None) => {
-                let what = "the connection was lost before the verdict".into();
-                return refuse(Reason::ServerLost { what });
-            }
-            (Channel::Clear(why), _) => {
-                told = Evidence::Clear(why.clone());
-                &told
-            }
-            (Channel::Broken(what), _) => {
-                told = Evidence::Broken(what.clone());
-                &told
-            }
+        let exceptions = self.engine.exceptions.all();
+        let exception = domain.and_then(|domain| exceptions.of(domain, now));
+        let terms = Terms {
+            settings: self.engine.settings,
+            exception: exception.map(|one| one.what()),
         };
-        let verdict = judge(&demanded, evidence, &self.tried, &self.engine.roots, now);
-        let verdict = match self.in_full(evidence, &verdict) {
-            Some(again) => {
-                let now = self.engine.clock.instant();
-                recall.in_the_way(self.destination, Some(&again), now);
-                self.wanted = Wanted::Full;
-                Verdict::Redial(Redial::Sni(again))
+        let exceptions = used(&exceptions, exception, known.facts(), now);
+        let ruling = match evidence(question, self.shown.as_ref()) {
+            Ok(evidence) => {
+                let hearing = Hearing {
+                    evidence: &evidence,
+                    tried: &self.tried,
+                    roots: &self.engine.roots,
+                    now,
+                    mode: self.engine.modes.of(domain),
+                    freedom: question.freedom,
+                    waived,
+                    ticket: self.recollection.ticket(),
+                };
+                let demanded = self.demanded(question, known, terms);
+                let otherwise = self.otherwise(question, known, terms);
+                let ruling = hearing.rule(&demanded, otherwise.as_ref());
+                trail.judged(demanded.ok(), &evidence, &self.tried, &ruling.verdict);
+                let (engine, destination) = (&self.engine, self.destination);
+                self.recollection.ruled(engine, destination, &ruling);
+                if let (Some(domain), Some(facts)) = (domain, known.facts()) {
+                    let judged = Judged {
+                        destination,
+                        domain,
+                        facts,
+                        evidence: &evidence,
+                        ruling: &ruling,
+                        is_exempt: exceptions.iter().any(|one| one.kind == What::Nta.kind()),
+                        now,
+                    };
+                    self.recollection.note(engine, &judged);
+                }
+                ruling
             }
-            None => verdict,
+            Err(lost) => Ruling {
+                verdict: refuse(lost),
+                by: By::Demand,
+                differs: None,
+                waived: None,
+            },
         };
-        trail.judged(demanded, evidence, &self.tried, &verdict);
-        if let (Target::Domain(domain), Some(facts)) = (&question.target, facts)
-            && !matches!(verdict, Verdict::Redial(_))
-            && !self.noted.contains(domain)
-        {
-            self.noted.push(domain.clone());
-            let judged = Judged {
-                destination: self.destination,
-                domain,
-                facts,
-                evidence,
-                verdict: &verdict,
-                now,
-            };
-            recall.cleared(&judged, self.pocket.as_deref(), self.engine.clock.instant());
-            let alerts = recall.saw(&judged);
-            self.alerts
-                .extend(alerts.iter().map(|alert| alert.kind.label()));
-        }
-        verdict
+        trail.rests_on(&exceptions);
+        let beside = Beside {
+            differs: ruling.differs.as_ref().map(Reason::label),
+            exceptions,
+        };
+        (ruling, beside)
     }
 
     /// What has turned out not to be as it was, each once.
     pub(super) fn alerts(&mut self) -> Vec<&'static str> {
-        std::mem::take(&mut self.alerts)
+        self.recollection.alerts()
     }
 
-    /// The name to ask for in a full handshake, when the one that was tried with a ticket is not enough. What was shown
-    /// earlier never refuses anybody, and clears only for what it was cleared for then, or where nothing need be proven
-    /// (attack TLS-11); and a server that chokes on a ticket has TLS all the same.
-    fn in_full(&self, evidence: &Evidence, verdict: &Verdict) -> Option<DnsName> {
-        let offered = self.pocket.as_ref()?.offered()?;
-        let is_resumed = match evidence {
-            Evidence::Protected(handshake) => handshake.is_resumed(),
-            Evidence::Broken(_) => true,
-            Evidence::Clear(_) => false,
-        };
-        let is_enough = match verdict {
-            Verdict::Pin(Pin { grounds, .. }) => {
-                grounds.demand.is_nothing() || grounds.demand == offered
-            }
-            // Another name, another ticket.
-            Verdict::Redial(Redial::Sni(_)) => true,
-            Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_) => false,
-        };
-        if !is_resumed || is_enough {
-            return None;
-        }
-        self.asked_for().cloned()
-    }
-
-    fn asked_for(&self) -> Option<&DnsName> {
-        self.asked.as_ref()?.0.as_ref()
-    }
-
-    fn demand(&self, question: &Question, facts: Option<&Facts>) -> Result<Demand, Reason> {
-        match (&question.target, facts) {
+    fn demanded(
+        &self,
+        question: &Question,
+        known: &Knowledge,
+        terms: Terms<'_>,
+    ) -> Result<Demand, Reason> {
+        match (&question.target, known) {
             (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
                 Ok(Demand::of_literal())
             }
-            (Target::Domain(_), Some(facts)) if self.route.is_some() => {
-                demand_of_route(facts, self.engine.settings)
-            }
-            (Target::Domain(_), Some(facts)) => {
-                demand(facts, self.destination.ip(), self.engine.settings)
+            (Target::Domain(_), Knowledge::Facts(facts)) => self.demanded_by(facts, terms),
+            (Target::Domain(domain), Knowledge::Late) => {
+                let late = Failure::Unreachable("not in time".into());
+                let loosens = terms.exception.is_some_and(What::loosens);
+                // What is not asked for need not be waited for.
+                if loosens {
+                    self.demanded_by(&Facts::unknown(domain.clone(), late), terms)
+                } else {
+                    Err(budget(&question.target))
+                }
             }
             (target, _) => Err(no_policy_domain(target)),
         }
+    }
+
+    fn demanded_by(&self, facts: &Facts, terms: Terms<'_>) -> Result<Demand, Reason> {
+        let mut demanded = if self.route.is_some() {
+            demand_of_route(facts, terms)
+        } else {
+            demand(facts, self.destination.ip(), terms)
+        }?;
+        // What an operator has loosened is not held by what the host once was.
+        if !terms.exception.is_some_and(What::loosens) {
+            let now = self.engine.clock.wall();
+            let port = self.destination.port();
+            self.engine.recall.hold(&mut demanded, port, now);
+        }
+        Ok(demanded)
+    }
+
+    /// By the other choice of how DANE and MTA-STS combine, where that may matter.
+    fn otherwise(
+        &self,
+        question: &Question,
+        known: &Knowledge,
+        terms: Terms<'_>,
+    ) -> Option<Result<Demand, Reason>> {
+        let facts = known.facts().filter(|facts| combines(facts))?;
+        let loosens = terms.exception.is_some_and(What::loosens);
+        let is_judged = matches!(question.target, Target::Domain(_)) && !loosens;
+        let settings = terms.settings.otherwise_combined();
+        is_judged.then(|| self.demanded_by(facts, Terms { settings, ..terms }))
     }
 
     fn decision(
         &mut self,
         verdict: Verdict,
         question: &Question,
-        trail: &Trail,
-        facts: Option<&Facts>,
+        beside: Beside,
+        (trail, facts): (&Trail, Option<&Facts>),
     ) -> Decision {
         let subject = self.subject(&question.target);
         self.trace = trail.end(&self.engine, subject, &verdict);
@@ -411,16 +457,21 @@ impl Clerk {
         // A refusal that no host's requirement was the reason for can be the work of a policy all the same: of what no
         // listed host could be found for, or what stands against a forged null MX.
         let by_policy = facts.is_some_and(|facts| facts.sts.enforces());
-        let enforced = match (&verdict, target) {
-            (Verdict::Refuse(refusal), Target::Domain(domain))
+        let refusal = match &verdict {
+            Verdict::Refuse(refusal) => Some(refusal),
+            Verdict::Pin(pin) => pin.would_refuse.as_deref(),
+            Verdict::Redial(_) => None,
+        };
+        let enforced = match (refusal, target) {
+            (Some(refusal), Target::Domain(domain))
                 if by_policy || refusal.level > Some(Level::Encrypt) =>
             {
                 Some(domain.clone())
             }
-            (Verdict::Pin(_) | Verdict::Redial(_) | Verdict::Refuse(_), _) => None,
+            _ => None,
         };
         Decision {
-            judgement: judgement(&verdict, target),
+            judgement: judgement(&verdict, target, beside),
             verdict,
             enforced,
             took: now.saturating_duration_since(question.received),
@@ -428,60 +479,29 @@ impl Clerk {
     }
 }
 
-const fn refuse(reason: Reason) -> Verdict {
-    Verdict::Refuse(Refusal {
-        reason,
-        host: None,
-        level: None,
-    })
-}
-
-fn budget(target: &Target) -> Reason {
-    match target {
-        Target::Domain(domain) => Reason::Budget {
-            domain: domain.clone(),
-        },
-        Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
+/// What the present connection has shown, inside TLS or without it.
+fn evidence<'a>(
+    question: &Question,
+    shown: Option<&'a Evidence>,
+) -> Result<Cow<'a, Evidence>, Reason> {
+    match (&question.channel, shown) {
+        (Channel::Protected, Some(shown)) => Ok(Cow::Borrowed(shown)),
+        // Its loss says nothing about TLS, and is no reason to try without.
+        (Channel::Protected, None) => {
+            let what = "the connection was lost before the verdict".into();
+            Err(Reason::ServerLost { what })
+        }
+        (Channel::Clear(why), _) => Ok(Cow::Owned(Evidence::Clear(why.clone()))),
+        (Channel::Broken(what), _) => Ok(Cow::Owned(Evidence::Broken(what.clone()))),
     }
 }
 
-fn no_policy_domain(target: &Target) -> Reason {
-    Reason::NoPolicyDomain {
-        recipient: name_of(target),
-    }
-}
-
-fn name_of(target: &Target) -> String {
-    match target {
-        Target::Domain(domain) => domain.to_string(),
-        Target::Literal(ip) => format!("[{ip}]"),
-        Target::Postmaster => "postmaster".into(),
-    }
-}
-
-/// What the record tells of a verdict.
-fn judgement(verdict: &Verdict, target: &Target) -> Option<Judgement> {
-    let domain = name_of(target);
-    match verdict {
-        Verdict::Pin(pin) => Some(Judgement {
-            domain,
-            host: pin.host.as_ref().map(ToString::to_string),
-            level: Some(pin.level.label()),
-            verdict: "pin",
-            reason: pin.basis.label(),
-            detail: String::new(),
-            observed: pin.observed.as_ref().map(Reason::label),
-        }),
-        Verdict::Refuse(refusal) => Some(Judgement {
-            domain,
-            host: refusal.host.as_ref().map(ToString::to_string),
-            level: refusal.level.map(|level| level.label()),
-            verdict: "refuse",
-            reason: refusal.reason.label(),
-            detail: refusal.reason.to_string(),
-            observed: None,
-        }),
-        Verdict::Redial(_) => None,
+impl Knowledge {
+    const fn facts(&self) -> Option<&Facts> {
+        match self {
+            Self::Facts(facts) => Some(facts),
+            Self::Nothing | Self::Late => None,
+        }
     }
 }
 
@@ -496,6 +516,7 @@ mod tests {
     use crate::policy::identity::{Identities, Rule};
     use crate::policy::{MxFacts, StsState};
     use crate::proxy::tests::world::{Names, engine};
+    use crate::smtp::Freedom;
 
     const BUDGET: Duration = Duration::from_secs(60);
 
@@ -509,6 +530,7 @@ mod tests {
             target: Target::Domain("plain.example".parse().unwrap()),
             channel,
             first: true,
+            freedom: Freedom::Free,
             received,
         }
     }
@@ -605,13 +627,18 @@ mod tests {
                 host: None,
                 level,
             });
-            let decision = clerk.decision(verdict, &question, &trail, Some(&facts));
+            let decision = clerk.decision(
+                verdict,
+                &question,
+                Beside::default(),
+                (&trail, Some(&facts)),
+            );
             assert_eq!(decision.enforced.is_some(), expected, "{case}");
         }
     }
 
     #[test]
-    fn net_18_a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
+    fn a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
             (GaveUp::Undecided, "decision-timeout"),
             (

@@ -13,19 +13,21 @@ use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
+use crate::dns::negative::NegativeAnchors;
 use crate::dns::resolver::{
     AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, system_servers,
 };
 use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
 use crate::name::DnsName;
-use crate::policy::Settings;
 use crate::policy::cache::StsCache;
+use crate::policy::exceptions::held::Held;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::{Identities, Identity};
+use crate::policy::{Modes, Settings};
 use crate::report::trace::keeper::Keeper;
 use crate::store::upkeep::Keep;
-use crate::store::{self, Follower, Pen, Store, StoreError};
+use crate::store::{self, Follower, Follows, Pen, Revision, Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
 use crate::tls::tickets::Tickets;
@@ -65,6 +67,10 @@ pub struct Engine {
     pub pen: Pen,
     /// How long that is kept.
     pub keep: Keep,
+    /// Whose demands are enforced.
+    pub modes: Modes,
+    /// What the operator says of single domains.
+    pub exceptions: Arc<Held>,
 }
 
 /// Why there is no engine.
@@ -120,7 +126,11 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, EngineError> {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
-        let resolver = Arc::new(resolver(&config.dns, &roots, Arc::clone(&clock))?);
+        let declared = config.exceptions.declared.clone();
+        let exceptions = Arc::new(Held::new(declared, config.exceptions.terms));
+        let resolver = resolver(&config.dns, &roots, Arc::clone(&clock))?;
+        let negative: Arc<dyn NegativeAnchors> = exceptions.clone();
+        let resolver = Arc::new(resolver.exempting(negative));
         let probes = config.dns.probes.clone();
         let monitor = Monitor::new(Arc::clone(&resolver), probes, Arc::clone(&clock));
         let (monitor, tally) = (
@@ -134,6 +144,7 @@ impl Engine {
             config.dns.timeout,
         ));
         let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
+        exceptions.load(&*store)?;
         let sts = Arc::new(StsCache::open(
             Arc::clone(&lookup),
             fetch,
@@ -166,6 +177,8 @@ impl Engine {
             pen,
             store,
             keep: config.store.keep,
+            modes: config.modes.clone(),
+            exceptions,
         })
     }
 }
@@ -174,12 +187,16 @@ impl Engine {
     /// Tells those who hold in memory what is in the store of what others write there.
     #[must_use]
     pub fn follower(&self) -> Follower {
-        let follower = Follower::new(Arc::clone(&self.store));
+        let exceptions: Arc<dyn Follows> = self.exceptions.clone();
+        let follower = Follower::new(Arc::clone(&self.store))
+            .with(self.sts.follows(), self.sts.loaded())
+            .with(exceptions, Revision::START);
         let recall = Arc::clone(&self.recall).follows(&self.clock);
-        recall.into_iter().fold(
-            follower.with(self.sts.follows(), self.sts.loaded()),
-            |follower, (follows, loaded)| follower.with(follows, loaded),
-        )
+        recall
+            .into_iter()
+            .fold(follower, |follower, (follows, loaded)| {
+                follower.with(follows, loaded)
+            })
     }
 
     /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client

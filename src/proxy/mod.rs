@@ -17,10 +17,12 @@ mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
+mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
 pub mod recall;
+mod recollection;
 mod refusal;
 mod server;
 mod session;
@@ -48,6 +50,7 @@ use crate::config::Config;
 use crate::intercept::guard::Guard;
 use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
+use crate::report::counts::Counting;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
@@ -134,13 +137,14 @@ impl Proxy {
             .zip(&wanted)
             .map(|(listener, wanted)| listener.local_addr().unwrap_or(*wanted))
             .collect::<Vec<_>>();
+        let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
         let shell = Arc::new(Shell {
             engine,
             dialer,
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
-            records,
+            records: Arc::new((records, counting)),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
@@ -166,6 +170,7 @@ impl Proxy {
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
+        tokio::spawn(tell_of_ends(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
             stage,
@@ -266,6 +271,24 @@ async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Rec
         _ = stage.changed() => {}
     }
 }
+
+/// The log says when an exception has ended, whether mail goes to its domain or not.
+async fn tell_of_ends(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    let telling = async {
+        loop {
+            engine.exceptions.tell_ends(engine.clock.wall());
+            tokio::time::sleep(BETWEEN_ENDS).await;
+        }
+    };
+    tokio::select! {
+        () = telling => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// How late the end of an exception may be told.
+const BETWEEN_ENDS: Duration = Duration::from_secs(30);
 
 /// Also while sessions finish: they may still have questions.
 async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {

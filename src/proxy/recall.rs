@@ -23,7 +23,7 @@ use crate::policy::{Continuity, Demand, Facts, MxFacts, StsState, TlsaFacts};
 use crate::store::{Follows, Kind, Pen, Revision, Row, Store, StoreError};
 use crate::tls::tickets::{Cleared, Endpoint, Pocket, Tickets};
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Basis, Verdict};
+use crate::verdict::{Basis, By, Pin, Ruling, Verdict};
 use crate::x509::issuer;
 use crate::x509::path::{self, Roots};
 
@@ -45,14 +45,26 @@ struct Loaded {
     continuity: Revision,
 }
 
-/// One verdict on what a destination has shown.
+/// One ruling on what a destination has shown.
 pub(super) struct Judged<'a> {
     pub(super) destination: SocketAddr,
     pub(super) domain: &'a Domain,
     pub(super) facts: &'a Facts,
     pub(super) evidence: &'a Evidence,
-    pub(super) verdict: &'a Verdict,
+    pub(super) ruling: &'a Ruling,
+    /// A negative trust anchor lies over it: that nothing signed is found says nothing.
+    pub(super) is_exempt: bool,
     pub(super) now: Timestamp,
+}
+
+impl Judged<'_> {
+    /// The verdict that what was demanded was met by. What the mode lets pass has proven nothing.
+    const fn pin(&self) -> Option<&Pin> {
+        match (&self.ruling.verdict, self.ruling.by) {
+            (Verdict::Pin(pin), By::Demand) => Some(pin),
+            _ => None,
+        }
+    }
 }
 
 impl Recall {
@@ -162,10 +174,9 @@ impl Recall {
         });
     }
 
-    /// Keeps pin and tickets of a session, if it is protected and was cleared.
+    /// Keeps pin and tickets of a session, if it is protected and has met what was demanded.
     pub(super) fn cleared(&self, judged: &Judged<'_>, pocket: Option<&Pocket>, now: Instant) {
-        let (Verdict::Pin(pin), Evidence::Protected(handshake)) = (judged.verdict, judged.evidence)
-        else {
+        let (Some(pin), Evidence::Protected(handshake)) = (judged.pin(), judged.evidence) else {
             return;
         };
         let destination = judged.destination;
@@ -210,7 +221,7 @@ impl Recall {
 
     /// Holds what a host has shown against what is known of it. What is worth telling.
     pub(super) fn saw(&self, judged: &Judged<'_>) -> Vec<Alert> {
-        let Some(host) = host(judged.verdict) else {
+        let Some(host) = host(&judged.ruling.verdict) else {
             return Vec::new();
         };
         let place = Place {
@@ -231,9 +242,9 @@ impl Recall {
         let seen = Sighting {
             at: judged.now,
             tls,
-            dane: dane(judged.facts, host),
+            dane: dane(judged, host),
             sts: (judged.domain, sts(judged.facts)),
-            is_cleared: matches!(judged.verdict, Verdict::Pin(_)),
+            is_cleared: judged.pin().is_some(),
         };
         let news = self.book.learn(&place, &seen, || self.origin(judged, host));
         if let Some(body) = news.row {
@@ -247,16 +258,15 @@ impl Recall {
     }
 
     fn origin(&self, judged: &Judged<'_>, host: &MxHost) -> Origin {
-        let (Evidence::Protected(handshake), Verdict::Pin(pin)) = (judged.evidence, judged.verdict)
-        else {
+        let (Evidence::Protected(handshake), Some(pin)) = (judged.evidence, judged.pin()) else {
             return Origin {
                 issuer: String::new(),
                 vouched: Vouched::ByNobody,
             };
         };
         let is_by_record = match pin.basis {
-            Basis::DaneEe | Basis::DaneTa | Basis::Sts | Basis::DaneAndSts => true,
-            Basis::Cleartext | Basis::OpportunisticTls | Basis::Encrypted => false,
+            Basis::DaneEe | Basis::DaneTa | Basis::Sts | Basis::DaneAndSts | Basis::Pinned => true,
+            Basis::Cleartext | Basis::OpportunisticTls | Basis::Encrypted | Basis::Webpki => false,
         };
         let vouched = if is_by_record {
             Vouched::ByRecord
@@ -409,13 +419,14 @@ fn host(verdict: &Verdict) -> Option<&MxHost> {
     }
 }
 
-fn dane(facts: &Facts, host: &MxHost) -> Published {
-    let MxFacts::Hosts { hosts, .. } = &facts.mx else {
+fn dane(judged: &Judged<'_>, host: &MxHost) -> Published {
+    let MxFacts::Hosts { hosts, .. } = &judged.facts.mx else {
         return Published::Unknown;
     };
     let facts = hosts.iter().find(|one| one.host == *host);
     facts.map_or(Published::Unknown, |facts| match &facts.tlsa {
         TlsaFacts::Usable { .. } | TlsaFacts::Unusable { .. } => Published::Yes,
+        TlsaFacts::NotApplicable if judged.is_exempt => Published::Unknown,
         TlsaFacts::NotApplicable => Published::No,
         TlsaFacts::Failed { .. } => Published::Unknown,
     })

@@ -54,6 +54,7 @@ impl Status {
             tally: Arc::clone(&engine.tally),
             store_works: engine.store.trouble().is_none(),
             backlog: engine.pen.backlog(),
+            exceptions_unreadable: engine.exceptions.unreadable(),
             sts: engine.sts.vitals(),
         }
     }

@@ -12,6 +12,7 @@ use crate::name::DnsName;
 use crate::policy::cache::Told;
 use crate::policy::facts::Gatherer;
 use crate::policy::{Demand, Facts, StsState};
+use crate::report::Used;
 use crate::report::trace::keeper::KeepTraces;
 use crate::report::trace::{Attempt, Decided, Demanded, DnsAnswer, Finding, Outcome, Sts, Trace};
 use crate::tls::Evidence;
@@ -25,6 +26,7 @@ pub(super) struct Trail {
     mta_sts: Option<(StsState, Option<Told>)>,
     demand: Option<Demand>,
     judged: Vec<Judged>,
+    exceptions: Vec<String>,
 }
 
 /// One connection, and what was made of it.
@@ -49,7 +51,12 @@ impl Trail {
             mta_sts: None,
             demand: None,
             judged: Vec::new(),
+            exceptions: Vec::new(),
         }
+    }
+
+    pub(super) fn rests_on(&mut self, exceptions: &[Used]) {
+        self.exceptions = exceptions.iter().map(|used| used.id.clone()).collect();
     }
 
     /// Who gathers the facts, with notes on them.
@@ -69,13 +76,13 @@ impl Trail {
 
     pub(super) fn judged(
         &mut self,
-        demand: Demand,
+        demand: Option<Demand>,
         evidence: &Evidence,
         tried: &[Option<DnsName>],
         verdict: &Verdict,
     ) {
         if self.notes.is_some() {
-            self.demand = Some(demand);
+            self.demand = demand;
             self.judged.push(Judged {
                 evidence: evidence.clone(),
                 tried: tried.to_vec(),
@@ -92,7 +99,7 @@ impl Trail {
         verdict: &Verdict,
     ) -> Option<Decided> {
         let notes = self.notes.as_ref()?;
-        let outcome = Outcome::of(verdict).filter(|end| engine.traces.keeps(&end.verdict))?;
+        let outcome = Outcome::of(verdict).filter(|end| engine.traces.keeps(end))?;
         let decided = engine.clock.wall();
         let took = engine
             .clock
@@ -117,6 +124,7 @@ impl Trail {
                 .map(|(state, told)| Sts::of(state, told.as_ref(), self.began.1)),
             demand: self.demand.as_ref().map(Demanded::from),
             attempts: self.judged.iter().map(Judged::attempt).collect(),
+            exceptions: self.exceptions.clone(),
             outcome,
             left_out: Vec::new(),
         })

@@ -36,6 +36,9 @@ impl Records for Log {
             reason = line.reason,
             detail = line.detail,
             observed = line.observed,
+            would_refuse = line.would_refuse,
+            differs = line.differs,
+            exception = line.exception,
             tls_version = record.tls_version,
             tls_suite = line.tls_suite,
             pin = record.pin,
@@ -66,6 +69,9 @@ struct Line {
     reason: Option<String>,
     detail: Option<String>,
     observed: Option<String>,
+    would_refuse: Option<String>,
+    differs: Option<String>,
+    exception: Option<String>,
     tls_suite: Option<String>,
     alert: Option<String>,
     trouble: Option<String>,
@@ -91,6 +97,9 @@ impl Line {
             reason: list(all, |one| Some(one.reason)),
             detail: details(all).or_else(|| aside.map(printable)),
             observed: list(all, |one| one.observed),
+            would_refuse: list(all, |one| one.would_refuse),
+            differs: list(all, |one| one.differs),
+            exception: exceptions(all),
             tls_suite: record.tls_suite.as_deref().map(printable),
             alert: (!record.alerts.is_empty()).then(|| record.alerts.join(",")),
             trouble: record
@@ -111,6 +120,20 @@ fn list<'a>(
         .iter()
         .map(|one| column(one).map_or_else(|| "-".into(), printable));
     Some(cells.collect::<Vec<_>>().join(","))
+}
+
+/// The ids of the exceptions that each judgement rests on, several with a `+` between them.
+fn exceptions(judgements: &[Judgement]) -> Option<String> {
+    let ids = |one: &Judgement| {
+        let ids: Vec<&str> = one.exceptions.iter().map(|used| used.id.as_str()).collect();
+        if ids.is_empty() {
+            "-".to_owned()
+        } else {
+            ids.join("+")
+        }
+    };
+    let any = judgements.iter().any(|one| !one.exceptions.is_empty());
+    any.then(|| judgements.iter().map(ids).collect::<Vec<_>>().join(","))
 }
 
 /// What was said in refusals, each with its domain where there are several.
@@ -158,6 +181,7 @@ mod tests {
 
     use tracing_subscriber::fmt::MakeWriter;
 
+    use super::super::Used;
     use super::super::tests::{judgement, record};
     use super::*;
 
@@ -184,6 +208,11 @@ mod tests {
         }
     }
 
+    fn used(id: &str, kind: &'static str) -> Used {
+        let id = id.into();
+        Used { id, kind }
+    }
+
     fn several() -> Record {
         let mut record = record();
         let mut pinned = judgement("a.example", "dane-ee");
@@ -192,6 +221,8 @@ mod tests {
         pinned.level = Some("LD");
         let mut refused = judgement("b.example", "dest-not-mx");
         refused.detail = "192.0.2.1 is no MX host".into();
+        pinned.differs = Some("sts-name");
+        refused.exceptions = ["4nta", "1pin"].map(|id| used(id, "nta")).to_vec();
         record.judgements = vec![pinned, refused];
         record
     }
@@ -211,6 +242,9 @@ mod tests {
                 Some("b.example: 192.0.2.1 is no MX host"),
             ),
             ("observed", line.observed, None),
+            ("would_refuse", line.would_refuse, None),
+            ("differs", line.differs, Some("sts-name,-")),
+            ("exception", line.exception, Some("-,4nta+1pin")),
         ] {
             assert_eq!(seen.as_deref(), expected, "{what}");
         }

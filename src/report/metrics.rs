@@ -4,9 +4,10 @@
 //! ([`Vitals`]). All label values are words of closed enums: no domains, addresses or texts of others. The reference is
 //! `docs/metrics.md`, and a test holds it against the code.
 
+mod totals;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -17,11 +18,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use totals::Totals;
+
 use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::health::state::Health;
 use crate::dns::tally::{Asked, Ending, Tally};
 use crate::policy::cache::tally::{FetchEnding, StsVitals};
-use crate::policy::continuity;
 use crate::store::Dropped;
 use crate::store::pen::Backlog;
 
@@ -32,14 +34,25 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
-    handshakes: Arc<[AtomicU64; HANDSHAKES.len()]>,
-    alerts: Arc<[AtomicU64; continuity::Kind::ALL.len()]>,
+    totals: Totals,
     legs: Family<LegLabels, Counter>,
     troubles: Family<TroubleLabels, Counter>,
+    would_refuse: Family<ReasonLabel, Counter>,
+    differs: Family<ReasonLabel, Counter>,
+    exceptions: Family<WhatLabel, Counter>,
 }
 
-/// The kinds of TLS handshakes.
-const HANDSHAKES: [&str; 2] = ["full", "resumed"];
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// The kind of an exception.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WhatLabel {
+    what: &'static str,
+}
 
 /// A session in the words of the log line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,18 +80,29 @@ struct TroubleLabels {
 impl Records for Sessions {
     fn record(&self, record: &Record) {
         self.ended.get_or_create(&SessionLabels::of(record)).inc();
-        let full = record.handshakes.saturating_sub(record.resumed);
-        for (counter, number) in self.handshakes.iter().zip([full, record.resumed]) {
-            counter.fetch_add(number.into(), Ordering::Relaxed);
-        }
-        for (counter, kind) in self.alerts.iter().zip(continuity::Kind::ALL) {
-            let alerts = record.alerts.iter().filter(|one| **one == kind.label());
-            counter.fetch_add(alerts.count() as u64, Ordering::Relaxed);
-        }
+        self.totals.record(record);
         self.legs.get_or_create(&LegLabels::of(record)).inc();
         if let Some(trouble) = &record.trouble {
             let reason = trouble.reason;
             self.troubles.get_or_create(&TroubleLabels { reason }).inc();
+        }
+        record.judgements.iter().for_each(|one| self.judged(one));
+    }
+}
+
+impl Sessions {
+    fn judged(&self, one: &Judgement) {
+        for (family, reason) in [
+            (&self.would_refuse, one.would_refuse),
+            (&self.differs, one.differs),
+        ] {
+            if let Some(reason) = reason {
+                family.get_or_create(&ReasonLabel { reason }).inc();
+            }
+        }
+        for used in &one.exceptions {
+            let what = WhatLabel { what: used.kind };
+            self.exceptions.get_or_create(&what).inc();
         }
     }
 }
@@ -136,6 +160,8 @@ pub struct Vitals {
     pub store_works: bool,
     /// What waits to be written there.
     pub backlog: Backlog,
+    /// Exceptions in the store that could not be read.
+    pub exceptions_unreadable: u64,
     /// MTA-STS policies.
     pub sts: StsVitals,
 }
@@ -169,7 +195,22 @@ impl Metrics {
             "Sessions in which an MX that was cleared failed, by what was the first to go wrong",
             sessions.troubles.clone(),
         );
-        registry.register_collector(Box::new(Totals(sessions.clone())));
+        registry.register(
+            "would_refuse",
+            "Judgements that would have refused, were the mode to enforce",
+            sessions.would_refuse.clone(),
+        );
+        registry.register(
+            "combine_differs",
+            "Judgements that the other setting of policy.combine would have decided otherwise, by what the stricter refuses for",
+            sessions.differs.clone(),
+        );
+        registry.register(
+            "exceptions_used",
+            "Judgements that rest on an exception, by what it says",
+            sessions.exceptions.clone(),
+        );
+        registry.register_collector(Box::new(sessions.totals.clone()));
         registry.register_collector(Box::new(Scrape(vitals)));
         Self { registry }
     }
@@ -196,6 +237,7 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         dns_lookups(&vitals.tally, &mut encoder)?;
         dns_disagreements(&vitals.tally, &mut encoder)?;
         store(&vitals, &mut encoder)?;
+        exceptions_unreadable(&vitals, &mut encoder)?;
         sts_domains(&vitals.sts, &mut encoder)?;
         sts_expiring(&vitals.sts, &mut encoder)?;
         sts_fetches(&vitals.sts, &mut encoder)?;
@@ -207,39 +249,6 @@ impl<F> fmt::Debug for Scrape<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scrape")
     }
-}
-
-/// What sessions have left behind, in the order of the words and from the start.
-#[derive(Debug)]
-struct Totals(Sessions);
-
-impl Collector for Totals {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "TLS handshakes with MX hosts that came to an end.";
-        let words = HANDSHAKES.iter().copied();
-        let counters = words.zip(self.0.handshakes.iter());
-        counted("tls_handshakes", help, counters, &mut encoder)?;
-        let help = "What was worse about an MX host than before, or new and unexplained.";
-        let words = continuity::Kind::ALL
-            .into_iter()
-            .map(continuity::Kind::label);
-        let counters = words.zip(self.0.alerts.iter());
-        counted("continuity_alerts", help, counters, &mut encoder)
-    }
-}
-
-fn counted<'a>(
-    name: &str,
-    help: &str,
-    counters: impl Iterator<Item = (&'static str, &'a AtomicU64)>,
-    encoder: &mut DescriptorEncoder<'_>,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (kind, counter) in counters {
-        let count = ConstCounter::new(counter.load(Ordering::Relaxed));
-        count.encode(family.encode_family(&[("kind", kind)])?)?;
-    }
-    Ok(())
 }
 
 fn sessions_open(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -308,6 +317,16 @@ fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     Ok(())
 }
 
+fn exceptions_unreadable(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Exceptions in the store that could not be read: what was known of them stays.";
+    ConstCounter::new(vitals.exceptions_unreadable).encode(encoder.encode_descriptor(
+        "exceptions_unreadable",
+        help,
+        None,
+        MetricType::Counter,
+    )?)
+}
+
 fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Domains in the MTA-STS cache, by the mode of their policy.";
     let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
@@ -351,9 +370,12 @@ fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
 
 #[cfg(test)]
 pub(in crate::report) mod tests {
-    use super::super::Trouble;
+    use std::sync::atomic::AtomicU64;
+
     use super::super::tests::{judgement, record};
+    use super::super::{Trouble, Used};
     use super::*;
+    use crate::policy::continuity;
     use crate::store::Kind;
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
@@ -367,6 +389,7 @@ pub(in crate::report) mod tests {
             tally: Arc::clone(&tally),
             store_works: true,
             backlog: Backlog::default(),
+            exceptions_unreadable: 0,
             sts: StsVitals::of_an_empty_cache(),
         })
     }
@@ -374,9 +397,21 @@ pub(in crate::report) mod tests {
     #[test]
     fn the_registry_is_as_written_down() {
         let sessions = Sessions::default();
-        // A family without members is not shown.
+        // A family without members is not shown, and one with several in no certain order.
+        let used = Used {
+            id: "id".into(),
+            kind: "none",
+        };
         let mut record = record();
         record.trouble = Some(trouble("server-lost"));
+        record.judgements = vec![Judgement {
+            verdict: "pin",
+            level: Some("L0"),
+            would_refuse: Some("dane-mismatch"),
+            differs: Some("sts-name"),
+            exceptions: vec![used],
+            ..judgement("a.example", "cleartext")
+        }];
         sessions.record(&record);
         let rendered = metrics(&sessions).render().unwrap();
         let rendered = rendered.replace(env!("CARGO_PKG_VERSION"), "VERSION");
@@ -397,7 +432,8 @@ pub(in crate::report) mod tests {
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
         let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
-        let words = words.chain(HANDSHAKES);
+        let words = words.chain(totals::HANDSHAKES);
+        let words = words.chain(crate::policy::exceptions::What::KINDS);
         let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
         let words = words.chain(
             StsVitals::of_an_empty_cache()
@@ -498,6 +534,7 @@ pub(in crate::report) mod tests {
                 dropped: vec![(Dropped::Row(Kind::Trace), 5)],
                 failing: None,
             },
+            exceptions_unreadable: 2,
             sts: StsVitals {
                 expiring: 2,
                 evicted_enforced: 1,
@@ -511,6 +548,7 @@ pub(in crate::report) mod tests {
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
             "danelaw_dns_disagreements_total 1",
+            "danelaw_exceptions_unreadable_total 2",
             "danelaw_store_up 0",
             "danelaw_store_waiting 4",
             "danelaw_store_dropped_total{kind=\"trace\"} 5",

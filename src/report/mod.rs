@@ -1,9 +1,11 @@
 //! One [`Record`] per session, emitted once, also when the session is dropped half-way: [`Open`] sees to that.
-//! [`log`] writes it as one line, [`metrics`] counts it, [`admin`] shows the metrics and whether the proxy is ready.
+//! [`log`] writes it as one line, [`metrics`] counts it, [`counts`] remembers refusals per day and domain, [`admin`] shows the metrics and whether the proxy is ready.
 
 pub mod admin;
+pub mod counts;
 pub mod log;
 pub mod metrics;
+pub mod summary;
 pub mod trace;
 
 use std::net::SocketAddr;
@@ -106,6 +108,23 @@ pub struct Judgement {
     pub detail: String,
     /// What an observed policy would have refused for.
     pub observed: Option<&'static str>,
+    /// What it would have been refused for, where the mode is to report and not to refuse.
+    pub would_refuse: Option<&'static str>,
+    /// Where the other setting of `combine` would have decided otherwise: what the stricter of the two refuses for.
+    pub differs: Option<&'static str>,
+    /// Whether the refusal, of the one kind or the other, is for the sake of a policy.
+    pub is_for_policy: bool,
+    /// The exceptions that it rests on.
+    pub exceptions: Vec<Used>,
+}
+
+/// An exception that was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its id.
+    pub id: String,
+    /// Its word: `none`, `dane` and so on.
+    pub kind: &'static str,
 }
 
 /// Who gets the records.
@@ -119,6 +138,12 @@ impl<A: Records, B: Records> Records for (A, B) {
     fn record(&self, record: &Record) {
         self.0.record(record);
         self.1.record(record);
+    }
+}
+
+impl<T: Records + ?Sized> Records for Arc<T> {
+    fn record(&self, record: &Record) {
+        (**self).record(record);
     }
 }
 
@@ -211,6 +236,10 @@ pub(in crate::report) mod tests {
             reason,
             detail: String::new(),
             observed: None,
+            would_refuse: None,
+            differs: None,
+            is_for_policy: true,
+            exceptions: vec![],
         }
     }
 

@@ -100,8 +100,14 @@ impl LineBuffer {
             self.octets = BytesMut::new(); // a session that waits holds no buffer
             return Ok(None);
         }
+        let is_new = self.scanned == 0;
         let Some(end) = self.find_crlf() else {
-            return self.hold(limit).map(|()| None);
+            self.hold(limit)?;
+            if is_new || self.scanned == 0 {
+                // A few octets must not hold the room of all that came with them.
+                self.octets = BytesMut::from(&self.octets[..]);
+            }
+            return Ok(None);
         };
         let line = self.octets.split_to(end + 2).freeze();
         self.scanned = 0;
@@ -211,6 +217,22 @@ mod tests {
             let too_long = Line::TooLong(Start(*b"xxxx"));
             assert_eq!(lines[1..3], [too_long.clone(), too_long], "by {step}");
             assert_eq!(lines[3], text("NOOP"), "by {step}");
+        }
+    }
+
+    #[test]
+    fn dn_07_dn_10_a_line_that_does_not_end_holds_no_more_room_than_it_needs() {
+        for (name, input) in [
+            (
+                "half a line behind whole ones",
+                [b"NOOP\r\n".repeat(10_000), b"NO".to_vec()].concat(),
+            ),
+            ("a line that is thrown away", vec![b'x'; 60_000]),
+        ] {
+            let mut buffer = LineBuffer::default();
+            buffer.push(&input);
+            while buffer.next_line(512).unwrap().is_some() {}
+            assert!(!buffer.octets.try_reclaim(1000), "{name}");
         }
     }
 

@@ -165,8 +165,19 @@ pub struct Question {
     pub channel: Channel,
     /// A new recipient; false after a redial for the same one.
     pub first: bool,
+    /// Whether another connection can be had for it.
+    pub freedom: Freedom,
     /// When the recipient was named: its time to a decision runs from there.
     pub received: Instant,
+}
+
+/// Whether the session can change its connection to the MX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freedom {
+    /// It can.
+    Free,
+    /// The MX holds recipients, which would be lost.
+    Bound,
 }
 
 /// Why a recipient has no verdict.

@@ -117,14 +117,27 @@ impl Handshake {
     /// A handshake that was never made, for tests of what judges it.
     #[cfg(test)]
     pub(crate) fn asserted(sni: Option<DnsName>, chain: Vec<CertificateDer<'static>>) -> Self {
+        let spki = chain
+            .first()
+            .and_then(|leaf| crate::x509::outline::Outline::parse(leaf).ok())
+            .map(|outline| digest::digest(&digest::SHA256, outline.spki));
         Self {
             sni,
             chain,
             version: "TLSv1.3",
             suite: "TEST".into(),
-            spki_sha256: [0; 32],
+            spki_sha256: spki.map_or([0; 32], |digest| digest.as_ref().try_into().unwrap()),
             resumed: false,
             recalled: Vec::new(),
+        }
+    }
+
+    /// The same by a ticket, for tests.
+    #[cfg(test)]
+    pub(crate) fn resumed(self) -> Self {
+        Self {
+            resumed: true,
+            ..self
         }
     }
 }

@@ -3,11 +3,10 @@
 
 use std::fmt;
 
-use time::OffsetDateTime;
-
-use super::reason::{Question, Reason};
-use crate::clock::Timestamp;
+use super::reason::{PkixFault, Question, Reason};
+use crate::calendar::day;
 use crate::dns::Failure;
+use crate::name::MxHost;
 use crate::smtp::NoTls;
 
 /// A refusal for an administrator.
@@ -21,6 +20,13 @@ pub struct Explanation {
     pub advice: &'static str,
 }
 
+/// What to do where an exception is not met.
+mod advice {
+    pub(super) const NOT_PUBLISHED: &str = "The receiving operator no longer publishes what was relied on, or never has: ask them, and remove the exception (`danelaw except remove`) if that is how it will stay.";
+    pub(super) const CERTIFICATE: &str = "The receiving operator must present such a certificate; or remove the exception (`danelaw except remove`).";
+    pub(super) const KEY: &str = "Ask the receiving operator, on another channel than mail, whether their key has changed; if so, replace the exception by one with the new pin. It may also be an attack.";
+}
+
 impl Reason {
     /// Expected, seen, and what to do.
     #[must_use]
@@ -32,6 +38,7 @@ impl Reason {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a sentence for each variant")]
     fn expected(&self) -> String {
         match self {
             Self::Dns { question, name, .. } => format!(
@@ -72,6 +79,18 @@ impl Reason {
             | Self::StsUntrusted { mx, .. } => {
                 format!("a certificate for {mx}, in date, from a trusted CA")
             }
+            Self::DaneRequired { host } => format!(
+                "usable TLSA records of {host} under signed MX records, as the exception for the domain requires"
+            ),
+            Self::StsRequired { host } => {
+                format!("an MTA-STS policy of {host}'s domain, as the exception for it requires")
+            }
+            Self::Webpki { mx, .. } => format!(
+                "a certificate for {mx}, in date, from a trusted CA, as the exception for the domain requires"
+            ),
+            Self::PinMismatch { host, .. } => {
+                format!("{host} to have a key that the exception for the domain names")
+            }
             Self::OneDomain { .. } => {
                 "recipients whose domains this one session can satisfy".into()
             }
@@ -85,6 +104,7 @@ impl Reason {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a sentence for each variant")]
     const fn advice(&self) -> &'static str {
         match self {
             Self::Dns {
@@ -140,6 +160,9 @@ impl Reason {
             Self::StsDates { .. } => {
                 "The receiving operator must renew the certificate of this MX host."
             }
+            Self::DaneRequired { .. } | Self::StsRequired { .. } => advice::NOT_PUBLISHED,
+            Self::Webpki { .. } => advice::CERTIFICATE,
+            Self::PinMismatch { .. } => advice::KEY,
             Self::OneDomain { .. }
             | Self::Budget { .. }
             | Self::Unreachable { .. }
@@ -181,7 +204,7 @@ impl fmt::Display for Reason {
                 write!(f, "{host} {}", without_tls(&seen))
             }
             Self::KnownForTls { host, since, seen } => {
-                let (since, now) = (date(*since), without_tls(seen));
+                let (since, now) = (day(*since), without_tls(seen));
                 write!(f, "{host} has shown TLS since {since}, and now {now}")
             }
             Self::Handshake { host, what } => write!(f, "TLS with {host} fails: {what}"),
@@ -199,15 +222,13 @@ impl fmt::Display for Reason {
                 write!(f, "no valid path to the trust anchor of {base}: {what}")
             }
             Self::StsMxNotListed { mx, .. } => write!(f, "the MTA-STS policy does not list {mx}"),
-            Self::StsName { mx, presented } => {
-                write!(f, "the certificate of {mx} names {}", listed(presented))
-            }
-            Self::StsDates { mx, what } => {
-                write!(f, "the certificate of {mx} is out of date: {what}")
-            }
-            Self::StsUntrusted { mx, what } => {
-                write!(f, "the certificate of {mx} is not trusted: {what}")
-            }
+            Self::StsName { mx, presented } => misnamed(f, mx, presented),
+            Self::StsDates { mx, what } => out_of_date(f, mx, what),
+            Self::StsUntrusted { mx, what } => untrusted(f, mx, what),
+            Self::DaneRequired { host } => write!(f, "{host} has no DANE under signed MX records"),
+            Self::StsRequired { host } => write!(f, "the domain of {host} has no MTA-STS policy"),
+            Self::Webpki { mx, fault } => certificate(f, mx, fault),
+            Self::PinMismatch { host, presented } => write!(f, "the key of {host} is {presented}"),
             Self::OneDomain { domain } => write!(f, "{domain} needs a session of its own"),
             Self::Budget { domain } => write!(f, "the decision about {domain} took too long"),
             Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
@@ -238,12 +259,24 @@ fn without_tls(seen: &NoTls) -> String {
     }
 }
 
-/// `2026-11-23`.
-fn date(at: Timestamp) -> String {
-    i64::try_from(at.unix())
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .map_or_else(|| at.to_string(), |time| time.date().to_string())
+fn certificate(f: &mut fmt::Formatter<'_>, mx: &MxHost, fault: &PkixFault) -> fmt::Result {
+    match fault {
+        PkixFault::Untrusted(what) => untrusted(f, mx, what),
+        PkixFault::Dates(what) => out_of_date(f, mx, what),
+        PkixFault::Name(presented) => misnamed(f, mx, presented),
+    }
+}
+
+fn untrusted(f: &mut fmt::Formatter<'_>, mx: &MxHost, what: &str) -> fmt::Result {
+    write!(f, "the certificate of {mx} is not trusted: {what}")
+}
+
+fn out_of_date(f: &mut fmt::Formatter<'_>, mx: &MxHost, what: &str) -> fmt::Result {
+    write!(f, "the certificate of {mx} is out of date: {what}")
+}
+
+fn misnamed(f: &mut fmt::Formatter<'_>, mx: &MxHost, presented: &[String]) -> fmt::Result {
+    write!(f, "the certificate of {mx} names {}", listed(presented))
 }
 
 fn listed(names: &[String]) -> String {

@@ -129,6 +129,30 @@ pub enum Reason {
         /// What is wrong with it.
         what: String,
     },
+    /// An exception requires DANE, and the host has none under a secure MX RRset (row A7).
+    DaneRequired {
+        /// The host.
+        host: MxHost,
+    },
+    /// An exception requires an MTA-STS policy, and there is none.
+    StsRequired {
+        /// A host of the domain.
+        host: MxHost,
+    },
+    /// An exception requires a certificate of a trusted CA for the host, and it is not that.
+    Webpki {
+        /// The host.
+        mx: MxHost,
+        /// What is wrong with it.
+        fault: PkixFault,
+    },
+    /// An exception names the server's keys, and this is none of them.
+    PinMismatch {
+        /// The host.
+        host: MxHost,
+        /// The key, as a pin.
+        presented: String,
+    },
     /// This session serves other domains; the recipient comes back on a session of its own.
     OneDomain {
         /// The recipient's domain.
@@ -154,6 +178,17 @@ pub enum Reason {
         /// Which.
         missing: Extension,
     },
+}
+
+/// What can be wrong with a certificate for a host, in the order in which it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PkixFault {
+    /// No path to a trusted CA: why.
+    Untrusted(String),
+    /// The dates: which.
+    Dates(String),
+    /// The names that it carries instead.
+    Name(Vec<String>),
 }
 
 /// What a failed lookup was about.
@@ -184,6 +219,8 @@ pub enum ResultType {
     ValidationFailure,
     /// `dnssec-invalid`
     DnssecInvalid,
+    /// `dane-required`
+    DaneRequired,
 }
 
 impl Reason {
@@ -226,7 +263,10 @@ impl Reason {
             Self::ForgedNullMx { .. } | Self::DestNotMx { .. } | Self::StsMxNotListed { .. } => {
                 (451, "4.7.1")
             }
-            Self::StarttlsMissing { .. } | Self::KnownForTls { .. } => (451, "4.7.4"),
+            Self::StarttlsMissing { .. }
+            | Self::KnownForTls { .. }
+            | Self::DaneRequired { .. }
+            | Self::StsRequired { .. } => (451, "4.7.4"),
             Self::Handshake { .. }
             | Self::DaneMismatch { .. }
             | Self::DaneName { .. }
@@ -234,7 +274,9 @@ impl Reason {
             | Self::DanePath { .. }
             | Self::StsName { .. }
             | Self::StsDates { .. }
-            | Self::StsUntrusted { .. } => (451, "4.7.5"),
+            | Self::StsUntrusted { .. }
+            | Self::Webpki { .. }
+            | Self::PinMismatch { .. } => (451, "4.7.5"),
             Self::OneDomain { .. } => (452, "4.5.3"),
             Self::Unreachable { .. } => (451, "4.4.1"),
             Self::ServerLost { .. } => (451, "4.4.2"),
@@ -261,6 +303,7 @@ impl Reason {
             | Self::DaneDates { .. }
             | Self::DanePath { .. } => "dane-mismatch",
             Self::StsName { .. } | Self::StsDates { .. } | Self::StsUntrusted { .. } => "sts-cert",
+            Self::Webpki { .. } => "webpki-cert",
             Self::Dns { .. }
             | Self::NullMx { .. }
             | Self::ForgedNullMx { .. }
@@ -271,6 +314,9 @@ impl Reason {
             | Self::KnownForTls { .. }
             | Self::Handshake { .. }
             | Self::StsMxNotListed { .. }
+            | Self::DaneRequired { .. }
+            | Self::StsRequired { .. }
+            | Self::PinMismatch { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
             | Self::Unreachable { .. }
@@ -311,6 +357,14 @@ impl Reason {
             Self::StsName { .. } => "sts-name",
             Self::StsDates { .. } => "sts-expired",
             Self::StsUntrusted { .. } => "sts-untrusted",
+            Self::DaneRequired { .. } => "dane-required",
+            Self::StsRequired { .. } => "sts-required",
+            Self::Webpki { fault, .. } => match fault {
+                PkixFault::Untrusted(_) => "webpki-untrusted",
+                PkixFault::Dates(_) => "webpki-expired",
+                PkixFault::Name(_) => "webpki-name",
+            },
+            Self::PinMismatch { .. } => "pin-mismatch",
             Self::OneDomain { .. } => "one-domain",
             Self::Budget { .. } => "decision-timeout",
             Self::Unreachable { .. } => "unreachable",
@@ -332,6 +386,7 @@ impl Reason {
                 seen: NoTls::NotOffered | NoTls::Refused(_),
                 ..
             } => Some(ResultType::StarttlsNotSupported),
+            Self::DaneRequired { .. } => Some(ResultType::DaneRequired),
             Self::DaneName { .. } | Self::StsName { .. } => {
                 Some(ResultType::CertificateHostMismatch)
             }
@@ -354,11 +409,49 @@ impl Reason {
             | Self::NullMx { .. }
             | Self::NoSuchDomain { .. }
             | Self::NoPolicyDomain { .. }
+            // What the destination has not published it does not fail at.
+            | Self::StsRequired { .. }
+            | Self::Webpki { .. }
+            | Self::PinMismatch { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
             | Self::Unreachable { .. }
             | Self::ServerLost { .. }
             | Self::Shortfall { .. } => None,
+        }
+    }
+
+    /// Is it for the sake of a policy, so that the mail could be delivered all the same? What is not would fail without
+    /// this proxy too, or comes back at once on a connection of its own.
+    #[must_use]
+    pub const fn is_for_policy(&self) -> bool {
+        match self {
+            Self::NullMx { .. }
+            | Self::OneDomain { .. }
+            | Self::Unreachable { .. }
+            | Self::ServerLost { .. }
+            | Self::Shortfall { .. } => false,
+            Self::Dns { .. }
+            | Self::ForgedNullMx { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::DestNotMx { .. }
+            | Self::NoPolicyDomain { .. }
+            | Self::StarttlsMissing { .. }
+            | Self::KnownForTls { .. }
+            | Self::Handshake { .. }
+            | Self::DaneMismatch { .. }
+            | Self::DaneName { .. }
+            | Self::DaneDates { .. }
+            | Self::DanePath { .. }
+            | Self::StsMxNotListed { .. }
+            | Self::StsName { .. }
+            | Self::StsDates { .. }
+            | Self::StsUntrusted { .. }
+            | Self::DaneRequired { .. }
+            | Self::StsRequired { .. }
+            | Self::Webpki { .. }
+            | Self::PinMismatch { .. }
+            | Self::Budget { .. } => true,
         }
     }
 }
@@ -374,6 +467,7 @@ impl ResultType {
             Self::CertificateNotTrusted => "certificate-not-trusted",
             Self::ValidationFailure => "validation-failure",
             Self::DnssecInvalid => "dnssec-invalid",
+            Self::DaneRequired => "dane-required",
         }
     }
 }
@@ -427,6 +521,7 @@ mod tests {
             since: Timestamp::from_unix(0),
             seen,
         };
+        let webpki = |fault| Reason::Webpki { mx: host(), fault };
         vec![
             (
                 dns(Question::Mx, bogus()),
@@ -548,6 +643,33 @@ mod tests {
                     what: "x".into(),
                 },
                 "451 4.7.5 sts-cert sts-untrusted certificate-not-trusted",
+            ),
+            (
+                Reason::DaneRequired { host: host() },
+                "451 4.7.4 dane-required dane-required dane-required",
+            ),
+            (
+                Reason::StsRequired { host: host() },
+                "451 4.7.4 sts-required sts-required -",
+            ),
+            (
+                webpki(PkixFault::Untrusted("x".into())),
+                "451 4.7.5 webpki-cert webpki-untrusted -",
+            ),
+            (
+                webpki(PkixFault::Dates("x".into())),
+                "451 4.7.5 webpki-cert webpki-expired -",
+            ),
+            (
+                webpki(PkixFault::Name(vec![])),
+                "451 4.7.5 webpki-cert webpki-name -",
+            ),
+            (
+                Reason::PinMismatch {
+                    host: host(),
+                    presented: "sha256/x".into(),
+                },
+                "451 4.7.5 pin-mismatch pin-mismatch -",
             ),
             (
                 Reason::OneDomain { domain: domain() },

@@ -10,9 +10,13 @@ use rcgen::{BasicConstraints, CertificateParams, GeneralSubtree, IsCa, NameConst
 use ring::digest;
 use rustls_pki_types::CertificateDer;
 
+use super::bench::dane_ta;
 use super::*;
 use crate::dane::tlsa::usable;
-use crate::policy::Requirement;
+use crate::policy::exceptions::Pin as KeyPin;
+use crate::policy::{DaneDemand, Local, Requirement, StsDemand};
+use crate::tls::Handshake;
+use crate::x509::proof::Claim;
 use crate::x509::sample::{Sample, between, ca, server, server_by_cn};
 
 const MX: &str = "mx.example.com";
@@ -75,8 +79,18 @@ struct Session {
     records: Vec<(u8, u8, u8, usize)>,
     has_domain_name: bool,
     sts: Policy,
+    local: Exception,
     roots: Vec<usize>,
     at: Timestamp,
+}
+
+/// What an exception requires beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exception {
+    None,
+    Webpki,
+    /// The key of this leaf.
+    Pin(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +151,22 @@ impl Session {
                 requirement: Requirement {
                     dane,
                     sts: sts(Policy::Enforced),
+                    local: self.local(),
                     ..Requirement::default()
                 },
                 observed: sts(Policy::Observed),
             }],
+        }
+    }
+
+    fn local(&self) -> Option<Local> {
+        match self.local {
+            Exception::None => None,
+            Exception::Webpki => Some(Local::Webpki),
+            Exception::Pin(leaf) => {
+                let key = digest::digest(&digest::SHA256, WORLD.leaves[leaf].spki());
+                Some(Local::Pin(vec![KeyPin(key.as_ref().try_into().unwrap())]))
+            }
         }
     }
 
@@ -204,16 +230,25 @@ fn policy() -> impl Strategy<Value = Policy> {
     select(vec![Policy::None, Policy::Enforced, Policy::Observed])
 }
 
+fn exception() -> impl Strategy<Value = Exception> {
+    prop_oneof![
+        2 => Just(Exception::None),
+        1 => Just(Exception::Webpki),
+        1 => (0..5_usize).prop_map(Exception::Pin),
+    ]
+}
+
 fn session() -> impl Strategy<Value = Session> {
     let roots = subsequence(vec![0, 1], 0..=2);
-    let rest = (any::<bool>(), policy(), roots, time());
+    let rest = (any::<bool>(), policy(), exception(), roots, time());
     (0..5_usize, above(), records(), rest).prop_map(
-        |(leaf, above, records, (has_domain_name, sts, roots, at))| Session {
+        |(leaf, above, records, (has_domain_name, sts, local, roots, at))| Session {
             leaf,
             above,
             records,
             has_domain_name,
             sts,
+            local,
             roots,
             at,
         },
@@ -230,6 +265,7 @@ fn changed(session: &Session, other: &Session, what: u8) -> Session {
         3 => next.has_domain_name = other.has_domain_name,
         4 => next.sts = other.sts,
         5 => next.roots.clone_from(&other.roots),
+        6 => next.local = other.local,
         _ => next.at = other.at,
     }
     next
@@ -241,7 +277,7 @@ proptest! {
     #[test]
     fn tls_12_with_a_pin_the_verdict_is_what_it_is_without_whatever_has_changed(
         first in session(),
-        others in vec((session(), 0..10_u8), 1..8),
+        others in vec((session(), 0..11_u8), 1..8),
     ) {
         let mut session = first;
         let (mut recalled, mut last) = (Vec::new(), None);
@@ -265,8 +301,13 @@ fn a_proof_is_recalled_where_nothing_has_changed_and_not_where_something_has() {
         records,
         has_domain_name: false,
         sts,
+        local: Exception::None,
         roots: vec![1],
         at: Timestamp::from_unix(1_767_225_600),
+    };
+    let by = |local, sts| Session {
+        local,
+        ..path(vec![], sts)
     };
     for (row, session, count) in [
         ("MTA-STS", path(vec![], Policy::Enforced), 1),
@@ -274,6 +315,10 @@ fn a_proof_is_recalled_where_nothing_has_changed_and_not_where_something_has() {
         ("DANE-TA", path(vec![(2, 0, 1, 4)], Policy::None), 1),
         ("both", path(vec![(2, 1, 1, 1)], Policy::Enforced), 2),
         ("DANE-EE", path(vec![(3, 1, 1, 9)], Policy::None), 0),
+        ("an exception", by(Exception::Webpki, Policy::None), 1),
+        ("and a policy", by(Exception::Webpki, Policy::Enforced), 1),
+        ("both observed", by(Exception::Webpki, Policy::Observed), 1),
+        ("a pinned key", by(Exception::Pin(1), Policy::None), 0),
     ] {
         let (_, proofs) = session.judged(Vec::new());
         assert_eq!(proofs.len(), count, "{row}");
@@ -301,12 +346,18 @@ fn where_a_proof_holds_no_path_is_looked_for() {
         records: vec![(2, 0, 1, 4)],
         has_domain_name: false,
         sts: Policy::None,
+        local: Exception::None,
         roots: vec![1],
         at,
     };
     let trusted = Session {
         records: vec![],
         sts: Policy::Enforced,
+        ..own.clone()
+    };
+    let excepted = Session {
+        records: vec![],
+        local: Exception::Webpki,
         ..own.clone()
     };
     let (handshake, roots) = (own.handshake(), own.roots());
@@ -323,6 +374,7 @@ fn where_a_proof_holds_no_path_is_looked_for() {
             dane_ta(dane.records.iter(), &dane.reference_ids, &handshake),
         ),
         ("MTA-STS", &trusted, Claim::of("pkix", pkix)),
+        ("an exception", &excepted, Claim::of("pkix", pkix)),
     ] {
         assert!(session.judged(vec![]).0.starts_with("Refuse"), "{row}");
         let forged = Proof::of(claim, [], at).unwrap();

@@ -117,3 +117,22 @@ async fn what_is_kept_is_configured_and_what_was_known_is_said_to_be() {
         assert_eq!(traces[2]["outcome"]["verdict"], "pin");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_without_a_store_answers_from_memory() {
+    let world = world().await;
+    let place = Place::new();
+    let config = place.configure(&world, "");
+    let (config, _) = config.split_once("[store]").unwrap();
+    std::fs::write(place.path("danelaw.toml"), config).unwrap();
+    let service = Service::start(config);
+    deliver(&service, &world, REFUSED).await;
+    let refused = ["sts-enforce-wrong-name.test"];
+    let asked = |command: &[&str]| place.objects(0, command);
+    assert_eq!(domains(&asked(&["policy", "list", "--json"])), refused);
+    assert_eq!(
+        domains(&asked(&["trace", "--last", "1", "--json"])),
+        refused
+    );
+    service.logged("request=\"policy list\"");
+}

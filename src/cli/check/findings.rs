@@ -55,6 +55,8 @@ pub(super) struct Destination {
     pub(super) problem: Option<Problem>,
     /// What a policy that decides nothing here would have refused for.
     pub(super) observed: Option<String>,
+    /// What it would be refused for, did the mode not say to report only.
+    pub(super) would_refuse: Option<Problem>,
     /// `TLSv1.3`.
     pub(super) tls_version: Option<&'static str>,
     /// SHA-256 of the leaf's public key, hexadecimal.
@@ -129,6 +131,7 @@ impl Destination {
             reason: None,
             problem: None,
             observed: None,
+            would_refuse: None,
             tls_version: None,
             pin: None,
         }
@@ -140,6 +143,8 @@ impl Destination {
         self.verdict = Some(Outcome::Good);
         self.reason = Some(pin.basis.label());
         self.observed = pin.observed.as_ref().map(ToString::to_string);
+        let waived = pin.would_refuse.as_deref();
+        self.would_refuse = waived.map(|refusal| Problem::of(&refusal.reason));
     }
 
     /// Mail would be refused.
@@ -209,6 +214,10 @@ const fn outcome(reason: &Reason) -> Outcome {
         | Reason::StsName { .. }
         | Reason::StsDates { .. }
         | Reason::StsUntrusted { .. }
+        | Reason::DaneRequired { .. }
+        | Reason::StsRequired { .. }
+        | Reason::Webpki { .. }
+        | Reason::PinMismatch { .. }
         | Reason::OneDomain { .. } => Outcome::Refused,
     }
 }

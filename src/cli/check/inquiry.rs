@@ -6,7 +6,8 @@ use super::findings::{Destination, DomainFindings, Problem};
 use crate::cli::exchangers::Exchangers;
 use crate::name::{Domain, MxHost};
 use crate::policy::demand::demand;
-use crate::policy::{Candidate, Requirement};
+use crate::policy::exceptions::What;
+use crate::policy::{Candidate, Local, Mode, Requirement, Terms};
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::{Probe, Prober};
 use crate::verdict::Verdict;
@@ -54,18 +55,41 @@ async fn examine(
 ) -> Destination {
     let mut place = Destination::new(host.to_string(), Some(destination));
     let facts = engine.gatherer.gather(domain, destination).await;
-    let mut demand = match demand(&facts, destination.ip(), engine.settings) {
-        Ok(demand) => demand,
+    let now = engine.clock.wall();
+    let exceptions = engine.exceptions.all();
+    let exception = exceptions.of(domain, now);
+    let terms = Terms {
+        settings: engine.settings,
+        exception: exception.map(|one| one.what()),
+    };
+    let is_reported = engine.modes.of(Some(domain)) == Mode::ReportOnly;
+    let mut demand = match demand(&facts, destination.ip(), terms) {
+        Ok(demand) => Some(demand),
+        Err(reason) if is_reported && reason.is_for_policy() => {
+            place.would_refuse = Some(Problem::of(&reason));
+            None
+        }
         Err(reason) => {
             place.failed(&reason);
             return place;
         }
     };
-    let now = engine.clock.wall();
-    engine.recall.hold(&mut demand, destination.port(), now);
-    if let Some(candidate) = demand.candidates.first() {
+    if let Some(demand) = &mut demand
+        && !terms.exception.is_some_and(What::loosens)
+    {
+        engine.recall.hold(demand, destination.port(), now);
+    }
+    if let Some(candidate) = demand.iter().flat_map(|demand| &demand.candidates).next() {
         place.level = Some(candidate.requirement.level().label());
         place.demand = words(candidate);
+    }
+    if let Some(exception) = exception {
+        let demand = if place.demand.is_empty() {
+            "nothing"
+        } else {
+            &place.demand
+        };
+        place.demand = format!("{demand}, by the exception {}", exception.id());
     }
     let Some(prober) = prober else {
         return place;
@@ -89,6 +113,7 @@ fn words(candidate: &Candidate) -> String {
         encrypt,
         dane,
         sts,
+        local,
         known_for_tls,
     } = &candidate.requirement;
     let mut parts = Vec::new();
@@ -101,7 +126,7 @@ fn words(candidate: &Candidate) -> String {
         ));
     }
     if *encrypt {
-        parts.push("TLS (no TLSA record is usable)".into());
+        parts.push("TLS, unauthenticated".into());
     }
     if let Some(sts) = sts {
         let listed = if sts.listed {
@@ -113,6 +138,15 @@ fn words(candidate: &Candidate) -> String {
     }
     if known_for_tls.is_some() {
         parts.push("TLS (the host is known for it)".into());
+    }
+    match local {
+        Some(Local::Dane) => parts.push("DANE to be there".into()),
+        Some(Local::Sts) => parts.push("an MTA-STS policy to be there".into()),
+        Some(Local::Webpki) => {
+            parts.push("a certificate of a trusted CA".into());
+        }
+        Some(Local::Pin(_)) => parts.push("a key that is pinned".into()),
+        None => {}
     }
     if parts.is_empty() {
         "nothing".into()

@@ -53,6 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .build()?;
     runtime.block_on(async {
         let engine = Arc::new(Engine::new(&config, Arc::new(SystemClock))?);
+        args.sources.learn_exceptions(&engine)?;
         let worst = watched(&engine, args.check_all(&engine, &config)).await?;
         Ok(Exit::from(worst).into())
     })

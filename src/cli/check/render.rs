@@ -64,6 +64,13 @@ fn destination_text(out: &mut impl Write, found: &Destination) -> io::Result<()>
             "          note: not enforced, but would be refused otherwise: {observed}"
         )?;
     }
+    if let Some(problem) = &found.would_refuse {
+        writeln!(
+            out,
+            "          note: delivered all the same (mode = \"report-only\"); enforced it would be refused:"
+        )?;
+        problem_text(out, problem)?;
+    }
     if let Some(problem) = &found.problem {
         problem_text(out, problem)?;
     }

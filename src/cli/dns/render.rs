@@ -157,6 +157,9 @@ fn step_json(step: &Step) -> Json {
         }),
         Step::Inside { name } => json!({ "step": "no-zone-cut", "name": name }),
         Step::Nothing { name } => json!({ "step": "nothing-below", "name": name }),
+        Step::Exempt { name, until } => {
+            json!({ "step": "negative-trust-anchor", "name": name, "until": calendar::written(*until) })
+        }
         Step::Unsigned {
             name,
             proven_by,
@@ -211,6 +214,10 @@ fn step_in_words(step: &Step) -> String {
         }
         Step::Inside { name } => format!("{name} is no zone of its own"),
         Step::Nothing { name } => format!("nothing is at {name} or below"),
+        Step::Exempt { name, until } => format!(
+            "a negative trust anchor lies over {name} until {}: DNSSEC counts as absent",
+            calendar::written(*until)
+        ),
         Step::Unsigned {
             name,
             proven_by,

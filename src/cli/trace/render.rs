@@ -271,6 +271,13 @@ fn end(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
         printable(level),
         printable(host)
     )?;
+    if let Some(label) = &outcome.would_refuse {
+        let label = printable(label);
+        writeln!(
+            out,
+            "  delivered all the same, since its mode is to report: it would be refused for {label}"
+        )?;
+    }
     if let Some(observed) = &outcome.observed {
         let observed = printable(observed);
         writeln!(

@@ -48,6 +48,21 @@ pub enum Request {
     Import,
 }
 
+impl Request {
+    /// The stable word for the log.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::List(_) => "policy list",
+            Self::Show { .. } => "policy show",
+            Self::Refresh { .. } => "policy refresh",
+            Self::Drop { .. } => "policy drop",
+            Self::Export => "policy export",
+            Self::Import => "policy import",
+        }
+    }
+}
+
 /// Which policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
@@ -180,24 +195,26 @@ async fn refresh(
     };
     let of = domains.len();
     let mut refreshed = Refreshed::default();
-    // Collected first: a closure that lives across an await would keep the future from being sent to another thread.
-    let refreshes: Vec<_> = domains
-        .iter()
-        .map(|domain| refresh_one(engine, domain))
-        .collect();
-    let mut refreshes = stream::iter(refreshes).buffer_unordered(AT_ONCE);
-    while let Some((outcome, before, after)) = refreshes.next().await {
-        refreshed.refreshed += 1;
-        refreshed.failed += usize::from(outcome == Outcome::Failed);
-        let told = Refresh {
-            done: refreshed.refreshed,
-            of,
-            outcome,
-            before,
-            after,
-        };
-        if items.tell(&told).await.is_err() {
-            break;
+    for some in domains.chunks(AT_HAND) {
+        // Collected first: a closure that lives across an await would keep the future from being sent to another thread.
+        let refreshes: Vec<_> = some
+            .iter()
+            .map(|domain| refresh_one(engine, domain))
+            .collect();
+        let mut refreshes = stream::iter(refreshes).buffer_unordered(AT_ONCE);
+        while let Some((outcome, before, after)) = refreshes.next().await {
+            refreshed.refreshed += 1;
+            refreshed.failed += usize::from(outcome == Outcome::Failed);
+            let told = Refresh {
+                done: refreshed.refreshed,
+                of,
+                outcome,
+                before,
+                after,
+            };
+            if items.tell(&told).await.is_err() {
+                return result(&refreshed);
+            }
         }
     }
     result(&refreshed)
@@ -256,6 +273,9 @@ fn unknown(domain: &Domain) -> Failure {
                   `danelaw policy refresh` asks for its policy now";
     Failure::new(Code::NotFound, expected, seen, remedy)
 }
+
+/// Refreshes made ready at a time: there may be a million domains.
+const AT_HAND: usize = 256;
 
 /// Fetches at a time.
 const AT_ONCE: usize = 8;

@@ -114,6 +114,9 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
             continue;
         }
         imported.lines += 1;
+        if imported.lines % LINES_BETWEEN_PAUSES == 0 {
+            tokio::task::yield_now().await;
+        }
         let line = index + 1;
         let (domain, obstacle) = match examine(engine, text, line, &mut seen) {
             Ok(policy) => {
@@ -148,6 +151,9 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
     }
     result(&imported)
 }
+
+/// Sessions on the same thread do not wait for a whole file.
+const LINES_BETWEEN_PAUSES: usize = 64;
 
 /// One line: a policy to take over, or why not.
 fn examine(

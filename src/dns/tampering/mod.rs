@@ -7,6 +7,7 @@ mod corpus;
 mod costs;
 mod denials;
 mod detours;
+mod exempted;
 mod honest;
 mod keys;
 mod limits;

@@ -359,7 +359,7 @@ async fn dnssec_16_17_dns_23_what_is_remembered_ends_with_its_signature_and_is_b
 }
 
 #[tokio::test]
-async fn dnssec_17_a_failure_is_kept_for_three_seconds_whatever_it_is() {
+async fn dnssec_17_net_18_a_failure_is_kept_for_three_seconds_whatever_it_is() {
     let world = Arc::new(world());
     for code in [ResponseCode::ServFail, ResponseCode::Refused] {
         let liar = Liar::new(Arc::clone(&world), move |_, _, message| {

@@ -111,11 +111,9 @@ impl StsCache {
             }
             let ((), evicted) =
                 shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
+            // They stay in the store: a start with less memory is no reason to lose them.
             tally.evicted(evicted.enforced);
-            if evicted.stored.is_empty() {
-                return Ok(());
-            }
-            store.write(&Batch::removing(&evicted.stored))
+            Ok(())
         })?;
         Ok(Self {
             shared: Arc::new(Cache {

@@ -89,7 +89,8 @@ pub struct Origin {
 /// Who says that a key is a host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vouched {
-    /// The domain: a TLSA record matches, or a CA's certificate under a live MTA-STS policy.
+    /// The domain: a TLSA record matches, or a CA's certificate under a live MTA-STS policy. Or the operator, by an
+    /// exception that names the key.
     ByRecord,
     /// A trusted CA, without a policy that says so must be.
     ByCa,

@@ -1,6 +1,8 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod client_tls;
+mod exceptions;
+mod modes;
 mod recall;
 pub(crate) mod world;
 
@@ -469,7 +471,7 @@ async fn net_09_a_destination_that_refuses_is_a_421_in_place_of_the_greeting() {
 }
 
 #[tokio::test]
-async fn net_18_a_destination_that_cannot_be_dialled_again_for_a_recipient_is_in_the_record() {
+async fn a_destination_that_cannot_be_dialled_again_for_a_recipient_is_in_the_record() {
     let mut world = World::new(Names::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let destination = listener.local_addr().unwrap();

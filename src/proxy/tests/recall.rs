@@ -14,15 +14,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::exceptions::{Life, exception};
 use super::world::{Client, Names, World, converse, engine_of, pinned};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::{Family, Lookup, Mx, Resolved, Text, TlsaRdata};
 use crate::intercept::Via;
 use crate::name::DnsName;
-use crate::policy::Continuity;
 use crate::policy::continuity::{Fact, Standing};
+use crate::policy::exceptions::Terms;
+use crate::policy::exceptions::held::Held;
 use crate::policy::pins::Pin;
+use crate::policy::{Continuity, Mode};
+use crate::proxy::engine::Engine;
 use crate::proxy::recall::Recall;
 use crate::report::Record;
 use crate::store::{Kind, Query, Row};
@@ -158,6 +162,10 @@ async fn serve(stream: TcpStream, does: Does) -> Option<()> {
 }
 
 async fn world(lookup: Arc<Changing>, continuity: Continuity) -> World {
+    world_of(engine_of(lookup, continuity)).await
+}
+
+async fn world_of(engine: Engine) -> World {
     let config = Config {
         listeners: vec![ListenerConfig {
             kind: Via::Socks5,
@@ -167,7 +175,7 @@ async fn world(lookup: Arc<Changing>, continuity: Continuity) -> World {
         }],
         ..Config::default()
     };
-    World::of(&config, engine_of(lookup, continuity)).await
+    World::of(&config, engine).await
 }
 
 /// One recipient; the reply to RCPT, and the session in a line: dials, handshakes (resumed ones among them), verdict.
@@ -371,4 +379,122 @@ async fn enforced_a_host_known_for_tls_gets_no_mail_in_clear_until_it_is_release
     host.will(Does::Breaks);
     let (reply, _) = recorded(&mut world, &host, "plain.example").await;
     assert!(reply.starts_with("451 4.7.4 continuity-tls"), "{reply}");
+}
+
+#[tokio::test]
+async fn r3_tls_11_what_is_only_reported_leaves_no_pin_and_is_waived_after_a_full_handshake_alone()
+{
+    let ((sample, tlsa), (_, other)) = (pinned("a.example"), pinned("b.example"));
+    let lookup = Arc::new(Changing::default());
+    lookup.publish(&other);
+    let mut engine = engine_of(Arc::<Changing>::clone(&lookup), Continuity::Alert);
+    engine.modes.mode = Mode::ReportOnly;
+    let mut world = world_of(engine).await;
+    let host = Host::new(&sample).await;
+    let waived = "pin opportunistic-tls";
+    for row in ["the first time", "no ticket was kept"] {
+        let (reply, seen) = send(&mut world, &host, "signed.example").await;
+        assert!(reply.starts_with("250"), "{row}: {reply}");
+        assert_eq!(seen, format!("1 1(0) {waived}"), "{row}");
+        assert!(recall(&world).pins().is_empty(), "{row}");
+        // Nor is a key learnt that nothing vouches for.
+        assert!(
+            recall(&world)
+                .hosts(None)
+                .iter()
+                .all(|(_, one)| one.keys.is_empty())
+        );
+    }
+    lookup.publish(&tlsa);
+    let (_, seen) = send(&mut world, &host, "signed.example").await;
+    assert_eq!(seen, format!("1 1(0) {PIN}"));
+    assert_eq!(recall(&world).pins().len(), 1);
+    lookup.publish(&other);
+    let (_, record) = recorded(&mut world, &host, "signed.example").await;
+    let told = record.judgements.last().unwrap();
+    assert_eq!((record.handshakes, record.resumed), (2, 1));
+    assert_eq!(
+        (told.reason, told.would_refuse),
+        ("opportunistic-tls", Some("dane-mismatch"))
+    );
+    assert_eq!(recall(&world).pins().len(), 1);
+}
+
+#[tokio::test]
+async fn r3_a_host_known_for_tls_is_not_held_to_it_where_the_mode_or_an_exception_says_so() {
+    let (sample, _) = pinned("a.example");
+    let of = |what: &str| vec![exception("plain.example", what, Life::Alive)];
+    let known_for_tls = "continuity-tls";
+    for (row, mode, exceptions, expected, would_refuse) in [
+        (
+            "enforced",
+            Mode::Enforce,
+            vec![],
+            "451 4.7.4 continuity-tls",
+            None,
+        ),
+        (
+            "reported",
+            Mode::ReportOnly,
+            vec![],
+            "250",
+            Some(known_for_tls),
+        ),
+        ("excepted", Mode::Enforce, of("none"), "250", None),
+        (
+            "TLS by exception",
+            Mode::Enforce,
+            of("encrypt"),
+            "451 4.7.4 starttls-required",
+            None,
+        ),
+        (
+            "more by exception",
+            Mode::Enforce,
+            of("webpki"),
+            "451 4.7.4 starttls-required",
+            None,
+        ),
+    ] {
+        let mut engine = engine_of(Arc::<Changing>::default(), Continuity::Enforce);
+        engine.modes.mode = mode;
+        engine.exceptions = Arc::new(Held::new(exceptions, Terms::default()));
+        let mut world = world_of(engine).await;
+        let host = Host::new(&sample).await;
+        host.will(Does::Clear);
+        heard(&world, &known(&host, "mx.plain.example", 0));
+        let (reply, record) = recorded(&mut world, &host, "plain.example").await;
+        assert!(reply.starts_with(expected), "{row}: {reply}");
+        let told = record.judgements.last().unwrap();
+        assert_eq!(told.would_refuse, would_refuse, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn below_a_negative_trust_anchor_dane_is_not_gone_but_taken_away() {
+    let (sample, _) = pinned("a.example");
+    for (row, exceptions, expected) in [
+        ("it was there and is gone", vec![], vec!["dane-gone"]),
+        (
+            "the operator's doing",
+            vec![exception("plain.example", "nta", Life::Alive)],
+            vec![],
+        ),
+    ] {
+        let mut engine = engine_of(Arc::<Changing>::default(), Continuity::Alert);
+        engine.exceptions = Arc::new(Held::new(exceptions, Terms::default()));
+        let mut world = world_of(engine).await;
+        let host = Host::new(&sample).await;
+        let mut row_of_host = known(&host, "mx.plain.example", 0);
+        let standing: Standing = serde_json::from_str(row_of_host.body.as_ref().unwrap()).unwrap();
+        let standing = Standing {
+            dane: standing.tls,
+            ..standing
+        };
+        row_of_host.body = Some(serde_json::to_string(&standing).unwrap());
+        heard(&world, &row_of_host);
+        let (reply, record) = recorded(&mut world, &host, "plain.example").await;
+        assert!(reply.starts_with("250"), "{row}: {reply}");
+        assert_eq!(record.alerts, expected, "{row}");
+    }
 }

@@ -28,10 +28,11 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
-use crate::policy::Continuity;
 use crate::policy::cache::{CacheOptions, StsCache};
+use crate::policy::exceptions::held::Held;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
+use crate::policy::{Continuity, Modes};
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
@@ -41,6 +42,7 @@ use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
+use crate::tls::roots;
 use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
@@ -171,8 +173,17 @@ impl World {
             ..Config::default()
         };
         change(&mut config);
+        let declared = config.exceptions.declared.clone();
+        let roots = config.ca_file.as_deref();
+        let roots = roots.map_or_else(
+            || Roots::new(vec![]),
+            |file| roots::load(Some(file)).unwrap(),
+        );
         let engine = Engine {
             identities: Identities::new(config.rules.clone()),
+            modes: config.modes.clone(),
+            exceptions: Arc::new(Held::new(declared, config.exceptions.terms)),
+            roots: Arc::new(roots),
             ..engine(names)
         };
         Self::of(&config, engine).await
@@ -242,6 +253,8 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         pen,
         store,
         keep: KEEP,
+        modes: Modes::default(),
+        exceptions: Arc::default(),
     }
 }
 

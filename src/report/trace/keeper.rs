@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::Trace;
+use super::{Outcome, Trace};
 use crate::store::Pen;
 
 /// Which traces are kept.
@@ -43,12 +43,12 @@ impl Keeper {
         self.which
     }
 
-    /// Is a decision with this verdict kept?
+    /// Is a decision that ends so kept? A refusal that was waived is one.
     #[must_use]
-    pub fn keeps(&self, verdict: &str) -> bool {
+    pub fn keeps(&self, outcome: &Outcome) -> bool {
         match self.which {
             KeepTraces::All => true,
-            KeepTraces::Refusals => verdict == "refuse",
+            KeepTraces::Refusals => outcome.verdict == "refuse" || outcome.would_refuse.is_some(),
             KeepTraces::Off => false,
         }
     }

@@ -73,6 +73,9 @@ pub struct Decided {
     pub demand: Option<Demanded>,
     /// What each connection showed and what was made of it.
     pub attempts: Vec<Attempt>,
+    /// The ids of the exceptions that it rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// Parts that were left out because the trace would have grown too large.
@@ -193,9 +196,12 @@ pub struct Outcome {
     pub host: Option<String>,
     /// What an observed policy would have refused for.
     pub observed: Option<String>,
+    /// What it would have been refused for, where the mode was to report and not to refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_refuse: Option<String>,
     /// The reply to the recipient.
     pub reply: Option<String>,
-    /// A refusal in words.
+    /// A refusal in words, also one that was waived.
     pub why: Option<Why>,
 }
 
@@ -422,8 +428,15 @@ impl Outcome {
                     .observed
                     .as_ref()
                     .map(|reason| reason.label().to_owned()),
+                would_refuse: pin
+                    .would_refuse
+                    .as_ref()
+                    .map(|refusal| refusal.reason.label().to_owned()),
                 reply: None,
-                why: None,
+                why: pin
+                    .would_refuse
+                    .as_ref()
+                    .map(|refusal| Why::of(&refusal.reason)),
             }),
             Verdict::Refuse(refusal) => Some(Self {
                 verdict: "refuse".to_owned(),
@@ -431,6 +444,7 @@ impl Outcome {
                 level: refusal.level.map(|level| level.label().to_owned()),
                 host: refusal.host.as_ref().map(ToString::to_string),
                 observed: None,
+                would_refuse: None,
                 reply: Some(reply(&refusal.reason)),
                 why: Some(Why::of(&refusal.reason)),
             }),

@@ -66,7 +66,9 @@ fn trace(attempts: Vec<Attempt>, dns: Vec<DnsAnswer>, text: Option<String>) -> D
         }),
         demand: None,
         attempts,
+        exceptions: Vec::new(),
         outcome: Outcome {
+            would_refuse: None,
             verdict: "refuse".into(),
             rule: "dane-mismatch".into(),
             level: None,

@@ -1,7 +1,7 @@
 //! AUTH towards a host that the configuration names (RFC 4954): offered only once that host is proven, and relayed.
 //!
 //! ```text
-//!   hello ─► Vetting ─┬─ Pin on DANE or MTA-STS ─► EHLO answered with AUTH ─► AUTH ─► Reply ⇄ Response ─► 235
+//!   hello ─► Vetting ─┬─ Pin on a proof ─────────► EHLO answered with AUTH ─► AUTH ─► Reply ⇄ Response ─► 235
 //!                     └─ anything else ──────────► EHLO answered without
 //! ```
 //!
@@ -17,7 +17,7 @@ use super::super::line::{Flood, Line};
 use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::wire;
-use super::super::{Auth, Channel, End, Question, Target, replies};
+use super::super::{Auth, Channel, End, Freedom, Question, Target, replies};
 use super::{ClientSide, Session, State, Trust};
 use crate::verdict::{Basis, MAX_REDIALS, Verdict};
 
@@ -63,6 +63,7 @@ impl Session {
                 target: Target::Postmaster,
                 channel: Channel::Protected,
                 first: self.login.vetted == 0,
+                freedom: Freedom::Free,
                 received: self.now,
             });
             self.login.vetted += 1;
@@ -199,7 +200,12 @@ impl Session {
 /// Does it say who the host is?
 const fn is_proof(basis: Basis) -> bool {
     match basis {
-        Basis::DaneEe | Basis::DaneTa | Basis::Sts | Basis::DaneAndSts => true,
+        Basis::DaneEe
+        | Basis::DaneTa
+        | Basis::Sts
+        | Basis::DaneAndSts
+        | Basis::Webpki
+        | Basis::Pinned => true,
         Basis::Cleartext | Basis::OpportunisticTls | Basis::Encrypted => false,
     }
 }

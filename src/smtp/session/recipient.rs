@@ -13,9 +13,9 @@ use super::super::ehlo::Extension;
 use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Transaction, wire};
-use super::super::{GaveUp, Question, Reply, Target, replies};
+use super::super::{Freedom, GaveUp, Question, Reply, Target, replies};
 use super::{AuthStep, Session, State, Trust};
-use crate::verdict::{Cleared, MAX_REDIALS, Reason, Redial, Verdict};
+use crate::verdict::{Cleared, Reason, Redial, Verdict};
 
 /// A recipient whose fate is open.
 #[derive(Debug)]
@@ -89,6 +89,11 @@ impl Session {
             target: pending.rcpt.target.clone(),
             channel,
             first: pending.redials == 0,
+            freedom: if self.has_recipients() {
+                Freedom::Bound
+            } else {
+                Freedom::Free
+            },
             received: pending.received,
         });
         self.enter(State::Verdict(pending));
@@ -168,7 +173,7 @@ impl Session {
         if self.ends_with_login() {
             return;
         }
-        if pending.redials >= MAX_REDIALS {
+        if pending.redials > redial.after_at_most() {
             let what = String::from("every connection calls for yet another");
             return self.give_up(pending, Reason::Unreachable { what });
         }

@@ -10,15 +10,15 @@ use proptest::sample::select;
 use super::world::{NOW, World, destination, elsewhere, policy, sts};
 use super::{COMBINE, INSECURE_MX, RECORDS, Records, Sts};
 use crate::dane::{self, Presented};
-use crate::mtasts::{Mode, Policy};
+use crate::mtasts::{self, Policy};
 use crate::name::{DnsName, MxHost, ReferenceId};
 use crate::policy::demand::demand;
 use crate::policy::{
-    AddressFacts, Facts, HostFacts, Level, MxFacts, Settings, StsState, TlsaFacts,
+    AddressFacts, Facts, HostFacts, Level, Mode, MxFacts, Settings, StsState, TlsaFacts,
 };
-use crate::smtp::NoTls;
+use crate::smtp::{Freedom, NoTls};
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{MAX_REDIALS, Pin, Reason, Redial, Verdict, judge};
+use crate::verdict::{Hearing, MAX_REDIALS, Pin, Reason, Redial, Verdict, judge};
 use crate::x509::path;
 
 /// Keys and certificates are made once: no property depends on which they are.
@@ -188,6 +188,10 @@ impl Random {
     }
 
     fn run(&self) -> End {
+        self.run_in(Mode::Enforce)
+    }
+
+    fn run_in(&self, mode: Mode) -> End {
         let sni = self.first_sni.map(|index| match index {
             0..5 => name(index).parse().unwrap(),
             _ => "greeting.example.net".parse().unwrap(),
@@ -195,21 +199,25 @@ impl Random {
         let mut tried = vec![sni];
         let mut evidence = shown(self.dials[0], tried.last().unwrap().as_ref());
         let mut redials = 0;
-        let demand = match demand(&self.facts(), destination(), self.settings) {
-            Ok(demand) => demand,
-            Err(reason) => {
-                return End {
-                    result: Err(reason),
-                    evidence,
-                    redials,
-                };
-            }
-        };
+        let mut waived = None;
+        let demanded = demand(&self.facts(), destination(), self.settings);
         loop {
-            let result = match judge(&demand, &evidence, &tried, &WORLD.roots, NOW) {
+            let hearing = Hearing {
+                evidence: &evidence,
+                tried: &tried,
+                roots: &WORLD.roots,
+                now: NOW,
+                mode,
+                freedom: Freedom::Free,
+                waived: waived.as_ref(),
+                ticket: None,
+            };
+            let ruling = hearing.rule(&demanded, None);
+            let result = match ruling.verdict {
                 Verdict::Pin(pin) => Ok(pin),
                 Verdict::Refuse(refusal) => Err(refusal.reason),
                 Verdict::Redial(redial) => {
+                    waived = ruling.waived;
                     redials += 1;
                     assert!(redials < self.dials.len(), "it never ends");
                     evidence = match redial {
@@ -317,7 +325,7 @@ fn sts_holds(policy: &Policy, host: &MxHost, evidence: &Evidence) -> bool {
 
 fn enforced(facts: &Facts) -> Option<&Policy> {
     match &facts.sts {
-        StsState::Live { policy, .. } if policy.mode == Mode::Enforce => Some(policy),
+        StsState::Live { policy, .. } if policy.mode == mtasts::Mode::Enforce => Some(policy),
         StsState::Live { .. }
         | StsState::None
         | StsState::FetchFailed(_)
@@ -411,6 +419,25 @@ proptest! {
         let possible = random.possible();
         let located = random.hosts.iter().any(|host| host.here == Here::Yes);
         prop_assert!(if located { possible.iter().any(free) } else { possible.iter().all(free) }, "{pin:?}");
+    }
+
+    #[test]
+    fn r3_reporting_delivers_whatever_enforcing_refuses_and_tells_why(random in random()) {
+        let End { result, evidence, redials } = random.run_in(Mode::ReportOnly);
+        let pin = result.unwrap();
+        prop_assert!(!matches!(evidence, Evidence::Broken(_)));
+        prop_assert!(redials <= MAX_REDIALS + 1);
+        match random.run().result {
+            Ok(enforced) => {
+                let told = |pin: &Pin| format!("{:?} {:?} {:?} {:?}", pin.host, pin.level, pin.basis, pin.observed);
+                prop_assert_eq!(told(&enforced), told(&pin));
+                prop_assert!(pin.would_refuse.is_none());
+            }
+            Err(reason) => {
+                prop_assert_eq!(pin.level, Level::Opportunistic);
+                prop_assert_eq!(pin.would_refuse.unwrap().reason, reason);
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! [`Case`] names one situation of the decision table in symbols, [`every_case`] generates all of them, [`world`]
 //! turns a case into real facts, certificates and handshakes, and [`table`] says what the design wants to become of
-//! it, without a look at the production code. [`invariants`] holds what must be true beyond the enumerated cases.
+//! it, without a look at the production code. [`amended`] does the same for exceptions and modes. [`invariants`] holds what must be true beyond the enumerated cases.
 
+mod amended;
 mod invariants;
 mod table;
 mod world;

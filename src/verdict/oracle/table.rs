@@ -97,7 +97,7 @@ impl Expected {
 }
 
 /// What the MTA hears for a label: "Our table" of replies and status codes.
-fn heard(label: &str) -> (&'static str, (u16, &'static str)) {
+pub(super) fn heard(label: &str) -> (&'static str, (u16, &'static str)) {
     match label {
         "dns-error" => ("dns-error", (451, "4.4.3")),
         "dnssec-bogus" => ("dnssec-bogus", (451, "4.4.3")),
@@ -113,6 +113,10 @@ fn heard(label: &str) -> (&'static str, (u16, &'static str)) {
         "null-mx" => ("null-mx", (556, "5.1.10")),
         "null-mx-forged" => ("null-mx-forged", (451, "4.7.1")), // A4
         "no-such-domain" => ("no-such-domain", (451, "4.4.4")), // A5
+        "dane-required" => ("dane-required", (451, "4.7.4")),   // A7
+        "sts-required" => ("sts-required", (451, "4.7.4")),
+        "webpki-name" | "webpki-expired" | "webpki-untrusted" => ("webpki-cert", (451, "4.7.5")),
+        "pin-mismatch" => ("pin-mismatch", (451, "4.7.5")),
         other => panic!("the design has no reply for {other}"),
     }
 }
@@ -129,7 +133,7 @@ pub(super) fn expected(case: &Case) -> Expected {
     }
 }
 
-fn before_tls(case: &Case) -> Option<&'static str> {
+pub(super) fn before_tls(case: &Case) -> Option<&'static str> {
     let by_mx = match case.mx {
         Mx::Bogus => Some("dnssec-bogus"),    // A3
         Mx::Unreachable => Some("dns-error"), // A3
@@ -204,15 +208,15 @@ fn by_name(case: &Case) -> Expected {
 
 /// A host that the destination may be.
 #[derive(Clone, Copy, Debug)]
-struct Host {
-    name: &'static str,
-    records: Records,
-    listed: bool,
+pub(super) struct Host {
+    pub(super) name: &'static str,
+    pub(super) records: Records,
+    pub(super) listed: bool,
 }
 
 /// The levels of 10.2, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Level {
     L0,
     L1,
     Half,
@@ -224,7 +228,7 @@ enum Level {
 }
 
 impl Level {
-    const fn label(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::L0 => "L0",
             Self::L1 => "L1",
@@ -237,15 +241,15 @@ impl Level {
         }
     }
 
-    const fn authenticates(self) -> bool {
+    pub(super) const fn authenticates(self) -> bool {
         !matches!(self, Self::L0 | Self::L1)
     }
 
-    const fn has_dane(self) -> bool {
+    pub(super) const fn has_dane(self) -> bool {
         matches!(self, Self::Half | Self::Ld | Self::HalfLs | Self::LdLs)
     }
 
-    const fn has_sts(self) -> bool {
+    pub(super) const fn has_sts(self) -> bool {
         matches!(self, Self::Ls | Self::L1Ls | Self::HalfLs | Self::LdLs)
     }
 }
@@ -259,23 +263,23 @@ enum Row {
 }
 
 impl Case {
-    fn enforced(&self) -> bool {
+    pub(super) fn enforced(&self) -> bool {
         matches!(
             self.sts,
             Sts::Enforce | Sts::EnforceStale | Sts::EnforceUnlisted | Sts::EnforceFirstOnly
         )
     }
 
-    fn testing(&self) -> bool {
+    pub(super) fn testing(&self) -> bool {
         matches!(self.sts, Sts::Testing | Sts::TestingUnlisted)
     }
 
-    fn insecure(&self) -> bool {
+    pub(super) fn insecure(&self) -> bool {
         matches!(self.mx, Mx::Insecure | Mx::ImplicitInsecure)
     }
 
     /// The hosts that the destination may be, in the order of the MX records.
-    fn hosts(&self) -> Vec<Host> {
+    pub(super) fn hosts(&self) -> Vec<Host> {
         let listed = !matches!(self.sts, Sts::EnforceUnlisted | Sts::TestingUnlisted);
         let host = |name, records, listed| Host {
             name,
@@ -314,7 +318,7 @@ impl Case {
     }
 
     /// 10.2 with A8.
-    fn level(&self, host: &Host) -> Level {
+    pub(super) fn level(&self, host: &Host) -> Level {
         let row = match (host.records, self.insecure(), self.settings.insecure_mx) {
             (Records::None, _, _) => Row::N,
             (_, true, InsecureMx::Ignore) => Row::N,
@@ -362,7 +366,7 @@ impl Case {
     }
 
     /// Row L0: anything goes, cleartext after a failed handshake included.
-    fn opportunistic(&self) -> Vec<&'static str> {
+    pub(super) fn opportunistic(&self) -> Vec<&'static str> {
         match self.tls {
             // A handshake that fails at a guessed name is made again with the host's own.
             Tls::Works(_) => vec!["opportunistic-tls"],
@@ -373,7 +377,7 @@ impl Case {
     }
 
     /// Columns t1, t2 and t3 where TLS is demanded.
-    fn no_tls(&self) -> Option<&'static str> {
+    pub(super) fn no_tls(&self) -> Option<&'static str> {
         match self.tls {
             Tls::NotOffered | Tls::Refused454 => Some("starttls-required"),
             Tls::Broken | Tls::ClearAfterBroken => Some("tls-handshake"),
@@ -382,7 +386,7 @@ impl Case {
     }
 
     /// Row LD, TLS made with the host's own SNI.
-    fn dane_fault(&self, host: &Host) -> Option<&'static str> {
+    pub(super) fn dane_fault(&self, host: &Host) -> Option<&'static str> {
         if let Some(label) = self.no_tls() {
             return Some(label);
         }
@@ -406,7 +410,7 @@ impl Case {
     }
 
     /// A9, then row LS, TLS made with the host's own SNI.
-    fn sts_fault(&self, host: &Host) -> Option<&'static str> {
+    pub(super) fn sts_fault(&self, host: &Host) -> Option<&'static str> {
         if !host.listed {
             return Some("sts-mx-mismatch");
         }

@@ -87,6 +87,11 @@ impl World {
         demand(&self.facts(case), destination(), case.settings)
     }
 
+    /// The key that every certificate but the stranger's holds.
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.ee[3..].try_into().unwrap()
+    }
+
     /// The verdict, redialling as it asks.
     pub(super) fn run(&self, case: &Case, demand: &Result<Demand, Reason>) -> Seen {
         match demand {
@@ -129,7 +134,7 @@ impl World {
         panic!("more than {MAX_REDIALS} redials: {case:?}")
     }
 
-    fn evidence(&self, case: &Case, sni: Option<&DnsName>) -> Evidence {
+    pub(super) fn evidence(&self, case: &Case, sni: Option<&DnsName>) -> Evidence {
         let ours = sni.is_some_and(|sni| HOSTS.contains(&sni.as_str()));
         let cert = match case.tls {
             Tls::NotOffered => return Evidence::Clear(NoTls::NotOffered),

@@ -61,6 +61,7 @@ fn pin_by(basis: Basis) -> Verdict {
         basis,
         observed: None,
         grounds: Grounds::default(),
+        would_refuse: None,
     })
 }
 

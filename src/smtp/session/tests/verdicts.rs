@@ -39,6 +39,27 @@ fn role_5_a_refused_sender_is_the_reply_to_rcpt() {
 }
 
 #[test]
+fn role_5_an_mx_that_takes_a_recipient_of_a_sender_that_it_refuses_is_left() {
+    run("
+        @tls
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > pin
+        s: MAIL FROM:<a@b.example>
+        s: RCPT TO:<u@good.example>
+        S: 553 5.1.8 sender unknown
+        S: 250 2.1.5 fine
+        ! close-server
+        c: 553 5.1.8 sender unknown
+        C: DATA
+        c: 503 5.5.1 …
+        C: RCPT TO:<v@good.example>
+        ! dial
+    ");
+}
+
+#[test]
 fn role_5_smtp_27_the_mxs_words_about_a_recipient_are_relayed() {
     for (said, heard) in [
         ("251 2.1.5 will forward", "251 2.1.5 will forward"),
