@@ -7,13 +7,19 @@
     reason = "a bench stops at the first thing that is wrong, and reads the clock"
 )]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use danelaw::clock::Timestamp;
 use danelaw::dane::tlsa::usable;
-use danelaw::name::{DnsName, ReferenceId, TlsaBase};
-use danelaw::policy::{Candidate, DaneDemand, Demand, Located, Requirement, StsDemand};
+use danelaw::name::{DnsName, Domain, ReferenceId, TlsaBase};
+use danelaw::policy::continuity::book::{Book, Place};
+use danelaw::policy::continuity::{Origin, Published, Sighting, TlsSeen, Vouched};
+use danelaw::policy::pins::{Key, Pins, Session};
+use danelaw::policy::{
+    Candidate, Continuity, DaneDemand, Demand, Fingerprint, Located, Requirement, StsDemand,
+};
 use danelaw::tls::Evidence;
 use danelaw::tls::client::Connector;
 use danelaw::verdict::{Verdict, judge};
@@ -82,7 +88,7 @@ impl Peer {
     }
 
     fn roots(&self) -> Roots {
-        Roots(vec![
+        Roots::new(vec![
             webpki::anchor_from_trusted_cert(&self.root)
                 .unwrap()
                 .to_owned(),
@@ -150,13 +156,104 @@ enum Comes {
 }
 
 fn bench(bencher: Bencher<'_, '_>, peer: &Peer, demand: &Demand, comes: Comes) {
-    let (evidence, roots, now) = (peer.evidence(), peer.roots(), now());
+    bench_with(bencher, peer, demand, comes, peer.evidence());
+}
+
+/// With what an earlier verdict on the same evidence has proven.
+fn bench_pinned(bencher: Bencher<'_, '_>, peer: &Peer, demand: &Demand) {
+    let Evidence::Protected(handshake) = peer.evidence() else {
+        unreachable!("it is protected")
+    };
+    let evidence = Evidence::Protected(handshake.clone());
+    let tried = [Some(DnsName::parse(MX).unwrap())];
+    let Verdict::Pin(pin) = judge(demand, &evidence, &tried, &peer.roots(), now()) else {
+        unreachable!("it is a pin")
+    };
+    assert_eq!(pin.grounds.proofs.len(), 1);
+    let evidence = Evidence::Protected(handshake.recalling(pin.grounds.proofs));
+    bench_with(bencher, peer, demand, Comes::ToAPin, evidence);
+}
+
+fn bench_with(
+    bencher: Bencher<'_, '_>,
+    peer: &Peer,
+    demand: &Demand,
+    comes: Comes,
+    evidence: Evidence,
+) {
+    let (roots, now) = (peer.roots(), now());
     let tried = [Some(DnsName::parse(MX).unwrap())];
     bencher.bench(|| {
         let verdict = judge(demand, &evidence, &tried, &roots, now);
         assert!(matches!(verdict, Verdict::Pin(_)) == (comes == Comes::ToAPin));
         verdict
     });
+}
+
+/// What every session leaves behind, with the memory full.
+#[divan::bench]
+fn continuity_as_ever(bencher: Bencher<'_, '_>) {
+    let (book, at) = (Book::new(Continuity::Enforce), now());
+    let domain: Domain = "example.com".parse().unwrap();
+    let place = |n: u32| Place {
+        host: format!("mx{n}.example.com").parse().unwrap(),
+        port: 25,
+    };
+    let see = |place: &Place| {
+        let spki = "ab".repeat(32);
+        let seen = Sighting {
+            at,
+            tls: Some(TlsSeen {
+                is_13: true,
+                spki: &spki,
+            }),
+            dane: Published::No,
+            sts: (&domain, Published::Yes),
+            is_cleared: true,
+        };
+        book.learn(place, &seen, || Origin {
+            issuer: "A CA".into(),
+            vouched: Vouched::ByCa,
+        })
+    };
+    for n in 0..65_536 {
+        see(&place(n));
+    }
+    assert_eq!(book.len(), 65_536);
+    let one = place(7);
+    bencher.bench(|| {
+        let news = see(&one);
+        assert!(news.alerts.is_empty() && news.row.is_none());
+    });
+}
+
+/// The same for a pin.
+#[divan::bench]
+fn pin_as_ever(bencher: Bencher<'_, '_>) {
+    let (pins, at) = (Pins::default(), now());
+    let key = |n: u32| Key {
+        destination: SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 25)),
+        sni: Some(DnsName::parse(MX).unwrap()),
+        demand: Fingerprint::NOTHING,
+    };
+    let clear = |key: &Key| {
+        let session = Session {
+            at,
+            host: Some(MX.to_owned()),
+            domain: "example.com",
+            basis: "mta-sts",
+            level: "LS",
+            spki: "ab".repeat(32),
+            chain: "cd".repeat(32),
+            proofs: &[],
+        };
+        pins.cleared(key, &session)
+    };
+    for n in 0..16_384 {
+        assert!(clear(&key(n)).is_some());
+    }
+    let one = key(7);
+    bencher.bench(|| assert!(clear(&one).is_none()));
 }
 
 #[divan::bench]
@@ -199,6 +296,17 @@ fn dane_ta_2_0_1(bencher: Bencher<'_, '_>) {
         &dane(record(2, 0, &peer.root)),
         Comes::ToAPin,
     );
+}
+
+#[divan::bench]
+fn dane_ta_2_0_1_pinned(bencher: Bencher<'_, '_>) {
+    let peer = Peer::generate();
+    bench_pinned(bencher, &peer, &dane(record(2, 0, &peer.root)));
+}
+
+#[divan::bench]
+fn mta_sts_pinned(bencher: Bencher<'_, '_>) {
+    bench_pinned(bencher, &Peer::generate(), &sts());
 }
 
 #[divan::bench]

@@ -514,5 +514,5 @@ fn pin() -> Verdict {
     };
     let evidence = Evidence::Clear(NoTls::NotOffered);
     let now = Timestamp::from_unix(0);
-    judge(&demand, &evidence, &[None], &Roots(Vec::new()), now)
+    judge(&demand, &evidence, &[None], &Roots::new(Vec::new()), now)
 }

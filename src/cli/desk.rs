@@ -2,10 +2,12 @@
 //! are the same for every command.
 #![expect(clippy::print_stderr, reason = "IO: says whom it asks on stderr")]
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
+use serde::Serialize;
 
 use super::Exit;
 use crate::clock::SystemClock;
@@ -101,4 +103,26 @@ pub(super) fn exit_of(error: AskError) -> anyhow::Result<Exit> {
         return Ok(Exit::Negative);
     }
     Err(error.into())
+}
+
+/// How something is shown.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Form {
+    #[expect(clippy::fn_params_excessive_bools, reason = "the option `--json`")]
+    pub(super) const fn of(is_json: bool) -> Self {
+        if is_json { Self::Json } else { Self::Text }
+    }
+}
+
+/// One object on a line.
+pub(super) fn json(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    writeln!(out)
 }

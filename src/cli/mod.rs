@@ -4,6 +4,7 @@
 mod ca;
 mod check;
 mod config;
+mod continuity;
 mod dane;
 #[cfg(feature = "lab")]
 mod demo;
@@ -11,6 +12,7 @@ mod desk;
 mod dns;
 mod except;
 mod exchangers;
+mod pins;
 mod policy;
 mod report;
 mod run;
@@ -102,6 +104,12 @@ enum Command {
     Policy(policy::Command),
     /// Says why a recipient was refused or relayed, with all the evidence.
     Trace(trace::Args),
+    /// Shows what MX hosts have been seen to do, and releases them.
+    #[command(subcommand, after_help = continuity::EXAMPLES)]
+    Continuity(continuity::Command),
+    /// Shows what cleared sessions, and revokes it.
+    #[command(subcommand, after_help = pins::EXAMPLES)]
+    Pins(pins::Command),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -125,6 +133,8 @@ pub fn main() -> ExitCode {
         Command::Report(command) => report::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Trace(args) => trace::run(args),
+        Command::Continuity(command) => continuity::run(command),
+        Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),

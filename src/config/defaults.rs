@@ -56,6 +56,9 @@ pub const PROBE_INTERVAL: Duration = Duration::from_mins(5);
 /// TCP connect, and TLS handshake, each. Well below a mail server's patience with a greeting (Postfix: 300 s).
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A handshake saved is a third of a session's cost, and a ticket proves no less than the handshake that it stands for.
+pub const RESUMPTION: bool = true;
+
 /// HTTPS.
 pub const STS_PORT: u16 = 443;
 
@@ -95,6 +98,7 @@ impl Default for Config {
                 connect_timeout: CONNECT_TIMEOUT,
             },
             ca_file: None,
+            resumption: RESUMPTION,
             client_ca: None,
             mta_sts: StsConfig {
                 port: STS_PORT,

@@ -236,7 +236,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
     let listeners = listeners::read(reader, top);
     let dns = read_dns(reader.section(top, "dns"), default.dns);
     let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
-    let ca_file = read_path(reader.section(top, "tls"), "ca_file");
+    let (ca_file, resumption) = read_tls(reader.section(top, "tls"));
     let client_ca = read_client_tls(reader.section(top, "client_tls"));
     let mta_sts = mta_sts::read(reader, top, default.mta_sts);
     let policy = reader.section(top, "policy");
@@ -249,6 +249,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         listeners,
         upstream,
         ca_file,
+        resumption,
         client_ca,
         mta_sts,
         policy,
@@ -331,6 +332,15 @@ fn read_path(mut section: Section<'_, '_>, key: &'static str) -> Option<PathBuf>
     let path = section.path(key);
     section.finish();
     path
+}
+
+fn read_tls(mut section: Section<'_, '_>) -> (Option<PathBuf>, bool) {
+    let tls = (
+        section.path("ca_file"),
+        section.read("resumption", super::defaults::RESUMPTION),
+    );
+    section.finish();
+    tls
 }
 
 /// A certificate without its key is as good as none, and the other way round.

@@ -51,6 +51,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// The CAs for MTA-STS: a PEM bundle instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// Whether TLS sessions with MX hosts are resumed.
+    pub resumption: bool,
     /// The local CA, for TLS towards clients.
     pub client_ca: Option<Files>,
     /// Policy hosts.

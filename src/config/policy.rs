@@ -24,6 +24,7 @@ pub(super) fn read(
     let settings = Settings {
         insecure_mx: section.read("insecure_mx", settings.insecure_mx),
         combine: section.read("combine", settings.combine),
+        continuity: section.read("continuity", settings.continuity),
     };
     let mode = section.read("mode", modes.mode);
     let share = section.read("share", modes.share);

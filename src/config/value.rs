@@ -21,7 +21,7 @@ use crate::name::{DnsName, Domain};
 use crate::policy::exceptions::What;
 use crate::policy::mode::Percent;
 use crate::policy::scope::Scope;
-use crate::policy::{Combine, InsecureMx, Mode};
+use crate::policy::{Combine, Continuity, InsecureMx, Mode};
 use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::data::BareLineEnds;
 
@@ -546,6 +546,15 @@ impl Words for Combine {
     const EXPECTED: &'static str = "\"dane-first\" or \"both\"";
     const WORDS: &'static [(&'static str, Self)] =
         &[("dane-first", Self::DaneFirst), ("both", Self::Both)];
+}
+
+impl Words for Continuity {
+    const EXPECTED: &'static str = "\"off\", \"alert\" or \"enforce\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("alert", Self::Alert),
+        ("enforce", Self::Enforce),
+    ];
 }
 
 /// How a log line looks.

@@ -10,6 +10,8 @@
 //! [`Request`] here, its `answer` an arm of [`answer`].
 
 pub mod client;
+pub mod continuity;
+pub mod pins;
 pub mod policy;
 pub mod server;
 mod socket;
@@ -33,6 +35,10 @@ pub enum Request {
     Policy(policy::Request),
     /// The evidence of decisions.
     Trace(trace::Request),
+    /// What MX hosts have been seen to do.
+    Continuity(continuity::Request),
+    /// What cleared sessions.
+    Pins(pins::Request),
 }
 
 impl Request {
@@ -42,6 +48,8 @@ impl Request {
         match self {
             Self::Policy(request) => request.label(),
             Self::Trace(_) => "trace",
+            Self::Continuity(request) => request.label(),
+            Self::Pins(request) => request.label(),
         }
     }
 }
@@ -62,6 +70,8 @@ pub async fn answer(
     match request {
         Request::Policy(request) => policy::answer(engine, request, body, items).await,
         Request::Trace(request) => trace::answer(engine, request, items).await,
+        Request::Continuity(request) => continuity::answer(engine, request, items).await,
+        Request::Pins(request) => pins::answer(engine, request, items).await,
     }
 }
 

@@ -10,4 +10,5 @@ pub mod tlsa;
 mod verify;
 
 pub use tlsa::{Matching, Selector, Tlsa, Usage};
+pub(crate) use verify::published;
 pub use verify::{Match, Mismatch, Presented, verify};

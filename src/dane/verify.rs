@@ -75,10 +75,7 @@ pub fn verify(
     let Some((leaf, others)) = presented.chain.split_first() else {
         return Err(Mismatch::NoMatch);
     };
-    let own = records
-        .iter()
-        .find(|record| record.usage == Usage::DaneEe && record.matches(leaf));
-    if let Some(record) = own {
+    if let Some(record) = published(records, leaf) {
         return Ok(Match {
             record: record.clone(),
             depth: 0,
@@ -91,6 +88,13 @@ pub fn verify(
         presented.reference_ids,
         now,
     )
+}
+
+/// The DANE-EE record that names this very leaf.
+pub(crate) fn published<'a>(records: &'a [Tlsa], leaf: &CertificateDer<'_>) -> Option<&'a Tlsa> {
+    records
+        .iter()
+        .find(|record| record.usage == Usage::DaneEe && record.matches(leaf))
 }
 
 /// How many certificates besides the leaf are looked at; what comes after them is as if it had not been sent.

@@ -211,6 +211,7 @@ async fn demanded(decided: &Decided) -> Result<Demand, Reason> {
     let settings = Settings {
         insecure_mx: decided.settings.insecure_mx,
         combine: decided.settings.combine,
+        ..Settings::default()
     };
     if decided.route {
         demand_of_route(&facts, settings)

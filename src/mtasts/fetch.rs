@@ -202,10 +202,10 @@ enum FetchFault {
 }
 
 fn tls(roots: &Roots) -> Result<ClientConfig, FetcherError> {
-    if roots.0.is_empty() {
+    if roots.anchors().is_empty() {
         return Err(FetcherError::NoRoots);
     }
-    let store: RootCertStore = roots.0.iter().cloned().collect();
+    let store: RootCertStore = roots.anchors().iter().cloned().collect();
     // The safe default versions are TLS 1.2 and 1.3 (RFC 9325 §3.1.1); DNS-IDs only, whole-label wildcards only.
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?

@@ -9,6 +9,7 @@ mod requirement;
 
 use std::net::IpAddr;
 
+use super::continuity::Continuity;
 use super::exceptions::What;
 use super::facts::{AddressFacts, Facts, HostFacts, MxFacts, StsState, TlsaFacts};
 use crate::dns::Failure;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub insecure_mx: InsecureMx,
     /// What MTA-STS enforce means beside DANE.
     pub combine: Combine,
+    /// What is done when a host is worse than before.
+    pub continuity: Continuity,
 }
 
 /// By what facts become demands: the operator's choices, and what applies to this domain alone.

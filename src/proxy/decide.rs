@@ -16,6 +16,8 @@ use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
 use super::judgement::{Beside, budget, judgement, name_of, no_policy_domain, refuse, used};
+use super::recall::Judged;
+use super::recollection::Recollection;
 use super::trail::{Subject, Trail};
 use crate::dns::Failure;
 use crate::name::{DnsName, Domain};
@@ -26,8 +28,9 @@ use crate::policy::{Demand, Facts, Level, Mode, Terms};
 use crate::report::Judgement;
 use crate::report::trace::Decided;
 use crate::smtp::{Channel, GaveUp, Question, Target};
+use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{Hearing, Reason, Redial, Refusal, Ruling, Verdict};
+use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Redial, Refusal, Ruling, Verdict};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -44,6 +47,8 @@ pub(super) struct Clerk {
     tried: Vec<Option<DnsName>>,
     /// The recipient whose fate is open.
     case: Option<Case>,
+    /// What it has of earlier sessions.
+    recollection: Recollection,
     /// What the last decision came from, if that is to be kept.
     trace: Option<Decided>,
 }
@@ -55,6 +60,8 @@ struct Asked(Option<DnsName>);
 struct Case {
     question: Question,
     state: State,
+    /// How many connections it has caused.
+    redials: usize,
     /// The refusal that was waived before the present connection.
     waived: Option<Refusal>,
     trail: Trail,
@@ -107,20 +114,32 @@ impl Clerk {
             asked: None,
             tried: Vec::new(),
             case: None,
+            recollection: Recollection::new(),
             trace: None,
         }
     }
 
-    /// A handshake begins.
-    pub(super) fn ask_for(&mut self, sni: Option<DnsName>) {
+    /// A handshake begins. What it may use.
+    pub(super) fn ask_for(&mut self, sni: Option<DnsName>) -> Option<Arc<Pocket>> {
+        let redials = self.case.as_ref().map_or(0, |case| case.redials);
+        if redials >= MAX_REDIALS {
+            // No other connection can follow where a ticket is not enough.
+            self.recollection.wants_full();
+        }
+        let (engine, name) = (&self.engine, sni.as_ref());
+        let pocket = self
+            .recollection
+            .shakes_hands(engine, self.destination, name);
         self.asked = Some(Asked(sni.clone()));
         if self.tried.last() != Some(&sni) {
             self.tried.push(sni);
         }
+        pocket
     }
 
     /// A handshake has ended well.
     pub(super) fn show(&mut self, handshake: Handshake) {
+        let handshake = self.engine.recall.proofs(self.destination, handshake);
         self.shown = Some(Evidence::Protected(handshake));
     }
 
@@ -132,25 +151,27 @@ impl Clerk {
     /// A recipient is to be judged: [`Clerk::poll`] will have the verdict.
     pub(super) fn take(&mut self, mut question: Question) {
         question.target = self.judged(question.target);
-        let (state, waived, trail) = match self.case.take() {
+        let (state, redials, waived, trail) = match self.case.take() {
             Some(Case {
                 question: before,
                 state: State::Redialled(known),
+                redials,
                 waived,
                 trail,
             }) if !question.first && before.target == question.target => {
-                (State::Ready(known), waived, trail)
+                (State::Ready(known), redials, waived, trail)
             }
             Some(_) | None => {
                 // Not the last that was tried: a redial that the session cannot make leaves its name there.
                 self.tried = self.asked.iter().map(|asked| asked.0.clone()).collect();
                 let trail = Trail::new(&self.engine);
-                (self.gather(&question.target, &trail), None, trail)
+                (self.gather(&question.target, &trail), 0, None, trail)
             }
         };
         self.case = Some(Case {
             question,
             state,
+            redials,
             waived,
             trail,
         });
@@ -223,7 +244,10 @@ impl Clerk {
         );
         if let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict {
             // It counts as tried even when the connection breaks before the handshake.
-            self.tried.push(Some(name.clone()));
+            let name = Some(name.clone());
+            if self.tried.last() != Some(&name) {
+                self.tried.push(name);
+            }
         }
         let decision = self.decision(
             ruling.verdict,
@@ -241,11 +265,13 @@ impl Clerk {
 
     /// The session dials.
     pub(super) fn dials(&mut self) {
+        self.recollection.dials();
         if let Some(case) = &mut self.case
             && let State::Redial(known) = &mut case.state
         {
             let known = std::mem::replace(known, Knowledge::Nothing);
             case.state = State::Redialled(known);
+            case.redials += 1;
         }
     }
 
@@ -294,7 +320,7 @@ impl Clerk {
     }
 
     fn hear(
-        &self,
+        &mut self,
         question: &Question,
         waived: Option<&Refusal>,
         known: &Knowledge,
@@ -311,7 +337,8 @@ impl Clerk {
             settings: self.engine.settings,
             exception: exception.map(|one| one.what()),
         };
-        let ruling = match self.evidence(question) {
+        let exceptions = used(&exceptions, exception, known.facts(), now);
+        let ruling = match evidence(question, self.shown.as_ref()) {
             Ok(evidence) => {
                 let hearing = Hearing {
                     evidence: &evidence,
@@ -321,26 +348,46 @@ impl Clerk {
                     mode: self.engine.modes.of(domain),
                     freedom: question.freedom,
                     waived,
+                    ticket: self.recollection.ticket(),
                 };
                 let demanded = self.demanded(question, known, terms);
                 let otherwise = self.otherwise(question, known, terms);
                 let ruling = hearing.rule(&demanded, otherwise.as_ref());
                 trail.judged(demanded.ok(), &evidence, &self.tried, &ruling.verdict);
+                let (engine, destination) = (&self.engine, self.destination);
+                self.recollection.ruled(engine, destination, &ruling);
+                if let (Some(domain), Some(facts)) = (domain, known.facts()) {
+                    let judged = Judged {
+                        destination,
+                        domain,
+                        facts,
+                        evidence: &evidence,
+                        ruling: &ruling,
+                        is_exempt: exceptions.iter().any(|one| one.kind == What::Nta.kind()),
+                        now,
+                    };
+                    self.recollection.note(engine, &judged);
+                }
                 ruling
             }
             Err(lost) => Ruling {
                 verdict: refuse(lost),
+                by: By::Demand,
                 differs: None,
                 waived: None,
             },
         };
-        let exceptions = used(&exceptions, exception, known.facts(), now);
         trail.rests_on(&exceptions);
         let beside = Beside {
             differs: ruling.differs.as_ref().map(Reason::label),
             exceptions,
         };
         (ruling, beside)
+    }
+
+    /// What has turned out not to be as it was, each once.
+    pub(super) fn alerts(&mut self) -> Vec<&'static str> {
+        self.recollection.alerts()
     }
 
     fn demanded(
@@ -369,11 +416,18 @@ impl Clerk {
     }
 
     fn demanded_by(&self, facts: &Facts, terms: Terms<'_>) -> Result<Demand, Reason> {
-        if self.route.is_some() {
+        let mut demanded = if self.route.is_some() {
             demand_of_route(facts, terms)
         } else {
             demand(facts, self.destination.ip(), terms)
+        }?;
+        // What an operator has loosened is not held by what the host once was.
+        if !terms.exception.is_some_and(What::loosens) {
+            let now = self.engine.clock.wall();
+            let port = self.destination.port();
+            self.engine.recall.hold(&mut demanded, port, now);
         }
+        Ok(demanded)
     }
 
     /// By the other choice of how DANE and MTA-STS combine, where that may matter.
@@ -388,20 +442,6 @@ impl Clerk {
         let is_judged = matches!(question.target, Target::Domain(_)) && !loosens;
         let settings = terms.settings.otherwise_combined();
         is_judged.then(|| self.demanded_by(facts, Terms { settings, ..terms }))
-    }
-
-    /// What the present connection has shown.
-    fn evidence(&self, question: &Question) -> Result<Cow<'_, Evidence>, Reason> {
-        match (&question.channel, &self.shown) {
-            (Channel::Protected, Some(shown)) => Ok(Cow::Borrowed(shown)),
-            // Its loss says nothing about TLS, and is no reason to try without.
-            (Channel::Protected, None) => {
-                let what = "the connection was lost before the verdict".into();
-                Err(Reason::ServerLost { what })
-            }
-            (Channel::Clear(why), _) => Ok(Cow::Owned(Evidence::Clear(why.clone()))),
-            (Channel::Broken(what), _) => Ok(Cow::Owned(Evidence::Broken(what.clone()))),
-        }
     }
 
     fn decision(
@@ -436,6 +476,23 @@ impl Clerk {
             enforced,
             took: now.saturating_duration_since(question.received),
         }
+    }
+}
+
+/// What the present connection has shown, inside TLS or without it.
+fn evidence<'a>(
+    question: &Question,
+    shown: Option<&'a Evidence>,
+) -> Result<Cow<'a, Evidence>, Reason> {
+    match (&question.channel, shown) {
+        (Channel::Protected, Some(shown)) => Ok(Cow::Borrowed(shown)),
+        // Its loss says nothing about TLS, and is no reason to try without.
+        (Channel::Protected, None) => {
+            let what = "the connection was lost before the verdict".into();
+            Err(Reason::ServerLost { what })
+        }
+        (Channel::Clear(why), _) => Ok(Cow::Owned(Evidence::Clear(why.clone()))),
+        (Channel::Broken(what), _) => Ok(Cow::Owned(Evidence::Broken(what.clone()))),
     }
 }
 

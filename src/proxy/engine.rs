@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::learned::Learned;
 use super::listen::is_ours;
+use super::recall::Recall;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
@@ -29,6 +30,7 @@ use crate::store::upkeep::Keep;
 use crate::store::{self, Follower, Follows, Pen, Revision, Store, StoreError};
 use crate::tls::client::Connector;
 use crate::tls::roots::{self, RootsError};
+use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
 
 /// What decisions are made with. `danelaw check` asks it the same questions as a delivery.
@@ -55,6 +57,8 @@ pub struct Engine {
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
     pub learned: Learned,
+    /// What sessions leave to the next ones.
+    pub recall: Arc<Recall>,
     /// What survives a restart.
     pub store: Arc<dyn Store>,
     /// The evidence of decisions.
@@ -149,6 +153,13 @@ impl Engine {
             config.mta_sts.cache(),
         )?);
         let pen = Pen::new(Arc::clone(&store));
+        let recall = Recall::new(
+            config.policy.continuity,
+            config.resumption.then(Tickets::default),
+            Arc::clone(&roots),
+            pen.clone(),
+        );
+        let recall = Arc::new(recall.load(&*store, &*clock)?);
         Ok(Self {
             gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), Arc::clone(&clock)),
             lookup,
@@ -161,6 +172,7 @@ impl Engine {
             clock,
             sts,
             learned: Learned::default(),
+            recall,
             traces: Keeper::new(config.keep_traces, pen.clone()),
             pen,
             store,
@@ -176,9 +188,15 @@ impl Engine {
     #[must_use]
     pub fn follower(&self) -> Follower {
         let exceptions: Arc<dyn Follows> = self.exceptions.clone();
-        Follower::new(Arc::clone(&self.store))
+        let follower = Follower::new(Arc::clone(&self.store))
             .with(self.sts.follows(), self.sts.loaded())
-            .with(exceptions, Revision::START)
+            .with(exceptions, Revision::START);
+        let recall = Arc::clone(&self.recall).follows(&self.clock);
+        recall
+            .into_iter()
+            .fold(follower, |follower, (follows, loaded)| {
+                follower.with(follows, loaded)
+            })
     }
 
     /// The name to ask `destination` for before any recipient is known: what the operator says, else what the client

@@ -24,6 +24,8 @@ mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
+pub mod recall;
+mod recollection;
 mod refusal;
 mod server;
 mod session;

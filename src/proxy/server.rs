@@ -22,6 +22,7 @@ use crate::intercept::Intercepted;
 use crate::intercept::guard::{Loop, OwnAddress};
 use crate::name::DnsName;
 use crate::tls::Handshake;
+use crate::tls::tickets::Pocket;
 
 /// The connection to the MX, if there is one.
 #[derive(Default)]
@@ -87,7 +88,12 @@ impl Server {
     }
 
     /// Shakes hands over the open connection, once all that is queued is written.
-    pub(super) fn start_tls(&mut self, shell: &Arc<Shell>, sni: Option<DnsName>) {
+    pub(super) fn start_tls(
+        &mut self,
+        shell: &Arc<Shell>,
+        sni: Option<DnsName>,
+        pocket: Option<Arc<Pocket>>,
+    ) {
         let shell = Arc::clone(shell);
         let before = std::mem::take(&mut self.0);
         let handshake = async move {
@@ -98,9 +104,15 @@ impl Server {
                 Upstream::Clear(stream) => stream,
                 Upstream::Tls(_) => return Err("TLS is up already".into()),
             };
-            let shaken = shell.engine.connector.handshake(stream, sni.as_ref());
+            let connector = &shell.engine.connector;
             let limit = shell.dialer.limit();
-            let shaken = tokio::time::timeout(limit, shaken).await;
+            let shaking = async {
+                match pocket {
+                    Some(pocket) => connector.resume(stream, sni.as_ref(), pocket).await,
+                    None => connector.handshake(stream, sni.as_ref()).await,
+                }
+            };
+            let shaken = tokio::time::timeout(limit, shaking).await;
             let (stream, handshake) =
                 shaken.map_err(|_| format!("no handshake within {} s", limit.as_secs_f32()))??;
             let wire = Wire::new(Upstream::Tls(Box::new(stream)));

@@ -192,8 +192,8 @@ impl Driver {
                     self.server.dial(&self.shell, &self.from);
                 }
                 Action::StartTls { sni } => {
-                    self.clerk.ask_for(sni.clone());
-                    self.server.start_tls(&self.shell, sni);
+                    let pocket = self.clerk.ask_for(sni.clone());
+                    self.server.start_tls(&self.shell, sni, pocket);
                 }
                 Action::SecureClient { name } => {
                     let destination = self.from.destination.ip();
@@ -382,6 +382,8 @@ impl Driver {
         record.tls_version = Some(handshake.version());
         record.tls_suite = Some(handshake.suite().to_owned());
         record.pin = Some(handshake.pin());
+        record.handshakes += 1;
+        record.resumed += u32::from(handshake.is_resumed());
         self.clerk.show(handshake);
         self.tell(Dialled::Secured);
     }
@@ -392,6 +394,7 @@ impl Driver {
         if let Some(judgement) = decision.judgement {
             self.open.judged(judgement);
         }
+        self.open.record.alerts.extend(self.clerk.alerts());
         if let Some(domain) = decision.enforced {
             self.shell.recheck(domain);
         }

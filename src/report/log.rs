@@ -42,6 +42,8 @@ impl Records for Log {
             tls_version = record.tls_version,
             tls_suite = line.tls_suite,
             pin = record.pin,
+            tls_resumed = (record.resumed > 0).then_some(record.resumed),
+            alert = line.alert,
             dials = record.dials,
             recipients = record.recipients,
             messages = record.messages,
@@ -71,6 +73,7 @@ struct Line {
     differs: Option<String>,
     exception: Option<String>,
     tls_suite: Option<String>,
+    alert: Option<String>,
     trouble: Option<String>,
 }
 
@@ -98,6 +101,7 @@ impl Line {
             differs: list(all, |one| one.differs),
             exception: exceptions(all),
             tls_suite: record.tls_suite.as_deref().map(printable),
+            alert: (!record.alerts.is_empty()).then(|| record.alerts.join(",")),
             trouble: record
                 .trouble
                 .as_ref()

@@ -4,6 +4,8 @@
 //! ([`Vitals`]). All label values are words of closed enums: no domains, addresses or texts of others. The reference is
 //! `docs/metrics.md`, and a test holds it against the code.
 
+mod totals;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use totals::Totals;
 
 use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::health::state::Health;
@@ -30,6 +34,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     ended: Family<SessionLabels, Counter>,
+    totals: Totals,
     legs: Family<LegLabels, Counter>,
     troubles: Family<TroubleLabels, Counter>,
     would_refuse: Family<ReasonLabel, Counter>,
@@ -75,6 +80,7 @@ struct TroubleLabels {
 impl Records for Sessions {
     fn record(&self, record: &Record) {
         self.ended.get_or_create(&SessionLabels::of(record)).inc();
+        self.totals.record(record);
         self.legs.get_or_create(&LegLabels::of(record)).inc();
         if let Some(trouble) = &record.trouble {
             let reason = trouble.reason;
@@ -204,6 +210,7 @@ impl Metrics {
             "Judgements that rest on an exception, by what it says",
             sessions.exceptions.clone(),
         );
+        registry.register_collector(Box::new(sessions.totals.clone()));
         registry.register_collector(Box::new(Scrape(vitals)));
         Self { registry }
     }
@@ -363,11 +370,12 @@ fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
 
 #[cfg(test)]
 pub(in crate::report) mod tests {
-    use super::super::tests::{judgement, record};
-    use super::super::{Trouble, Used};
     use std::sync::atomic::AtomicU64;
 
+    use super::super::tests::{judgement, record};
+    use super::super::{Trouble, Used};
     use super::*;
+    use crate::policy::continuity;
     use crate::store::Kind;
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
@@ -423,6 +431,8 @@ pub(in crate::report) mod tests {
         }
         let words = Health::LABELS.into_iter();
         let words = words.chain(Ending::ALL.map(Ending::label));
+        let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
+        let words = words.chain(totals::HANDSHAKES);
         let words = words.chain(crate::policy::exceptions::What::KINDS);
         let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
         let words = words.chain(

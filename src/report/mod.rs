@@ -43,6 +43,12 @@ pub struct Record {
     pub pin: Option<String>,
     /// How often the destination was dialled.
     pub dials: u32,
+    /// How many TLS handshakes came to an end with it.
+    pub handshakes: u32,
+    /// How many of them resumed an earlier session.
+    pub resumed: u32,
+    /// What about its host is not as it was, as words of [`continuity::Kind`](crate::policy::continuity::Kind).
+    pub alerts: Vec<&'static str>,
     /// Recipients that the MX accepted.
     pub recipients: u64,
     /// Messages that the MX accepted.
@@ -208,6 +214,9 @@ pub(crate) mod tests {
             tls_suite: None,
             pin: None,
             dials: 0,
+            handshakes: 0,
+            resumed: 0,
+            alerts: vec![],
             recipients: 0,
             messages: 0,
             trouble: None,

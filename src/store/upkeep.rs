@@ -34,8 +34,11 @@ impl Keep {
         let first = days_before(now, self.count_days).unix() / DAY;
         let counts = store.prune_counts(u32::try_from(first).unwrap_or(u32::MAX))?;
         let forgotten = store.prune_forgotten(days_before(now, FORGOTTEN_DAYS))?;
-        let seen = store.prune(Kind::Seen, SEEN, days_before(now, SEEN_DAYS))?;
-        Ok(traces + counts + forgotten + seen)
+        let mut remembered = 0;
+        for (kind, most, days) in REMEMBERED {
+            remembered += store.prune(kind, most, days_before(now, days))?;
+        }
+        Ok(traces + counts + forgotten + remembered)
     }
 
     /// Does so every hour, without end. What a second copy in another process does meanwhile does not matter.
@@ -59,9 +62,12 @@ fn days_before(now: Timestamp, days: usize) -> Timestamp {
 
 /// Longer than any process that follows the store is cut off from it.
 const FORGOTTEN_DAYS: usize = 30;
-/// Domains that mail went to.
-const SEEN: usize = 100_000;
-const SEEN_DAYS: usize = 90;
+/// What sessions leave behind about domains and hosts: how much of it at most, and for how many days.
+const REMEMBERED: [(Kind, usize, usize); 3] = [
+    (Kind::Seen, 100_000, 90),
+    (Kind::Pin, 100_000, 90),
+    (Kind::Continuity, 100_000, 400),
+];
 const DAY: u64 = 24 * 3600;
 const PAUSE: Duration = Duration::from_hours(1);
 
@@ -97,6 +103,9 @@ mod tests {
                     row(Kind::Trace, "old", 8, Some("{}")),
                     row(Kind::Seen, "old.example", 91, Some("{}")),
                     row(Kind::Seen, "new.example", 90, Some("{}")),
+                    row(Kind::Pin, "old", 91, Some("{}")),
+                    row(Kind::Continuity, "old.example", 401, Some("{}")),
+                    row(Kind::Continuity, "new.example", 400, Some("{}")),
                     row(Kind::Policy, "old.example", 400, Some("{}")),
                     row(Kind::Policy, "forgotten.example", 31, None),
                     row(Kind::Exception, "forgotten", 29, None),
@@ -110,7 +119,7 @@ mod tests {
             trace_days: 7,
             count_days: 90,
         };
-        assert_eq!(keep.prune(&store, now).unwrap(), 4);
+        assert_eq!(keep.prune(&store, now).unwrap(), 6);
         assert_eq!(keep.prune(&store, now).unwrap(), 0);
         let keep = Keep { traces: 1, ..keep };
         assert_eq!(keep.prune(&store, now).unwrap(), 1);

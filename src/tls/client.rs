@@ -1,10 +1,9 @@
 //! The TLS client towards MX hosts: possession of the key is proven, everything else is written down.
 //!
 //! [`Connector`] offers TLS 1.2 and 1.3 (RFC 8996, RFC 9325 §3.1) with *ring*'s suites, AES-128-GCM first. It never
-//! presents a certificate, never sends early data (RFC 8446 §2.3 asks for a profile that SMTP has not), and never
-//! resumes: a ticket may not be used under another demand than it was made under (RFC 6066 §3), and tickets are not
-//! kept apart by demand here. The server name is sent as a DNS name or not at all, never as an address (RFC 6066 §3).
-//! A handshake that fails is a sentence; there is no half-protected stream.
+//! presents a certificate and never sends early data (RFC 8446 §2.3 asks for a profile that SMTP has not). It resumes
+//! what it is given to resume, and nothing else ([`Connector::resume`]). The server name is sent as a DNS name or not at
+//! all, never as an address (RFC 6066 §3). A handshake that fails is a sentence; there is no half-protected stream.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,13 +11,14 @@ use std::sync::Arc;
 use ring::digest;
 use rustls::client::Resumption;
 use rustls::crypto::ring::{cipher_suite, default_provider};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::possession::Possession;
+use super::tickets::Pocket;
 use super::{Handshake, failure};
 use crate::name::DnsName;
 use crate::x509::outline::Outline;
@@ -30,7 +30,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// With the provider's safe defaults: TLS 1.2 and 1.3, no resumption across demands, no client certificate.
+    /// With the provider's safe defaults: TLS 1.2 and 1.3, no client certificate.
     ///
     /// # Errors
     /// When the provider cannot be set up.
@@ -58,7 +58,7 @@ impl Connector {
         })
     }
 
-    /// Shakes hands over `stream`, asking for `sni`.
+    /// Shakes hands over `stream`, asking for `sni`, in full.
     ///
     /// # Errors
     /// Why there is no protected channel, in words for the record; the stream is gone.
@@ -70,15 +70,45 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let connecting =
-            TlsConnector::from(Arc::clone(&self.config)).connect(server_name(sni)?, stream);
-        // On the heap: the future is large, and every session would carry it to its end.
-        let stream = Box::pin(connecting)
-            .await
-            .map_err(|error| failure::sentence(&error))?;
-        let handshake = seen(stream.get_ref().1, sni)?;
-        Ok((stream, handshake))
+        shake(Arc::clone(&self.config), stream, sni).await
     }
+
+    /// The same with what is in the pocket, where the server has not forgotten it; what the server hands out is in the
+    /// pocket afterwards.
+    ///
+    /// # Errors
+    /// As [`Connector::handshake`].
+    pub async fn resume<S>(
+        &self,
+        stream: S,
+        sni: Option<&DnsName>,
+        pocket: Arc<Pocket>,
+    ) -> Result<(TlsStream<S>, Handshake), String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        // The verifier stays the same, or rustls would not take the ticket.
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::store(pocket);
+        shake(Arc::new(config), stream, sni).await
+    }
+}
+
+async fn shake<S>(
+    config: Arc<ClientConfig>,
+    stream: S,
+    sni: Option<&DnsName>,
+) -> Result<(TlsStream<S>, Handshake), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let connecting = TlsConnector::from(config).connect(server_name(sni)?, stream);
+    // On the heap: the future is large, and every session would carry it to its end.
+    let stream = Box::pin(connecting)
+        .await
+        .map_err(|error| failure::sentence(&error))?;
+    let handshake = seen(stream.get_ref().1, sni)?;
+    Ok((stream, handshake))
 }
 
 /// rustls sends no server name for an address, so any address stands for "none".
@@ -116,6 +146,8 @@ fn seen(connection: &ClientConnection, sni: Option<&DnsName>) -> Result<Handshak
             .map(suite)
             .ok_or("no cipher suite was agreed on")?,
         spki_sha256,
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        recalled: Vec::new(),
         chain,
     })
 }
@@ -144,7 +176,7 @@ mod tests {
     use rustls::crypto::ring::sign::any_supported_type;
     use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
     use rustls::sign::{CertifiedKey, SingleCertAndKey};
-    use rustls::{HandshakeKind, ServerConfig, ServerConnection, SupportedProtocolVersion};
+    use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
     use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio_rustls::TlsAcceptor;
@@ -391,7 +423,7 @@ mod tests {
         let provider = Arc::new(default_provider());
         let root = Sample::self_signed(ca("Root"));
         let anchor = webpki::anchor_from_trusted_cert(&root.der).unwrap();
-        let roots = Arc::new(Roots(vec![anchor.to_owned()]).store());
+        let roots = Arc::new(Roots::new(vec![anchor.to_owned()]).store());
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])

@@ -1,9 +1,12 @@
 //! What a connection to the destination has shown.
 
+use ring::digest;
 use rustls_pki_types::CertificateDer;
 
+use crate::clock::Timestamp;
 use crate::name::DnsName;
 use crate::smtp::NoTls;
+use crate::x509::proof::{Claim, Proof};
 
 /// The state of the channel to the destination.
 #[derive(Clone, Debug)]
@@ -24,6 +27,10 @@ pub struct Handshake {
     pub(in crate::tls) version: &'static str,
     pub(in crate::tls) suite: String,
     pub(in crate::tls) spki_sha256: [u8; 32],
+    /// Whether it went on where an earlier one ended: the certificates are those of that one.
+    pub(in crate::tls) resumed: bool,
+    /// What need not be proven of these certificates once more.
+    pub(in crate::tls) recalled: Vec<Proof>,
 }
 
 impl Handshake {
@@ -66,19 +73,71 @@ impl Handshake {
         &self.spki_sha256
     }
 
+    /// Whether the certificates are those of an earlier handshake, which this one resumes (RFC 8446 §2.2).
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// SHA-256 of the certificates, in their order.
+    #[must_use]
+    pub fn chain_sha256(&self) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for certificate in &self.chain {
+            context.update(&(certificate.len() as u64).to_be_bytes());
+            context.update(certificate);
+        }
+        let mut octets = [0; 32];
+        octets.copy_from_slice(context.finish().as_ref());
+        octets
+    }
+
+    /// With what was proven by earlier verdicts, about whatever certificates.
+    #[must_use]
+    pub fn recalling(mut self, proofs: Vec<Proof>) -> Self {
+        self.recalled = proofs;
+        self
+    }
+
+    /// The proof of this claim that holds now.
+    #[must_use]
+    pub fn recalled(&self, claim: &Claim, now: Timestamp) -> Option<Proof> {
+        self.recalled
+            .iter()
+            .find(|proof| proof.covers(claim, now))
+            .copied()
+    }
+
+    /// Whether there is anything to recall.
+    #[must_use]
+    pub const fn recalls(&self) -> bool {
+        !self.recalled.is_empty()
+    }
+
     /// A handshake that was never made, for tests of what judges it.
     #[cfg(test)]
     pub(crate) fn asserted(sni: Option<DnsName>, chain: Vec<CertificateDer<'static>>) -> Self {
         let spki = chain
             .first()
             .and_then(|leaf| crate::x509::outline::Outline::parse(leaf).ok())
-            .map(|outline| ring::digest::digest(&ring::digest::SHA256, outline.spki));
+            .map(|outline| digest::digest(&digest::SHA256, outline.spki));
         Self {
             sni,
             chain,
             version: "TLSv1.3",
             suite: "TEST".into(),
             spki_sha256: spki.map_or([0; 32], |digest| digest.as_ref().try_into().unwrap()),
+            resumed: false,
+            recalled: Vec::new(),
+        }
+    }
+
+    /// The same by a ticket, for tests.
+    #[cfg(test)]
+    pub(crate) fn resumed(self) -> Self {
+        Self {
+            resumed: true,
+            ..self
         }
     }
 }

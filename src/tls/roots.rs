@@ -80,7 +80,7 @@ impl Roots {
     #[must_use]
     pub fn store(&self) -> RootCertStore {
         RootCertStore {
-            roots: self.0.clone(),
+            roots: self.anchors().to_vec(),
         }
     }
 }
@@ -117,7 +117,7 @@ fn from_file(path: &Path) -> Result<Roots, RootsError> {
             seen: certificates.len(),
         });
     }
-    Ok(Roots(anchors))
+    Ok(Roots::new(anchors))
 }
 
 fn from_system() -> Result<Roots, RootsError> {
@@ -132,7 +132,7 @@ fn from_system() -> Result<Roots, RootsError> {
     for error in &store.errors {
         warn!(%error, "part of the system's certificate store cannot be read");
     }
-    Ok(Roots(anchors))
+    Ok(Roots::new(anchors))
 }
 
 fn anchors(certificates: &[CertificateDer<'_>]) -> Vec<TrustAnchor<'static>> {
@@ -195,7 +195,7 @@ mod tests {
         let good = Sample::self_signed(ca("CA")).pem;
         let bad = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         let bundle = file(&format!("{bad}{good}"));
-        assert_eq!(load(Some(bundle.path())).unwrap().0.len(), 1);
+        assert_eq!(load(Some(bundle.path())).unwrap().anchors().len(), 1);
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn the_system_s_store_has_roots_or_is_an_error() {
         match load(None) {
-            Ok(roots) => assert!(!roots.0.is_empty()),
+            Ok(roots) => assert!(!roots.anchors().is_empty()),
             Err(error) => assert!(error.to_string().contains("set `ca_file`"), "{error}"),
         }
     }

@@ -4,8 +4,10 @@
 use std::fmt;
 
 use super::reason::{PkixFault, Question, Reason};
+use crate::calendar::day;
 use crate::dns::Failure;
 use crate::name::MxHost;
+use crate::smtp::NoTls;
 
 /// A refusal for an administrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ impl Reason {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a sentence for each variant")]
     fn expected(&self) -> String {
         match self {
             Self::Dns { question, name, .. } => format!(
@@ -54,6 +57,9 @@ impl Reason {
             }
             Self::StarttlsMissing { host, .. } => {
                 format!("STARTTLS offered by {host} and answered with 220")
+            }
+            Self::KnownForTls { host, .. } => {
+                format!("TLS with {host}, as it was seen many times before")
             }
             Self::Handshake { host, .. } => format!("a TLS 1.2 or 1.3 handshake with {host}"),
             Self::DaneMismatch { base }
@@ -98,6 +104,7 @@ impl Reason {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a sentence for each variant")]
     const fn advice(&self) -> &'static str {
         match self {
             Self::Dns {
@@ -125,6 +132,9 @@ impl Reason {
             Self::NoPolicyDomain { .. } => "Use an address with a domain.",
             Self::StarttlsMissing { .. } => {
                 "The receiving operator must offer STARTTLS on this MX host, or withdraw its TLSA records and MTA-STS policy; otherwise someone strips it on the way."
+            }
+            Self::KnownForTls { .. } => {
+                "Someone strips STARTTLS on the way, or the receiving operator has given it up: ask them by another way, then `danelaw continuity release` the host."
             }
             Self::Handshake { .. } => {
                 "The receiving operator must offer TLS 1.2 or 1.3 with a usual cipher suite and key."
@@ -189,13 +199,14 @@ impl fmt::Display for Reason {
             Self::NoPolicyDomain { recipient } => {
                 write!(f, "no policy can be found for {recipient}")
             }
-            Self::StarttlsMissing { host, code: None } => {
-                write!(f, "{host} does not offer STARTTLS")
+            Self::StarttlsMissing { host, code } => {
+                let seen = code.map_or(NoTls::NotOffered, NoTls::Refused);
+                write!(f, "{host} {}", without_tls(&seen))
             }
-            Self::StarttlsMissing {
-                host,
-                code: Some(code),
-            } => write!(f, "{host} answers STARTTLS with {code}"),
+            Self::KnownForTls { host, since, seen } => {
+                let (since, now) = (day(*since), without_tls(seen));
+                write!(f, "{host} has shown TLS since {since}, and now {now}")
+            }
             Self::Handshake { host, what } => write!(f, "TLS with {host} fails: {what}"),
             Self::DaneMismatch { base } => write!(
                 f,
@@ -237,6 +248,14 @@ impl fmt::Display for Question {
             Self::Tlsa => "the TLSA records",
             Self::Sts => "the MTA-STS record",
         })
+    }
+}
+
+fn without_tls(seen: &NoTls) -> String {
+    match seen {
+        NoTls::NotOffered => "does not offer STARTTLS".into(),
+        NoTls::Refused(code) => format!("answers STARTTLS with {code}"),
+        NoTls::HandshakeFailed(what) => format!("TLS fails: {what}"),
     }
 }
 

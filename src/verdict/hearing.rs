@@ -3,11 +3,15 @@
 //! Under [`Mode::ReportOnly`] everything is found out and judged as ever. Where that ends in a refusal for the sake of a
 //! policy, the session is judged once more as if nothing were demanded (rule R3 of the decision table, RFC 7672 §9.1), and
 //! the refusal is told of. What would be relayed anyway is relayed alike.
+//!
+//! Where the handshake tried a ticket and that is not enough, a full one is asked for before anything is refused or waived:
+//! what was shown earlier never refuses anybody, and clears only for what it was cleared for then, or where nothing need be
+//! proven (attack TLS-11); and a server that chokes on a ticket has TLS all the same.
 
-use super::{MAX_REDIALS, Reason, Redial, Refusal, Verdict, judge};
+use super::{MAX_REDIALS, Pin, Reason, Redial, Refusal, Verdict, judge};
 use crate::clock::Timestamp;
 use crate::name::DnsName;
-use crate::policy::{Demand, Mode};
+use crate::policy::{Demand, Fingerprint, Mode};
 use crate::smtp::Freedom;
 use crate::tls::Evidence;
 use crate::x509::path::Roots;
@@ -29,6 +33,8 @@ pub struct Hearing<'a> {
     pub freedom: Freedom,
     /// The refusal that was waived already, before the connection that goes without TLS.
     pub waived: Option<&'a Refusal>,
+    /// What the ticket was cleared for that the handshake tried.
+    pub ticket: Option<Fingerprint>,
 }
 
 /// What comes of it.
@@ -36,11 +42,24 @@ pub struct Hearing<'a> {
 pub struct Ruling {
     /// The verdict.
     pub verdict: Verdict,
+    /// What it is by.
+    pub by: By,
     /// Where the other setting of `combine` would have decided otherwise on the same evidence: what the stricter of the two
     /// refuses for.
     pub differs: Option<Reason>,
     /// The refusal that was waived, where that takes another connection first.
     pub waived: Option<Refusal>,
+}
+
+/// What decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// What is demanded, and what the session has shown.
+    Demand,
+    /// The ticket is not enough: the same name is asked for again, in a full handshake.
+    Ticket,
+    /// The mode: whatever is demanded, nothing of it was looked at.
+    Mode,
 }
 
 impl Hearing<'_> {
@@ -54,13 +73,17 @@ impl Hearing<'_> {
         if let Some(refusal) = self.waived {
             return self.free(Some(refusal.clone()), None);
         }
-        let strict = self.judge(demanded, self.tried);
+        let mut strict = self.judge(demanded, self.tried);
+        let mut by = By::Demand;
         if let Some(name) = self.unasked(demanded, &strict) {
-            return Ruling {
-                verdict: Verdict::Redial(Redial::Sni(name)),
-                differs: None,
-                waived: None,
-            };
+            strict = Verdict::Redial(Redial::Sni(name));
+        }
+        // What could not be found out is not the ticket's fault.
+        if demanded.is_ok()
+            && let Some(again) = self.in_full(&strict)
+        {
+            strict = Verdict::Redial(Redial::Sni(again));
+            by = By::Ticket;
         }
         let differs = otherwise.and_then(|otherwise| self.difference(&strict, otherwise));
         match (self.mode, strict) {
@@ -75,6 +98,7 @@ impl Hearing<'_> {
             }
             (Mode::ReportOnly | Mode::Enforce, verdict) => Ruling {
                 verdict,
+                by,
                 differs,
                 waived: None,
             },
@@ -103,15 +127,46 @@ impl Hearing<'_> {
     fn free(&self, refusal: Option<Refusal>, differs: Option<Reason>) -> Ruling {
         let mut verdict = self.judge(&Ok(Demand::of_literal()), self.tried);
         let mut waived = refusal;
+        if let Some(again) = self.in_full(&verdict) {
+            return Ruling {
+                verdict: Verdict::Redial(Redial::Sni(again)),
+                by: By::Ticket,
+                differs: None,
+                waived: None,
+            };
+        }
         if let Verdict::Pin(pin) = &mut verdict {
             pin.host = waived.as_ref().and_then(|refusal| refusal.host.clone());
             pin.would_refuse = waived.take().map(Box::new);
         }
         Ruling {
             verdict,
+            by: By::Mode,
             differs,
             waived,
         }
+    }
+
+    /// The name to ask for in a full handshake, where the ticket is not enough for this verdict.
+    fn in_full(&self, verdict: &Verdict) -> Option<DnsName> {
+        let cleared = self.ticket?;
+        let is_by_ticket = match self.evidence {
+            Evidence::Protected(handshake) => handshake.is_resumed(),
+            Evidence::Broken(_) => true,
+            Evidence::Clear(_) => false,
+        };
+        let is_enough = match verdict {
+            Verdict::Pin(Pin { grounds, .. }) => {
+                grounds.demand.is_nothing() || grounds.demand == cleared
+            }
+            // Another name, another ticket.
+            Verdict::Redial(Redial::Sni(_)) => true,
+            Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_) => false,
+        };
+        if !is_by_ticket || is_enough {
+            return None;
+        }
+        self.tried.last()?.clone()
     }
 
     fn judge(&self, demanded: &Result<Demand, Reason>, tried: &[Option<DnsName>]) -> Verdict {

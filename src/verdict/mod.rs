@@ -4,24 +4,26 @@
 //! [`Reason`] is the one vocabulary of why not. A [`Hearing`] adds the mode to that: what is only reported is judged a
 //! second time, as if nothing were demanded.
 
+mod bench;
 mod explanation;
 mod hearing;
 #[cfg(test)]
 mod oracle;
 mod reason;
+#[cfg(test)]
+mod recalled;
 
 pub use explanation::Explanation;
-pub use hearing::{Hearing, Ruling};
+pub use hearing::{By, Hearing, Ruling};
 pub use reason::{PkixFault, Question, Reason, ResultType};
 
 use crate::clock::Timestamp;
-use crate::dane::{self, Presented, Usage};
 use crate::name::{DnsName, MxHost};
-use crate::policy::exceptions::Pin as KeyPin;
-use crate::policy::{Candidate, DaneDemand, Demand, Level, Local, Located, StsDemand};
-use crate::smtp::NoTls;
-use crate::tls::{Evidence, Handshake};
-use crate::x509::path::{self, Roots};
+use crate::policy::{Candidate, Demand, Fingerprint, Level, Located};
+use crate::tls::Evidence;
+use crate::x509::path::Roots;
+use crate::x509::proof::Proof;
+use bench::{Bench, Met, Observed};
 
 /// Permission to relay one recipient's transaction over the session it was given for. Only [`judge`] makes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,8 +61,19 @@ pub struct Pin {
     pub basis: Basis,
     /// What an observed policy (testing, or MTA-STS beside DANE) would have refused for.
     pub observed: Option<Reason>,
+    /// What was proven, for the next session.
+    pub grounds: Grounds,
     /// The refusal that the mode has waived: what was demanded is not met, and only told of.
     pub would_refuse: Option<Box<Refusal>>,
+}
+
+/// What a favourable verdict was asked to prove, and has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// What it was.
+    pub demand: Fingerprint,
+    /// Paths that were found, or known from before.
+    pub proofs: Vec<Proof>,
 }
 
 /// An unfavourable verdict.
@@ -153,7 +166,7 @@ pub fn judge(
     now: Timestamp,
 ) -> Verdict {
     if demand.candidates.is_empty() {
-        return opportunistic(None, evidence, None);
+        return opportunistic(None, evidence, Observed::default());
     }
     let bench = Bench {
         evidence,
@@ -176,7 +189,8 @@ pub fn judge(
                 break;
             }
             // Of a destination that is no known host, nothing else can be said.
-            let observed = not_located(demand).or_else(|| bench.observe(candidate));
+            let observed =
+                not_located(demand).map_or_else(|| bench.observe(candidate), Observed::of);
             let host = matches!(demand.located, Located::ByAddress).then(|| candidate.host.clone());
             return opportunistic(host, evidence, observed);
         }
@@ -184,15 +198,23 @@ pub fn judge(
             return Verdict::Redial(Redial::Sni(candidate.sni().clone()));
         }
         match bench.assess(candidate) {
-            Ok(basis) => {
+            Ok(Met { basis, mut proofs }) => {
                 let is_proven = candidate.requirement.authenticates();
                 let unlocated = not_located(demand).filter(|_| !is_proven);
+                let host = unlocated.is_none().then(|| candidate.host.clone());
+                let observed = unlocated.map_or_else(|| bench.observe(candidate), Observed::of);
+                proofs.extend(observed.proof);
+                proofs.dedup();
                 return Verdict::Pin(Pin {
                     cleared: Cleared(()),
-                    host: unlocated.is_none().then(|| candidate.host.clone()),
+                    host,
                     level: candidate.requirement.level(),
                     basis,
-                    observed: unlocated.or_else(|| bench.observe(candidate)),
+                    observed: observed.reason,
+                    grounds: Grounds {
+                        demand: Fingerprint::of(candidate, roots.identity()),
+                        proofs,
+                    },
                     would_refuse: None,
                 });
             }
@@ -208,7 +230,7 @@ pub fn judge(
 
 /// Nothing is demanded: TLS if it worked, else cleartext, on a new connection where a handshake failed
 /// (RFC 7672 §2.2).
-fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Reason>) -> Verdict {
+fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Observed) -> Verdict {
     let basis = match evidence {
         Evidence::Protected(_) => Basis::OpportunisticTls,
         Evidence::Clear(_) => Basis::Cleartext,
@@ -219,7 +241,11 @@ fn opportunistic(host: Option<MxHost>, evidence: &Evidence, observed: Option<Rea
         host,
         level: Level::Opportunistic,
         basis,
-        observed,
+        observed: observed.reason,
+        grounds: Grounds {
+            demand: Fingerprint::NOTHING,
+            proofs: observed.proof.into_iter().collect(),
+        },
         would_refuse: None,
     })
 }
@@ -268,175 +294,4 @@ fn refusal(demand: &Demand, nearest: Option<(&Candidate, Reason)>) -> Verdict {
             })
         }
     }
-}
-
-/// What a candidate is judged by.
-struct Bench<'a> {
-    evidence: &'a Evidence,
-    tried: &'a [Option<DnsName>],
-    roots: &'a Roots,
-    now: Timestamp,
-}
-
-impl Bench<'_> {
-    fn sni(&self) -> Option<&DnsName> {
-        self.tried.last()?.as_ref()
-    }
-
-    /// Evidence for a host must have been taken with its SNI (RFC 7672 §8.1, RFC 8461 §7.1). Where no more attempts
-    /// are left, what the server showed to another name is judged as it is.
-    fn wants_other_sni(&self, candidate: &Candidate) -> bool {
-        let shown = match self.evidence {
-            // TLS alone is demanded and there.
-            Evidence::Protected(_) if !candidate.requirement.authenticates() => return false,
-            Evidence::Protected(_)
-            | Evidence::Broken(_)
-            | Evidence::Clear(NoTls::HandshakeFailed(_)) => self.sni(),
-            // The server refuses TLS before it hears any name.
-            Evidence::Clear(NoTls::NotOffered | NoTls::Refused(_)) => return false,
-        };
-        let wanted = candidate.sni();
-        let requirement = &candidate.requirement;
-        let listed = requirement.sts.as_ref().is_none_or(|sts| sts.listed);
-        listed
-            && !requirement.is_unmeetable()
-            && shown != Some(wanted)
-            && self.tried.len() <= MAX_REDIALS
-            && !self.tried.iter().flatten().any(|sni| sni == wanted)
-    }
-
-    /// Before a recipient is known the SNI is a guess, which greetings and other people's records can make a wrong one
-    /// (attack TLS-16). Cleartext comes only after the host's own name has failed too, and needs the last redial.
-    fn failed_by_a_guess(&self, candidate: &Candidate) -> bool {
-        matches!(self.evidence, Evidence::Broken(_))
-            && self.tried.len() < MAX_REDIALS
-            && self.wants_other_sni(candidate)
-    }
-
-    /// Does the evidence meet all that is required of this host?
-    fn assess(&self, candidate: &Candidate) -> Result<Basis, Reason> {
-        let requirement = &candidate.requirement;
-        if requirement.is_unmeetable() {
-            let host = candidate.host.clone();
-            return Err(match requirement.local {
-                Some(Local::Sts) => Reason::StsRequired { host },
-                Some(Local::Dane | Local::Webpki | Local::Pin(_)) | None => {
-                    Reason::DaneRequired { host }
-                }
-            });
-        }
-        if let Some(sts) = &requirement.sts {
-            is_listed(sts, &candidate.host)?;
-        }
-        let handshake = self.protected(&candidate.host)?;
-        let dane = requirement
-            .dane
-            .as_ref()
-            .map(|dane| self.dane(dane, handshake))
-            .transpose()?;
-        if requirement.sts.is_some() {
-            self.sts_pkix(&candidate.host, handshake)?;
-        }
-        if let Some(local) = &requirement.local {
-            self.local(local, &candidate.host, handshake)?;
-        }
-        Ok(match (dane, &requirement.sts, &requirement.local) {
-            (Some(_), Some(_), _) => Basis::DaneAndSts,
-            (Some(Usage::DaneEe), None, _) => Basis::DaneEe,
-            (Some(Usage::DaneTa), None, _) => Basis::DaneTa,
-            (None, Some(_), _) => Basis::Sts,
-            (None, None, Some(Local::Webpki)) => Basis::Webpki,
-            (None, None, Some(Local::Pin(_))) => Basis::Pinned,
-            (None, None, Some(Local::Dane | Local::Sts) | None) => Basis::Encrypted,
-        })
-    }
-
-    /// What the observed policy would refuse for.
-    fn observe(&self, candidate: &Candidate) -> Option<Reason> {
-        let sts = candidate.observed.as_ref()?;
-        is_listed(sts, &candidate.host)
-            .and_then(|()| self.protected(&candidate.host))
-            .and_then(|handshake| self.sts_pkix(&candidate.host, handshake))
-            .err()
-    }
-
-    fn protected(&self, host: &MxHost) -> Result<&Handshake, Reason> {
-        let missing = |code| Reason::StarttlsMissing {
-            host: host.clone(),
-            code,
-        };
-        match self.evidence {
-            Evidence::Protected(handshake) => Ok(handshake),
-            Evidence::Clear(NoTls::NotOffered) => Err(missing(None)),
-            Evidence::Clear(NoTls::Refused(code)) => Err(missing(Some(*code))),
-            Evidence::Clear(NoTls::HandshakeFailed(what)) | Evidence::Broken(what) => {
-                Err(Reason::Handshake {
-                    host: host.clone(),
-                    what: what.clone(),
-                })
-            }
-        }
-    }
-
-    fn dane(&self, demand: &DaneDemand, handshake: &Handshake) -> Result<Usage, Reason> {
-        let presented = Presented {
-            chain: handshake.chain(),
-            reference_ids: &demand.reference_ids,
-        };
-        dane::verify(&demand.records, presented, self.now)
-            .map(|matched| matched.record.usage)
-            .map_err(|mismatch| Reason::of_mismatch(demand.base.clone(), mismatch))
-    }
-
-    /// What an exception requires beside the rest; what must be published has been looked for already.
-    fn local(&self, local: &Local, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
-        match local {
-            Local::Dane | Local::Sts => Ok(()),
-            Local::Webpki => self.pkix(host, handshake).map_err(|fault| Reason::Webpki {
-                mx: host.clone(),
-                fault,
-            }),
-            Local::Pin(pins) => {
-                let presented = KeyPin(*handshake.spki_sha256());
-                if pins.contains(&presented) {
-                    return Ok(());
-                }
-                Err(Reason::PinMismatch {
-                    host: host.clone(),
-                    presented: presented.to_string(),
-                })
-            }
-        }
-    }
-
-    /// RFC 8461 §4.2.
-    fn sts_pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), Reason> {
-        let mx = host.clone();
-        self.pkix(host, handshake).map_err(|fault| match fault {
-            PkixFault::Untrusted(what) => Reason::StsUntrusted { mx, what },
-            PkixFault::Dates(what) => Reason::StsDates { mx, what },
-            PkixFault::Name(presented) => Reason::StsName { mx, presented },
-        })
-    }
-
-    /// The precedence of not-trusted over expired over mismatch keeps reports comparable.
-    fn pkix(&self, host: &MxHost, handshake: &Handshake) -> Result<(), PkixFault> {
-        let report = path::validate(handshake.chain(), self.roots, host.name(), self.now);
-        match (report.untrusted, report.out_of_date, report.wrong_name) {
-            (Some(what), _, _) => Err(PkixFault::Untrusted(what)),
-            (None, Some(what), _) => Err(PkixFault::Dates(what)),
-            (None, None, Some(presented)) => Err(PkixFault::Name(presented)),
-            (None, None, None) => Ok(()),
-        }
-    }
-}
-
-fn is_listed(sts: &StsDemand, host: &MxHost) -> Result<(), Reason> {
-    if sts.listed {
-        return Ok(());
-    }
-    Err(Reason::StsMxNotListed {
-        mx: host.clone(),
-        patterns: sts.patterns.clone(),
-    })
 }

@@ -6,11 +6,12 @@
 
 use std::net::IpAddr;
 
+use crate::clock::Timestamp;
 use crate::dane::Mismatch;
 use crate::dns::Failure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
-use crate::smtp::Reply;
 use crate::smtp::ehlo::Extension;
+use crate::smtp::{NoTls, Reply};
 
 /// A refusal as a fact. The sentence is derived by [`Reason::reply`] and `Display`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,15 @@ pub enum Reason {
         host: MxHost,
         /// What went wrong.
         what: String,
+    },
+    /// Nothing is demanded but by continuity: the host is known for TLS and shows none.
+    KnownForTls {
+        /// The host.
+        host: MxHost,
+        /// Since when it is known for it.
+        since: Timestamp,
+        /// What there is instead.
+        seen: NoTls,
     },
     /// No TLSA record matches.
     DaneMismatch {
@@ -253,9 +263,10 @@ impl Reason {
             Self::ForgedNullMx { .. } | Self::DestNotMx { .. } | Self::StsMxNotListed { .. } => {
                 (451, "4.7.1")
             }
-            Self::StarttlsMissing { .. } | Self::DaneRequired { .. } | Self::StsRequired { .. } => {
-                (451, "4.7.4")
-            }
+            Self::StarttlsMissing { .. }
+            | Self::KnownForTls { .. }
+            | Self::DaneRequired { .. }
+            | Self::StsRequired { .. } => (451, "4.7.4"),
             Self::Handshake { .. }
             | Self::DaneMismatch { .. }
             | Self::DaneName { .. }
@@ -300,6 +311,7 @@ impl Reason {
             | Self::DestNotMx { .. }
             | Self::NoPolicyDomain { .. }
             | Self::StarttlsMissing { .. }
+            | Self::KnownForTls { .. }
             | Self::Handshake { .. }
             | Self::StsMxNotListed { .. }
             | Self::DaneRequired { .. }
@@ -335,6 +347,7 @@ impl Reason {
             Self::DestNotMx { .. } => "dest-not-mx",
             Self::NoPolicyDomain { .. } => "no-policy-domain",
             Self::StarttlsMissing { .. } => "starttls-required",
+            Self::KnownForTls { .. } => "continuity-tls",
             Self::Handshake { .. } => "tls-handshake",
             Self::DaneMismatch { .. } => "dane-mismatch",
             Self::DaneName { .. } => "dane-name",
@@ -368,7 +381,11 @@ impl Reason {
                 failure: Failure::Bogus(_),
                 ..
             } => Some(ResultType::DnssecInvalid),
-            Self::StarttlsMissing { .. } => Some(ResultType::StarttlsNotSupported),
+            Self::StarttlsMissing { .. }
+            | Self::KnownForTls {
+                seen: NoTls::NotOffered | NoTls::Refused(_),
+                ..
+            } => Some(ResultType::StarttlsNotSupported),
             Self::DaneRequired { .. } => Some(ResultType::DaneRequired),
             Self::DaneName { .. } | Self::StsName { .. } => {
                 Some(ResultType::CertificateHostMismatch)
@@ -378,6 +395,10 @@ impl Reason {
                 Some(ResultType::CertificateNotTrusted)
             }
             Self::Handshake { .. }
+            | Self::KnownForTls {
+                seen: NoTls::HandshakeFailed(_),
+                ..
+            }
             | Self::StsMxNotListed { .. }
             | Self::ForgedNullMx { .. }
             | Self::DestNotMx { .. } => Some(ResultType::ValidationFailure),
@@ -416,6 +437,7 @@ impl Reason {
             | Self::DestNotMx { .. }
             | Self::NoPolicyDomain { .. }
             | Self::StarttlsMissing { .. }
+            | Self::KnownForTls { .. }
             | Self::Handshake { .. }
             | Self::DaneMismatch { .. }
             | Self::DaneName { .. }
@@ -494,6 +516,11 @@ mod tests {
             name: name.clone(),
             failure,
         };
+        let known = |seen| Reason::KnownForTls {
+            host: host(),
+            since: Timestamp::from_unix(0),
+            seen,
+        };
         let webpki = |fault| Reason::Webpki { mx: host(), fault };
         vec![
             (
@@ -555,6 +582,14 @@ mod tests {
                     what: "x".into(),
                 },
                 "451 4.7.5 tls-handshake tls-handshake validation-failure",
+            ),
+            (
+                known(NoTls::NotOffered),
+                "451 4.7.4 continuity-tls continuity-tls starttls-not-supported",
+            ),
+            (
+                known(NoTls::HandshakeFailed("x".into())),
+                "451 4.7.4 continuity-tls continuity-tls validation-failure",
             ),
             (
                 Reason::DaneMismatch { base: base() },

@@ -12,6 +12,8 @@ pub struct Outline<'a> {
     pub tbs: &'a [u8],
     /// The issuer's Name.
     pub issuer: &'a [u8],
+    /// From when to when, unread.
+    pub validity: &'a [u8],
     /// The subject's Name.
     pub subject: &'a [u8],
     /// The whole SubjectPublicKeyInfo, header included: what selector 1 and pins are about.
@@ -56,12 +58,13 @@ impl<'a> Outline<'a> {
         }
         fields.expect(SEQUENCE)?; // signature
         let issuer = fields.expect(SEQUENCE)?;
-        fields.expect(SEQUENCE)?; // validity
+        let validity = fields.expect(SEQUENCE)?;
         let subject = fields.expect(SEQUENCE)?;
         let spki = fields.expect(SEQUENCE)?;
         Ok(Self {
             tbs: tbs.whole,
             issuer: issuer.whole,
+            validity: validity.whole,
             subject: subject.whole,
             spki: spki.whole,
         })

@@ -8,6 +8,7 @@
 use std::ptr;
 use std::time::Duration;
 
+use ring::digest;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 use x509_parser::time::ASN1Time;
@@ -20,7 +21,47 @@ use crate::name::DnsName;
 
 /// The CAs that MTA-STS trusts.
 #[derive(Clone, Debug)]
-pub struct Roots(pub Vec<TrustAnchor<'static>>);
+pub struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    identity: [u8; 32],
+}
+
+impl Roots {
+    /// These CAs.
+    #[must_use]
+    pub fn new(anchors: Vec<TrustAnchor<'static>>) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for anchor in &anchors {
+            for part in [
+                Some(anchor.subject.as_ref()),
+                Some(anchor.subject_public_key_info.as_ref()),
+                anchor.name_constraints.as_deref(),
+            ] {
+                context.update(
+                    &part
+                        .map_or(u64::MAX, |part| part.len() as u64)
+                        .to_be_bytes(),
+                );
+                context.update(part.unwrap_or_default());
+            }
+        }
+        let mut identity = [0; 32];
+        identity.copy_from_slice(context.finish().as_ref());
+        Self { anchors, identity }
+    }
+
+    /// The CAs.
+    #[must_use]
+    pub fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
+    /// A digest of all of them: the same for the same CAs in the same order, and for no others.
+    #[must_use]
+    pub const fn identity(&self) -> &[u8; 32] {
+        &self.identity
+    }
+}
 
 /// Three questions about one chain, each answered by itself (one verdict would hide the others).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +92,7 @@ pub fn validate(
     let path = search(&Search {
         leaf,
         others,
-        anchors: &roots.0,
+        anchors: roots.anchors(),
         check: &|_, _, _| Ok(()),
         now,
     });
@@ -323,7 +364,7 @@ mod tests {
     const MX: &str = "mx.example.com";
 
     fn roots(of: &[&Sample]) -> Roots {
-        Roots(
+        Roots::new(
             of.iter()
                 .map(|root| {
                     webpki::anchor_from_trusted_cert(&root.der)
@@ -551,7 +592,7 @@ mod tests {
             "no certificate"
         );
         assert_eq!(
-            held(&report(&[&leaf, &inner, &outer], &Roots(Vec::new()))),
+            held(&report(&[&leaf, &inner, &outer], &Roots::new(Vec::new()))),
             ".DN",
             "no roots"
         );

@@ -205,6 +205,7 @@ const fn outcome(reason: &Reason) -> Outcome {
         | Reason::NoPolicyDomain { .. }
         | Reason::StarttlsMissing { .. }
         | Reason::Handshake { .. }
+        | Reason::KnownForTls { .. }
         | Reason::DaneMismatch { .. }
         | Reason::DaneName { .. }
         | Reason::DaneDates { .. }

@@ -6,6 +6,7 @@ use super::findings::{Destination, DomainFindings, Problem};
 use crate::cli::exchangers::Exchangers;
 use crate::name::{Domain, MxHost};
 use crate::policy::demand::demand;
+use crate::policy::exceptions::What;
 use crate::policy::{Candidate, Local, Mode, Requirement, Terms};
 use crate::proxy::engine::Engine;
 use crate::proxy::probe::{Probe, Prober};
@@ -54,14 +55,15 @@ async fn examine(
 ) -> Destination {
     let mut place = Destination::new(host.to_string(), Some(destination));
     let facts = engine.gatherer.gather(domain, destination).await;
+    let now = engine.clock.wall();
     let exceptions = engine.exceptions.all();
-    let exception = exceptions.of(domain, engine.clock.wall());
+    let exception = exceptions.of(domain, now);
     let terms = Terms {
         settings: engine.settings,
         exception: exception.map(|one| one.what()),
     };
     let is_reported = engine.modes.of(Some(domain)) == Mode::ReportOnly;
-    let demand = match demand(&facts, destination.ip(), terms) {
+    let mut demand = match demand(&facts, destination.ip(), terms) {
         Ok(demand) => Some(demand),
         Err(reason) if is_reported && reason.is_for_policy() => {
             place.would_refuse = Some(Problem::of(&reason));
@@ -72,6 +74,11 @@ async fn examine(
             return place;
         }
     };
+    if let Some(demand) = &mut demand
+        && !terms.exception.is_some_and(What::loosens)
+    {
+        engine.recall.hold(demand, destination.port(), now);
+    }
     if let Some(candidate) = demand.iter().flat_map(|demand| &demand.candidates).next() {
         place.level = Some(candidate.requirement.level().label());
         place.demand = words(candidate);
@@ -107,6 +114,7 @@ fn words(candidate: &Candidate) -> String {
         dane,
         sts,
         local,
+        known_for_tls,
     } = &candidate.requirement;
     let mut parts = Vec::new();
     if let Some(dane) = dane {
@@ -127,6 +135,9 @@ fn words(candidate: &Candidate) -> String {
             ", which does not list this host"
         };
         parts.push(format!("a valid certificate by MTA-STS{listed}"));
+    }
+    if known_for_tls.is_some() {
+        parts.push("TLS (the host is known for it)".into());
     }
     match local {
         Some(Local::Dane) => parts.push("DANE to be there".into()),

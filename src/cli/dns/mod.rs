@@ -88,7 +88,7 @@ impl Args {
         let roots = if config.dns.resolvers.iter().any(by_tls) {
             roots::load(config.ca_file.as_deref())?
         } else {
-            Roots(Vec::new())
+            Roots::new(Vec::new())
         };
         Ok(resolver(
             &config.dns,

@@ -174,6 +174,9 @@ fn wanted(out: &mut impl Write, wanted: &Wanted) -> io::Result<()> {
         "  {host}: {}, asked for as {sni}",
         printable(&wanted.level)
     )?;
+    if let Some(since) = &wanted.known_for_tls {
+        writeln!(out, "    known for TLS since {}", printable(since))?;
+    }
     for record in &wanted.tlsa {
         writeln!(out, "    TLSA {}", printable(record))?;
     }
@@ -211,7 +214,12 @@ fn attempt(out: &mut impl Write, number: usize, attempt: &Attempt) -> io::Result
     match &attempt.showing.channel {
         Channel::Tls(tls) => {
             let (version, suite) = (printable(&tls.version), printable(&tls.suite));
-            writeln!(out, "  {version} {suite}, and presented")?;
+            let when = if tls.resumed {
+                "presented in an earlier handshake, which this one resumes"
+            } else {
+                "presented"
+            };
+            writeln!(out, "  {version} {suite}, and {when}")?;
             for one in &tls.chain {
                 certificate(out, one)?;
             }

@@ -29,7 +29,7 @@ impl Ca {
 
     fn roots(&self) -> Option<Roots> {
         let anchor = webpki::anchor_from_trusted_cert(&self.der).unwrap();
-        Some(Roots(vec![anchor.to_owned()]))
+        Some(Roots::new(vec![anchor.to_owned()]))
     }
 
     /// A server with a certificate for this name, or this address, until the year begins.

@@ -175,7 +175,7 @@ impl Pki {
     }
 
     fn roots(&self) -> Roots {
-        Roots(vec![
+        Roots::new(vec![
             webpki::anchor_from_trusted_cert(self.ca.der())
                 .unwrap()
                 .to_owned(),
@@ -612,6 +612,6 @@ async fn sts_20_what_has_no_policy_host_fails_without_a_connection() {
 #[test]
 fn without_roots_there_is_no_fetcher() {
     let lookup = Arc::new(AllAt(Ipv4Addr::LOCALHOST.into()));
-    let made = HttpsFetcher::new(lookup, &Roots(Vec::new()), FetchOptions::default());
+    let made = HttpsFetcher::new(lookup, &Roots::new(Vec::new()), FetchOptions::default());
     assert!(matches!(made, Err(FetcherError::NoRoots)));
 }

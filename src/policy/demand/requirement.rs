@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Combine, Settings};
+use crate::clock::Timestamp;
 use crate::dane::Tlsa;
 use crate::mtasts::Policy;
 use crate::name::{MxHost, ReferenceId, TlsaBase};
@@ -19,6 +20,8 @@ pub struct Requirement {
     pub sts: Option<StsDemand>,
     /// What the operator requires beside.
     pub local: Option<Local>,
+    /// TLS, because the host is known for it and nothing of the above is demanded: since when.
+    pub known_for_tls: Option<Timestamp>,
 }
 
 /// What an exception requires, whatever the destination publishes.
@@ -151,6 +154,7 @@ impl Requirement {
             (None, true) => Level::Sts,
             (None, false) if self.encrypt => Level::Encrypt,
             (None, false) if self.local.is_some() => Level::Local,
+            (None, false) if self.known_for_tls.is_some() => Level::Encrypt,
             (None, false) => Level::Opportunistic,
         }
     }

@@ -14,13 +14,13 @@ use crate::report::Record;
 use crate::x509::sample::{Sample, ca, server};
 
 #[derive(Clone, Copy)]
-enum Life {
+pub(super) enum Life {
     Alive,
     Over,
 }
 
 /// For a domain, for ten days from now or for ten days that are over.
-fn exception(scope: &str, what: &str, life: Life) -> Exception {
+pub(super) fn exception(scope: &str, what: &str, life: Life) -> Exception {
     let now = SystemClock.wall();
     let days = |number: u64| Duration::from_secs(number * 86_400);
     let granted = crate::clock::Timestamp::from_unix(now.unix() - days(10).as_secs());

@@ -4,6 +4,7 @@ mod client_tls;
 mod exceptions;
 mod handover;
 mod modes;
+mod recall;
 pub(crate) mod world;
 
 use std::sync::Arc;

@@ -28,20 +28,22 @@ use crate::intercept::Via;
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
-use crate::policy::Modes;
 use crate::policy::cache::{CacheOptions, StsCache};
 use crate::policy::exceptions::held::Held;
 use crate::policy::facts::Gatherer;
 use crate::policy::identity::Identities;
+use crate::policy::{Continuity, Modes};
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
+use crate::proxy::recall::Recall;
 use crate::report::trace::keeper::{KeepTraces, Keeper};
 use crate::report::{Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
 use crate::tls::roots;
+use crate::tls::tickets::Tickets;
 use crate::x509::path::Roots;
 use crate::x509::sample::{Sample, T0, server};
 
@@ -169,10 +171,12 @@ impl World {
             ..Config::default()
         };
         change(&mut config);
-        let (sender, records) = unbounded_channel();
         let declared = config.exceptions.declared.clone();
         let roots = config.ca_file.as_deref();
-        let roots = roots.map_or(Roots(vec![]), |file| roots::load(Some(file)).unwrap());
+        let roots = roots.map_or_else(
+            || Roots::new(vec![]),
+            |file| roots::load(Some(file)).unwrap(),
+        );
         let engine = Engine {
             identities: Identities::new(config.rules.clone()),
             modes: config.modes.clone(),
@@ -180,7 +184,12 @@ impl World {
             roots: Arc::new(roots),
             ..engine(names)
         };
-        let proxy = Proxy::serve(&config, Arc::new(engine), Arc::new(Kept(sender))).await;
+        Self::of(&config, engine).await
+    }
+
+    pub(super) async fn of(config: &Config, engine: Engine) -> Self {
+        let (sender, records) = unbounded_channel();
+        let proxy = Proxy::serve(config, Arc::new(engine), Arc::new(Kept(sender))).await;
         Self {
             proxy: proxy.unwrap(),
             records,
@@ -201,7 +210,10 @@ impl World {
 }
 
 pub(crate) fn engine(names: Names) -> Engine {
-    let lookup: Arc<dyn Lookup> = Arc::new(names);
+    engine_of(Arc::new(names), Continuity::Alert)
+}
+
+pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engine {
     let clock = Arc::new(SystemClock);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let fetch = Arc::new(OnePolicy);
@@ -214,6 +226,14 @@ pub(crate) fn engine(names: Names) -> Engine {
     );
     let sts = Arc::new(sts.unwrap());
     let pen = Pen::new(Arc::clone(&store));
+    let roots = Arc::new(Roots::new(vec![]));
+    let recall = Recall::new(
+        continuity,
+        Some(Tickets::default()),
+        Arc::clone(&roots),
+        pen.clone(),
+    );
+    let recall = recall.load(&*store, &*clock).unwrap();
     Engine {
         gatherer: Gatherer::new(Arc::clone(&lookup), Arc::clone(&sts), clock.clone()),
         traces: Keeper::new(KeepTraces::default(), pen.clone()),
@@ -221,12 +241,13 @@ pub(crate) fn engine(names: Names) -> Engine {
         monitor: Arc::new(Monitor::off()),
         tally: Arc::default(),
         connector: Connector::new().unwrap(),
-        roots: Arc::new(Roots(vec![])),
+        roots,
         settings: crate::policy::Settings::default(),
         identities: Identities::default(),
         clock,
         sts,
         learned: Learned::default(),
+        recall: Arc::new(recall),
         pen,
         store,
         keep: KEEP,
@@ -358,7 +379,7 @@ async fn serve(stream: TcpStream, behind: Option<&Behind>, go_ahead: &[&str]) ->
 }
 
 /// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
-async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
+pub(super) async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
 where
     S: AsyncBufReadExt + AsyncWrite + Unpin,
 {

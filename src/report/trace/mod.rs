@@ -136,6 +136,9 @@ pub struct Wanted {
     pub host: String,
     /// `L0`, `LD` and so on.
     pub level: String,
+    /// Since when the host is known for TLS, where that alone is why TLS is demanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_for_tls: Option<String>,
     /// The name that TLS has to ask for.
     pub sni: String,
     /// The TLSA records that must match.
@@ -360,6 +363,7 @@ impl From<&Candidate> for Wanted {
         Self {
             host: candidate.host.to_string(),
             level: requirement.level().label().to_owned(),
+            known_for_tls: requirement.known_for_tls.map(crate::calendar::written),
             sni: candidate.sni().to_string(),
             tlsa: records.iter().map(ToString::to_string).collect(),
             names: names.iter().map(ToString::to_string).collect(),

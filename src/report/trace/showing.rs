@@ -45,6 +45,9 @@ pub struct Tls {
     pub version: String,
     /// The cipher suite.
     pub suite: String,
+    /// Whether the certificates are those of an earlier handshake, which this one resumed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
     /// The certificates as presented, leaf first.
     pub chain: Vec<Certificate>,
 }
@@ -109,6 +112,7 @@ impl From<&Handshake> for Tls {
         Self {
             version: handshake.version().to_owned(),
             suite: handshake.suite().to_owned(),
+            resumed: handshake.is_resumed(),
             chain: chain.map(|der| Certificate::of(der)).collect(),
         }
     }

@@ -31,6 +31,7 @@ fn attempt(certificates: usize, octets: usize) -> Attempt {
         showing: Showing {
             sni: None,
             channel: Channel::Tls(Tls {
+                resumed: false,
                 version: "TLSv1.3".into(),
                 suite: "TEST".into(),
                 chain: vec![certificate; certificates],

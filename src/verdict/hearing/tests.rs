@@ -53,7 +53,7 @@ fn rule(
     freedom: Freedom,
     waived: Option<&Refusal>,
 ) -> Ruling {
-    let roots = Roots(vec![]);
+    let roots = Roots::new(vec![]);
     Hearing {
         evidence,
         tried: &names(tried),
@@ -62,6 +62,7 @@ fn rule(
         mode,
         freedom,
         waived,
+        ticket: None,
     }
     .rule(&Ok(demanded(None)), None)
 }
@@ -131,7 +132,7 @@ fn r3_a_session_that_holds_recipients_delivers_on_what_it_has() {
 fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
     let shown = Evidence::Protected(Handshake::asserted(None, vec![]));
     let domain = || "example.org".parse().unwrap();
-    let roots = Roots(vec![]);
+    let roots = Roots::new(vec![]);
     for (reason, is_waived) in [
         (Reason::NullMx { domain: domain() }, false),
         (Reason::Unreachable { what: "x".into() }, false),
@@ -154,6 +155,7 @@ fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
             mode: Mode::ReportOnly,
             freedom: Freedom::Free,
             waived: None,
+            ticket: None,
         };
         let label = reason.label();
         let ruling = hearing.rule(&Err(reason), None);
@@ -164,7 +166,7 @@ fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
 
 #[test]
 fn r2_r3_a_loosened_domain_never_loosens_another_on_the_same_connection() {
-    let roots = Roots(vec![]);
+    let roots = Roots::new(vec![]);
     let hear = |evidence: &Evidence, exception: Option<&What>| {
         let tried = names(&BOTH);
         let hearing = Hearing {
@@ -175,6 +177,7 @@ fn r2_r3_a_loosened_domain_never_loosens_another_on_the_same_connection() {
             mode: Mode::Enforce,
             freedom: Freedom::Bound,
             waived: None,
+            ticket: None,
         };
         match hearing.rule(&Ok(demanded(exception)), None).verdict {
             Verdict::Pin(pin) => pin.basis.label(),
@@ -257,7 +260,7 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
             false,
         ),
     ] {
-        let roots = Roots(vec![]);
+        let roots = Roots::new(vec![]);
         let hearing = Hearing {
             evidence,
             tried: &names(tried),
@@ -266,6 +269,7 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
             mode: Mode::Enforce,
             freedom,
             waived: None,
+            ticket: None,
         };
         let ruling = hearing.rule(&Ok(tested(pattern)), None);
         match ruling.verdict {
@@ -281,5 +285,146 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
                 panic!("{what}: {other:?}")
             }
         }
+    }
+}
+
+/// A ticket for another demand, and a server that chokes on it.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_before_it_is_refused_or_waived()
+ {
+    let roots = Roots::new(vec![]);
+    let tried = names(&BOTH);
+    let shown = || Handshake::asserted(None, vec![]);
+    let (resumed, full) = (
+        Evidence::Protected(shown().resumed()),
+        Evidence::Protected(shown()),
+    );
+    let broken = Evidence::Broken("alert".into());
+    let loose = What::None;
+    let (enforce, report) = (Mode::Enforce, Mode::ReportOnly);
+    let (free, bound) = (Freedom::Free, Freedom::Bound);
+    let met = || Ok(demanded(None));
+    let unknown = || {
+        let domain = "example.org".parse().unwrap();
+        Err(Reason::Budget { domain })
+    };
+    for (row, evidence, mode, freedom, demand, by, expected) in [
+        (
+            "refused",
+            &resumed,
+            enforce,
+            free,
+            met(),
+            By::Ticket,
+            "again",
+        ),
+        ("waived", &resumed, report, free, met(), By::Ticket, "again"),
+        ("broken", &broken, enforce, free, met(), By::Ticket, "again"),
+        (
+            "broken, waived",
+            &broken,
+            report,
+            free,
+            met(),
+            By::Ticket,
+            "again",
+        ),
+        (
+            "no policy, broken",
+            &broken,
+            report,
+            free,
+            unknown(),
+            By::Ticket,
+            "again",
+        ),
+        (
+            "no policy, refused",
+            &resumed,
+            enforce,
+            free,
+            unknown(),
+            By::Demand,
+            "refuse",
+        ),
+        (
+            "no policy, waived",
+            &resumed,
+            report,
+            free,
+            unknown(),
+            By::Mode,
+            "waive",
+        ),
+        (
+            "bound",
+            &resumed,
+            enforce,
+            bound,
+            met(),
+            By::Ticket,
+            "again",
+        ),
+        (
+            "bound, waived",
+            &resumed,
+            report,
+            bound,
+            met(),
+            By::Mode,
+            "pin",
+        ),
+        ("in full", &full, enforce, free, met(), By::Demand, "refuse"),
+        (
+            "in full, waived",
+            &full,
+            report,
+            free,
+            met(),
+            By::Mode,
+            "waive",
+        ),
+        (
+            "nothing demanded",
+            &resumed,
+            enforce,
+            free,
+            Ok(demanded(Some(&loose))),
+            By::Demand,
+            "pin",
+        ),
+        (
+            "nothing demanded, broken",
+            &broken,
+            enforce,
+            free,
+            Ok(demanded(Some(&loose))),
+            By::Ticket,
+            "again",
+        ),
+    ] {
+        let hearing = Hearing {
+            evidence,
+            tried: &tried,
+            roots: &roots,
+            now: NOW,
+            mode,
+            freedom,
+            waived: None,
+            ticket: Some(Fingerprint::NOTHING),
+        };
+        let ruling = hearing.rule(&demand, None);
+        let seen = match &ruling.verdict {
+            Verdict::Redial(Redial::Sni(again)) if tried.last() == Some(&Some(again.clone())) => {
+                "again"
+            }
+            Verdict::Redial(_) => "redial",
+            Verdict::Pin(pin) if pin.would_refuse.is_some() => "waive",
+            Verdict::Pin(_) => "pin",
+            Verdict::Refuse(_) => "refuse",
+        };
+        assert_eq!((seen, ruling.by), (expected, by), "{row}");
+        assert!(ruling.waived.is_none(), "{row}");
     }
 }

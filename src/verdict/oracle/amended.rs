@@ -333,12 +333,14 @@ fn run(
             mode,
             freedom: Freedom::Free,
             waived: waived.as_ref(),
+            ticket: None,
         }
         .rule(demanded, otherwise);
         let Ruling {
             verdict,
             differs,
             waived: now_waived,
+            ..
         } = ruling;
         let seen = Seen {
             differs: differs.as_ref().map(Reason::label),

@@ -106,6 +106,7 @@ fn random() -> impl Strategy<Value = Random> {
             Settings {
                 insecure_mx,
                 combine,
+                ..Settings::default()
             }
         });
     (
@@ -209,6 +210,7 @@ impl Random {
                 mode,
                 freedom: Freedom::Free,
                 waived: waived.as_ref(),
+                ticket: None,
             };
             let ruling = hearing.rule(&demanded, None);
             let result = match ruling.verdict {

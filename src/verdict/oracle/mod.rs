@@ -270,6 +270,7 @@ fn settings() -> impl Iterator<Item = Settings> {
         COMBINE.map(|combine| Settings {
             insecure_mx,
             combine,
+            ..Settings::default()
         })
     })
 }

@@ -61,7 +61,7 @@ impl World {
         let key = KeyPair::generate().unwrap();
         let other = KeyPair::generate().unwrap();
         Self {
-            roots: Roots(vec![
+            roots: Roots::new(vec![
                 webpki::anchor_from_trusted_cert(&ca.der)
                     .unwrap()
                     .to_owned(),

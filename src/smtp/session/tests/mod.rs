@@ -18,7 +18,7 @@ use super::super::ehlo::Extensions;
 use super::super::{Auth, ClientTls, Limits, Settings, Timeouts};
 use crate::name::{DnsName, MxHost};
 use crate::policy::Level;
-use crate::verdict::{Basis, Cleared, Pin, Reason, Refusal, Verdict};
+use crate::verdict::{Basis, Cleared, Grounds, Pin, Reason, Refusal, Verdict};
 
 /// The end-of-data forms of SMTP smuggling, in the escapes of scripts.
 const SMUGGLING: [&str; 12] = [
@@ -60,6 +60,7 @@ fn pin_by(basis: Basis) -> Verdict {
         level: Level::Opportunistic,
         basis,
         observed: None,
+        grounds: Grounds::default(),
         would_refuse: None,
     })
 }
