@@ -42,10 +42,8 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         .unwrap();
     let world = runtime.block_on(World::start()).unwrap();
     let listener = ListenerConfig {
-        kind: Via::Socks5,
-        address: "127.0.0.1:0".parse().unwrap(),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
     };
     let config = world.config(listener);
     let _inside = runtime.enter();

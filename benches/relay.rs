@@ -120,10 +120,8 @@ async fn pair(load: &Load) -> Pair {
         message: &message,
     };
     let listener = ListenerConfig {
-        kind: Via::Socks5,
-        address: "127.0.0.1:0".parse().unwrap(),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
     };
     let done = Arc::new(Done::default());
     let proxy = ProxyThread::start(world.config(listener), Arc::clone(&done)).await;

@@ -246,10 +246,8 @@ fn resolver(world: &World, server: SocketAddr, validate: Validate) -> Resolver {
 
 fn engine(world: &World, server: SocketAddr) -> Engine {
     let listener = ListenerConfig {
-        kind: Via::Socks5,
-        address: "127.0.0.1:0".parse().unwrap(),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
     };
     let mut config: Config = world.config(listener);
     config.dns.resolvers = vec![ServerAddress::plain(server)];

@@ -131,6 +131,63 @@ async fn without_connecting_the_demand_is_told_and_nobody_is_disturbed() {
     );
 }
 
+/// A configuration with exceptions that hold today.
+fn excepting(exceptions: &[(&str, &str)]) -> tempfile::NamedTempFile {
+    let today = time::OffsetDateTime::from(std::time::SystemTime::now()).date();
+    let tables: String = exceptions
+        .iter()
+        .map(|(domain, what)| {
+            format!(
+                "[[exception]]\ndomain = \"{domain}\"\nwhat = \"{what}\"\nauthor = \"ann\"\n\
+                 reason = \"their postmaster knows\"\ncreated = {today}\nexpires = {today}\n"
+            )
+        })
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), tables).unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exceptions_are_heard_from_the_resolver_to_the_verdict_and_for_their_domain_alone() {
+    let world = World::start().await.unwrap();
+    let file = excepting(&[
+        ("mx-bogus.test", "nta"),
+        ("dane-ee-mismatch.test", "none"),
+        ("no-policy-tls.test", "dane"),
+    ]);
+    let rows_of = [
+        ("mx-bogus.test", "good", "opportunistic-tls"),
+        ("tlsa-bogus.test", "refused", "tlsa-lookup-error"),
+        ("dane-ee-mismatch.test", "good", "opportunistic-tls"),
+        ("dane-ta-wrong-name.test", "refused", "dane-name"),
+        ("no-policy-tls.test", "refused", "dane-required"),
+    ];
+    let domains: Vec<String> = rows_of.iter().map(|row| row.0.to_owned()).collect();
+    let output = check(
+        &world,
+        &["--config", file.path().to_str().unwrap()],
+        &domains,
+    );
+    let rows = rows(&output);
+    assert_eq!(
+        rows.len(),
+        domains.len(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for (row, (domain, verdict, reason)) in rows.iter().zip(rows_of) {
+        let first = &row["destinations"][0];
+        let (found, outcome) = if first.is_null() {
+            (&row["problem"], "outcome")
+        } else {
+            (first, "verdict")
+        };
+        assert_eq!(found[outcome], verdict, "{domain}: {row:#}");
+        assert_eq!(found["reason"], reason, "{domain}: {row:#}");
+    }
+}
+
 #[test]
 fn what_cannot_be_checked_is_one_clear_error_and_exit_code_2() {
     for (args, said) in [

@@ -44,6 +44,11 @@ fn paths() {
 }
 
 #[test]
+fn proxy_headers() {
+    replay("proxy_protocol", targets::proxy_protocol);
+}
+
+#[test]
 fn replies() {
     replay("reply", targets::reply);
 }

@@ -215,10 +215,8 @@ async fn dns_22_a_clock_that_is_two_years_wrong_is_named_and_no_mail_leaves() {
         (-TWO_YEARS, Some("at least 729 days behind"), "451 4.4.3 "),
     ] {
         let config = world.config(ListenerConfig {
-            kind: Via::Socks5,
-            address: "127.0.0.1:0".parse().unwrap(),
-            allow_remote: false,
             client_tls: ClientTls::Never,
+            ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
         });
         let engine = Arc::new(Engine::new(&config, Arc::new(Wrong(off_by))).unwrap());
         let records = Arc::new(Collector::default());
@@ -243,10 +241,8 @@ async fn dns_22_a_clock_that_is_two_years_wrong_is_named_and_no_mail_leaves() {
 async fn a_proxy_that_drains_is_not_ready() {
     let world = world().await;
     let config = world.config(ListenerConfig {
-        kind: Via::Socks5,
-        address: "127.0.0.1:0".parse().unwrap(),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
     });
     let records = Arc::new(Collector::default());
     let proxy = Proxy::start(&config, records).await.unwrap();

@@ -9,6 +9,7 @@ use danelaw::clock::{Clock, SystemClock, Timestamp};
 use danelaw::dane::{self, Presented, Tlsa, Usage, tlsa as records};
 use danelaw::dns::resolver::TrustAnchor;
 use danelaw::dns::{AbsenceKind, Answer, Denial, fuzzing};
+use danelaw::intercept::proxy_protocol::{self, Header, Malformed, Step};
 use danelaw::policy::{Demand, Located};
 use danelaw::smtp::chunk::Chunk;
 use danelaw::smtp::command::{Command, Mail, Rcpt};
@@ -124,6 +125,34 @@ pub fn end_of_data(data: &[u8]) {
     assert_eq!(scan(131), whole);
     let count = |what| whole.0.iter().filter(|octet| **octet == what).count();
     assert_eq!(count(b'\r'), count(b'\n'));
+}
+
+/// A PROXY header: nothing is asked for that is not its own, and what came in pieces is the same in one.
+pub fn proxy_protocol(data: &[u8]) {
+    let mut taken = 0;
+    let outcome: Result<Header, Malformed> = loop {
+        match proxy_protocol::parse(&data[..taken]) {
+            Ok(Step::More(count)) => {
+                assert!(count > 0, "it asks for nothing");
+                taken += count;
+                assert!(taken <= 16 + 4096, "it asks for too much");
+                if taken > data.len() {
+                    return;
+                }
+            }
+            Ok(Step::Done(header)) => break Ok(header),
+            Err(malformed) => break Err(malformed),
+        }
+    };
+    let whole = proxy_protocol::parse(&data[..taken]);
+    assert_eq!(whole, outcome.map(Step::Done));
+    if outcome.is_ok() {
+        let is_right = match data[0] {
+            b'P' => data[..taken].ends_with(b"\r\n") && taken <= 107,
+            _ => taken == 16 + usize::from(u16::from_be_bytes([data[14], data[15]])),
+        };
+        assert!(is_right, "the header ends elsewhere");
+    }
 }
 
 /// RDATA of TLSA records, each after its length in two octets: order says nothing, and what is usable stays so.

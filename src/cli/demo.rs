@@ -77,10 +77,8 @@ async fn demo(args: &Args) -> anyhow::Result<ExitCode> {
         .context("cannot set up the lab")?;
     let records = Arc::new(Collector::default());
     let config = world.config(ListenerConfig {
-        kind: Via::Socks5,
-        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     });
     let proxy = Proxy::start(&config, Arc::clone(&records) as _)
         .await

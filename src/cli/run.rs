@@ -17,7 +17,7 @@ use super::Exit;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, Problems, StorePlace, defaults};
 use crate::control::server::Control;
-use crate::proxy::Proxy;
+use crate::proxy::{Inherited, Proxy};
 use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
 use crate::report::metrics::{Metrics, Sessions};
@@ -44,14 +44,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         anyhow::bail!(Problems(unusable));
     }
     let config = loaded.config;
+    // While there are no other threads.
+    let inherited = Inherited::from_env()?;
     start_log(&config.log)?;
     raise_descriptor_limit(config.max_sessions);
     tokio::runtime::Runtime::new()
         .context("the runtime cannot be started")?
-        .block_on(serve(&config))
+        .block_on(serve(&config, inherited))
 }
 
-async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode> {
     // Before anything is bound, so that no signal finds the default handler.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -64,10 +66,11 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let sessions = Sessions::default();
-    let proxy = Proxy::start(config, Arc::new((Log, sessions.clone()))).await?;
+    let records = Arc::new((Log, sessions.clone()));
+    let proxy = Proxy::inherit(config, inherited, records).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
-    for (address, listener) in proxy.addresses().iter().zip(&config.listeners) {
-        info!(%address, via = listener.kind.label(), "listening");
+    for (address, via) in proxy.listening() {
+        info!(%address, via = via.label(), "listening");
     }
     let _control = control.map(|control| control.serve(proxy.engine()));
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));

@@ -11,10 +11,10 @@ use crate::report::trace::keeper::KeepTraces;
 use crate::smtp::{Limits, Timeouts};
 use crate::store::upkeep::Keep;
 
-use super::mta_sts::Unknown;
+use super::mta_sts::{Prewarm, Unknown};
 use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig,
-    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, SmtpConfig,
+    StoreConfig, StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -107,6 +107,7 @@ impl Default for Config {
                 cache_mib: STS_CACHE_MIB,
                 unknown: Unknown::Defer,
                 unknown_after: STS_UNKNOWN_AFTER,
+                prewarm: Prewarm::History,
                 hints: None,
             },
             policy: crate::policy::Settings::default(),
@@ -158,10 +159,5 @@ pub const fn listeners() -> [ListenerConfig; 2] {
 }
 
 const fn loopback(address: IpAddr) -> ListenerConfig {
-    ListenerConfig {
-        kind: Via::Redirect,
-        address: SocketAddr::new(address, REDIRECT_PORT),
-        allow_remote: false,
-        client_tls: ClientTls::Auto,
-    }
+    ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }

@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -15,16 +14,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
-use super::{
-    AdminConfig, ClientTls, Config, DnsConfig, ListenerConfig, LogConfig, SmtpConfig,
-    UpstreamConfig,
-};
-use super::{destinations, mta_sts, store};
+use super::{AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, UpstreamConfig};
+use super::{destinations, listeners, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
 use crate::dns::resolver::{TrustAnchor, Validate};
-use crate::intercept::Via;
 use crate::mtasts::hints::Hints;
 use crate::policy::exceptions::Exception;
 use crate::report::trace::keeper::KeepTraces;
@@ -238,7 +233,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         section.elsewhere(table);
     }
     section.finish();
-    let listeners = read_listeners(reader, top);
+    let listeners = listeners::read(reader, top);
     let dns = read_dns(reader.section(top, "dns"), default.dns);
     let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
     let (ca_file, resumption) = read_tls(reader.section(top, "tls"));
@@ -294,82 +289,6 @@ const TABLES: [&str; 19] = [
     "exceptions",
     "exception",
 ];
-
-fn read_listeners<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<ListenerConfig> {
-    let given = top
-        .get("listener")
-        .map(|value| reader.tables(value, "listener"));
-    match given {
-        Some(tables) => {
-            let mut listeners: Vec<ListenerConfig> = Vec::new();
-            for table in tables {
-                let listener = read_listener(reader, table, &listeners, top);
-                listeners.push(listener);
-            }
-            listeners
-        }
-        None => super::defaults::listeners()
-            .into_iter()
-            .enumerate()
-            .map(|(index, default)| {
-                let place = Place::array("listener", index);
-                listener(Section::new(reader, None, place), default)
-            })
-            .collect(),
-    }
-}
-
-fn read_listener<'t>(
-    reader: &mut Reader<'t>,
-    table: &DeTable<'t>,
-    before: &[ListenerConfig],
-    top: &DeTable<'t>,
-) -> ListenerConfig {
-    let place = Place::array("listener", before.len());
-    let mut section = Section::new(reader, Some(table), place);
-    let [default, _] = super::defaults::listeners();
-    let kind = section.required("kind", default.kind);
-    let address: SocketAddr = section.required("address", default.address);
-    let allow_remote = section.read("allow_remote", false);
-    let client_tls = section.read("client_tls", default.client_tls);
-    if client_tls == ClientTls::Offer && !names_ca(top) {
-        section.contradiction(
-            "client_tls",
-            "\"auto\" or \"never\", or a CA under [client_tls]",
-        );
-    }
-    let open = kind == Via::Socks5 && !address.ip().to_canonical().is_loopback();
-    if open && !allow_remote {
-        section.contradiction("address", "a loopback address, or allow_remote = true");
-    }
-    if address.port() != 0 && before.iter().any(|one| one.address == address) {
-        section.contradiction("address", "an address that no other listener has");
-    }
-    section.finish();
-    ListenerConfig {
-        kind,
-        address,
-        allow_remote,
-        client_tls,
-    }
-}
-
-fn names_ca(top: &DeTable<'_>) -> bool {
-    let table = top.get("client_tls");
-    let table = table.and_then(|value| value.get_ref().as_table());
-    table.is_some_and(|table| table.contains_key("ca_cert"))
-}
-
-fn listener(mut section: Section<'_, '_>, default: ListenerConfig) -> ListenerConfig {
-    let listener = ListenerConfig {
-        kind: section.read("kind", default.kind),
-        address: section.read("address", default.address),
-        allow_remote: section.read("allow_remote", default.allow_remote),
-        client_tls: section.read("client_tls", default.client_tls),
-    };
-    section.finish();
-    listener
-}
 
 fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
     let resolvers = section.read("resolvers", Resolvers(default.resolvers)).0;

@@ -7,6 +7,7 @@
 pub mod defaults;
 mod destinations;
 mod file;
+mod listeners;
 mod mta_sts;
 mod policy;
 mod read;
@@ -17,6 +18,8 @@ mod value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
@@ -33,7 +36,7 @@ use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
-pub use mta_sts::{StsConfig, Unknown};
+pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
 
@@ -98,16 +101,52 @@ pub struct ExceptionsConfig {
 }
 
 /// One listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
     /// Its kind.
     pub kind: Via,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub socket: ListenOn,
     /// SOCKS5 on another address than loopback must be asked for.
     pub allow_remote: bool,
+    /// Whose PROXY headers are believed; empty for all other kinds.
+    pub trusted: Vec<IpNet>,
     /// Whether its clients are offered STARTTLS.
     pub client_tls: ClientTls,
+}
+
+impl ListenerConfig {
+    /// A listener that nothing else is known of.
+    #[must_use]
+    pub const fn new(kind: Via, address: SocketAddr) -> Self {
+        Self {
+            kind,
+            socket: ListenOn::Address(address),
+            allow_remote: false,
+            trusted: Vec::new(),
+            client_tls: ClientTls::Auto,
+        }
+    }
+}
+
+/// Where a listener's socket comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenOn {
+    /// It is bound to this address.
+    Address(SocketAddr),
+    /// The service manager passes it, or several, by this name.
+    Fd(String),
+}
+
+impl ListenOn {
+    /// The address, where it is known beforehand.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Fd(_) => None,
+        }
+    }
 }
 
 /// STARTTLS towards clients.

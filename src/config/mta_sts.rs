@@ -24,6 +24,8 @@ pub struct StsConfig {
     pub unknown: Unknown,
     /// How long mail waits under [`Unknown::Pass`].
     pub unknown_after: Duration,
+    /// Whether domains that mail went to before are asked in advance.
+    pub prewarm: Prewarm,
     /// Domains whose policies are fetched before any mail goes there.
     pub hints: Option<HintsFiles>,
 }
@@ -35,6 +37,15 @@ pub enum Unknown {
     Defer,
     /// It waits for a while, then goes as if there were no policy.
     Pass,
+}
+
+/// Who is asked for a policy in advance, beside the domains of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prewarm {
+    /// Nobody.
+    Off,
+    /// The domains that mail went to.
+    History,
 }
 
 impl StsConfig {
@@ -64,6 +75,7 @@ pub(super) fn read<'t>(
         cache_mib: section.read("cache_mib", Bound(default.cache_mib)).0,
         unknown: section.read("unknown", default.unknown),
         unknown_after: section.read("unknown_after", default.unknown_after),
+        prewarm: section.read("prewarm", default.prewarm),
         hints: None,
     };
     section.elsewhere("hints");

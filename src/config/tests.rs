@@ -63,12 +63,52 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "a listener without a kind",
         "[[listener]]\naddress = \"127.0.0.1:1\"",
-        "/etc/d.toml:2 listener[0].kind: expected \"redirect\" or \"socks5\", got nothing",
+        "/etc/d.toml:2 listener[0].kind: expected \"redirect\", \"tproxy\", \"proxy-protocol\" or \"socks5\", got nothing",
     ),
     (
         "a kind that does not exist, in the second listener",
-        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"tproxy\"\naddress = \"127.0.0.1:2\"",
-        "/etc/d.toml:5 listener[1].kind: expected \"redirect\" or \"socks5\", got \"tproxy\"",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\n[[listener]]\nkind = \"auto\"\naddress = \"127.0.0.1:2\"",
+        "/etc/d.toml:5 listener[1].kind: expected \"redirect\", \"tproxy\", \"proxy-protocol\" or \"socks5\", got \"auto\"",
+    ),
+    (
+        "a listener that listens nowhere",
+        "[[listener]]\nkind = \"redirect\"",
+        "/etc/d.toml:2 listener[0].address: expected an address with a port, as \"127.0.0.1:10225\", or fd, got nothing",
+    ),
+    (
+        "a listener with an address and a socket that is bound already",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\nfd = \"smtp\"",
+        "/etc/d.toml:4 listener[0].fd: expected nothing beside address, got \"smtp\"",
+    ),
+    (
+        "one passed socket for two listeners",
+        "[[listener]]\nkind = \"redirect\"\nfd = \"smtp\"\n[[listener]]\nkind = \"socks5\"\nfd = \"smtp\"",
+        "/etc/d.toml:6 listener[1].fd: expected a name that no other listener has, got \"smtp\"",
+    ),
+    (
+        "a name that no service manager passes",
+        "[[listener]]\nkind = \"redirect\"\nfd = \"a:b\"",
+        "/etc/d.toml:3 listener[0].fd: expected a name of printable ASCII without colons, as FileDescriptorName= has it, got \"a:b\"",
+    ),
+    (
+        "net_02: PROXY headers of nobody in particular",
+        "[[listener]]\nkind = \"proxy-protocol\"\naddress = \"127.0.0.1:1\"",
+        "/etc/d.toml:2 listener[0].trusted: expected the networks whose PROXY headers are believed, as [\"192.0.2.7\", \"2001:db8::/64\"], and not all there are, got nothing",
+    ),
+    (
+        "net_02: PROXY headers of everybody",
+        "[[listener]]\nkind = \"proxy-protocol\"\naddress = \"127.0.0.1:1\"\ntrusted = [\"127.0.0.1\", \"::/0\"]",
+        "/etc/d.toml:4 listener[0].trusted: expected the networks whose PROXY headers are believed, as [\"192.0.2.7\", \"2001:db8::/64\"], and not all there are, got [\"127.0.0.1\", \"::/0\"]",
+    ),
+    (
+        "somebody trusted to say what nobody asks",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\ntrusted = [\"127.0.0.1\"]",
+        "/etc/d.toml:4 listener[0].trusted: expected nothing, or kind = \"proxy-protocol\", got [\"127.0.0.1\"]",
+    ),
+    (
+        "a trusted network that is none",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\ntrusted = [\"lb.example\"]",
+        "/etc/d.toml:4 listener[0].trusted: expected a list of networks or addresses, as [\"192.0.2.0/24\", \"2001:db8::1\"], got [\"lb.example\"]",
     ),
     (
         "two listeners on one address",
@@ -334,6 +374,7 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
         EXAMPLE,
         "[upstream]\nmark = 37\n[tls]\nca_file = \"a\\\"b.pem\"\n",
         "[[route]]\ndestination = \"192.0.2.1\"\nport = 587\nhost = \"relay.example\"\n[[bypass]]\ndestination = \"fd00::/8\"\n",
+        "[[listener]]\nkind = \"tproxy\"\nfd = \"smtp\"\n[[listener]]\nkind = \"proxy-protocol\"\naddress = \"[::]:10325\"\ntrusted = [\"192.0.2.7\", \"2001:db8::/64\"]\n",
         "[dns]\nprobe_good = \"\"\nprobe_bogus = []\n[admin]\naddress = \"[::1]:9225\"\n",
     ] {
         let loaded = parse(text).unwrap();
@@ -502,6 +543,7 @@ fn the_example_holds_every_key_and_the_defaults() {
 fn every_configuration_in_the_manual_is_one() {
     let manual = [
         include_str!("../../docs/client-tls.md"),
+        include_str!("../../docs/interception.md"),
         include_str!("../../docs/mta-sts.md"),
         include_str!("../../docs/quick-start-gateway.md"),
         include_str!("../../docs/quick-start-lab.md"),

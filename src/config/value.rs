@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::ClientTls;
-use super::mta_sts::Unknown;
+use super::mta_sts::{Prewarm, Unknown};
 use crate::calendar::{self, Day};
 use crate::clock::Timestamp;
 use crate::dns::health::question::Question;
@@ -151,6 +151,47 @@ impl Value for IpNet {
 
     fn write(&self) -> Json {
         self.to_string().into()
+    }
+}
+
+/// Several networks.
+#[derive(Clone)]
+pub(super) struct Networks(pub(super) Vec<IpNet>);
+
+impl Value for Networks {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let read = |one: &Spanned<DeValue<'_>>| IpNet::read(one.get_ref()).ok();
+        value
+            .as_array()
+            .and_then(|all| all.iter().map(read).collect())
+            .map(Self)
+            .ok_or("a list of networks or addresses, as [\"192.0.2.0/24\", \"2001:db8::1\"]")
+    }
+
+    fn write(&self) -> Json {
+        self.0.iter().map(IpNet::to_string).collect()
+    }
+}
+
+/// The name of a socket that a service manager passes, as `FileDescriptorName=` takes it.
+#[derive(Clone)]
+pub(super) struct FdName(pub(super) String);
+
+impl Value for FdName {
+    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
+        let fits = |name: &&str| {
+            (1..=255).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|octet| (b' '..0x7f).contains(&octet) && octet != b':')
+        };
+        let name = value.as_str().filter(fits);
+        name.map(|name| Self(name.to_owned()))
+            .ok_or("a name of printable ASCII without colons, as FileDescriptorName= has it")
+    }
+
+    fn write(&self) -> Json {
+        self.0.as_str().into()
     }
 }
 
@@ -431,9 +472,11 @@ impl<T: Words> Value for T {
 }
 
 impl Words for Via {
-    const EXPECTED: &'static str = "\"redirect\" or \"socks5\"";
+    const EXPECTED: &'static str = "\"redirect\", \"tproxy\", \"proxy-protocol\" or \"socks5\"";
     const WORDS: &'static [(&'static str, Self)] = &[
         (Self::Redirect.label(), Self::Redirect),
+        (Self::Tproxy.label(), Self::Tproxy),
+        (Self::ProxyProtocol.label(), Self::ProxyProtocol),
         (Self::Socks5.label(), Self::Socks5),
     ];
 }
@@ -450,6 +493,12 @@ impl Words for ClientTls {
 impl Words for Unknown {
     const EXPECTED: &'static str = "\"defer\" or \"pass\"";
     const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
+}
+
+impl Words for Prewarm {
+    const EXPECTED: &'static str = "\"history\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("history", Self::History), ("off", Self::Off)];
 }
 
 impl Words for InsecureMx {

@@ -84,8 +84,13 @@ impl Guard {
     pub fn check_client(&self, from: &Intercepted) -> Result<(), Loop> {
         let ends = Ends::new(from.client, from.destination);
         match from.via {
-            Via::Redirect if lock(&self.upstream).contains(&ends) => Err(Loop::OwnClient),
-            Via::Redirect | Via::Socks5 => Ok(()),
+            Via::Socks5 => Ok(()),
+            Via::Redirect | Via::Tproxy | Via::ProxyProtocol => {
+                if lock(&self.upstream).contains(&ends) {
+                    return Err(Loop::OwnClient);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -236,6 +241,16 @@ mod tests {
         let own = guard.claim(at("[::ffff:192.0.2.1]:40000"), at(mx));
         for (what, from, expected) in [
             ("our own socket", looped.clone(), Err(Loop::OwnClient)),
+            (
+                "our own socket by TPROXY",
+                from(Via::Tproxy, client, mx),
+                Err(Loop::OwnClient),
+            ),
+            (
+                "our own socket that somebody hands over",
+                from(Via::ProxyProtocol, client, mx),
+                Err(Loop::OwnClient),
+            ),
             (
                 "another port",
                 from(Via::Redirect, "192.0.2.1:40001", mx),

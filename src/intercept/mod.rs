@@ -1,11 +1,14 @@
 //! How a connection reached us, and where it wanted to go.
 //!
-//! Each listener kind is explicit in the configuration, never guessed: [`redirect`] asks netfilter, [`socks5`] asks
-//! the client. [`guard`] refuses loops and connections that nobody intercepted.
+//! Each listener kind is explicit in the configuration, never guessed: [`redirect`] asks netfilter, [`tproxy`] the
+//! socket, [`proxy_protocol`] a trusted sender, [`socks5`] the client. [`guard`] refuses loops and connections that
+//! nobody intercepted.
 
 pub mod guard;
+pub mod proxy_protocol;
 pub mod redirect;
 pub mod socks5;
+pub mod tproxy;
 
 use std::net::SocketAddr;
 
@@ -30,6 +33,10 @@ pub struct Intercepted {
 pub enum Via {
     /// Netfilter REDIRECT: the destination from `SO_ORIGINAL_DST`.
     Redirect,
+    /// Netfilter TPROXY: the destination is the local address of a transparent socket.
+    Tproxy,
+    /// A PROXY header, versions 1 and 2.
+    ProxyProtocol,
     /// SOCKS5 CONNECT (RFC 1928).
     Socks5,
 }
@@ -40,6 +47,8 @@ impl Via {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Redirect => "redirect",
+            Self::Tproxy => "tproxy",
+            Self::ProxyProtocol => "proxy-protocol",
             Self::Socks5 => "socks5",
         }
     }

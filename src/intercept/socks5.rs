@@ -220,6 +220,8 @@ async fn resolve(name: &DnsName, lookup: &dyn Lookup) -> Result<IpAddr, Refused>
 #[cfg(test)]
 mod tests {
     use futures_util::future::BoxFuture;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use tokio::io::duplex;
 
     use super::*;
@@ -388,6 +390,32 @@ mod tests {
             let (received, outcome) = talk(&sent).await;
             assert!(matches!(outcome, Err(Refused::Request { .. })), "{what}");
             assert_eq!(received, [5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0], "{what}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_gets_one_answer_or_none(
+            offer in prop_oneof![Just(vec![5, 1, 0]), vec(any::<u8>(), 0..6)],
+            head in prop_oneof![Just(vec![5, 1, 0]), vec(any::<u8>(), 0..4)],
+            rest in vec(any::<u8>(), 0..300),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let sent = [offer, head, rest].concat();
+            let (received, outcome) = runtime.block_on(talk(&sent));
+            match outcome {
+                Ok(request) => {
+                    prop_assert_eq!(&received, &[5, 0]);
+                    prop_assert!(request.destination.port() != 0);
+                }
+                Err(Refused::Request { code, .. }) => {
+                    prop_assert_eq!(received.len(), 12);
+                    prop_assert_eq!(received[3], code as u8);
+                }
+                Err(Refused::Version(_)) => prop_assert!(received.is_empty()),
+                Err(Refused::Method) => prop_assert_eq!(&received, &[5, 0xff]),
+                Err(Refused::Io(_)) => prop_assert!(received.is_empty() || received == [5, 0]),
+            }
         }
     }
 

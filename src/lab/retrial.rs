@@ -252,10 +252,8 @@ fn fired(decided: &Decided) -> Vec<(String, String)> {
 async fn the_trace_of_every_scenario_decides_again_as_it_did() {
     let world = World::start().await.unwrap();
     let listener = ListenerConfig {
-        kind: Via::Socks5,
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        allow_remote: false,
         client_tls: ClientTls::Never,
+        ..ListenerConfig::new(Via::Socks5, SocketAddr::from(([127, 0, 0, 1], 0)))
     };
     let mut config = world.config(listener);
     config.keep_traces = KeepTraces::All;

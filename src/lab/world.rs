@@ -352,10 +352,8 @@ mod tests {
         assert_eq!(hosts.len(), sinks, "each host has an address of its own");
         assert!(hosts.iter().all(|host| host.port() == world.mx_port));
         let config = world.config(ListenerConfig {
-            kind: Via::Socks5,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            allow_remote: false,
             client_tls: crate::config::ClientTls::Never,
+            ..ListenerConfig::new(Via::Socks5, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         });
         let (anchor, ca) = (config.dns.trust_anchor.unwrap(), config.ca_file.unwrap());
         assert!(anchor.is_file() && ca.is_file());

@@ -177,7 +177,7 @@ fn mode(value: &str) -> Option<Unwise> {
 }
 
 fn max_age(value: &str) -> Option<Unwise> {
-    match value.parse::<u64>().ok()? {
+    match policy::seconds(value).ok()? {
         0 => Some(Unwise::NoLife),
         short if short < WEEK => Some(Unwise::ShortLife(short)),
         long if long > MAX_AGE.as_secs() => Some(Unwise::LongLife(long)),

@@ -304,12 +304,16 @@ fn mode(value: &str) -> Result<Mode, Rule> {
 }
 
 fn max_age(value: &str) -> Result<Duration, Rule> {
+    Ok(Duration::from_secs(seconds(value)?).min(MAX_AGE))
+}
+
+/// As it is written, which may be more than the maximum.
+pub(super) fn seconds(value: &str) -> Result<u64, Rule> {
     let digits = (1..=10).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: u64 = digits
+    digits
         .then(|| value.parse().ok())
         .flatten()
-        .ok_or(Rule::BadMaxAge)?;
-    Ok(Duration::from_secs(seconds).min(MAX_AGE))
+        .ok_or(Rule::BadMaxAge)
 }
 
 /// `sts-policy-ext`: the shape that known fields have too.

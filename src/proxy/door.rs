@@ -1,4 +1,5 @@
-//! Where connections come in: one accept loop for each listener, and what becomes of a connection before it is a session.
+//! Where connections come in: one accept loop for each listening socket, and what becomes of a connection before it is a
+//! session.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +11,19 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::shell::{Place, Shell};
-use super::{Stage, bypass, listen, refusal, session};
+use super::{Stage, bypass, handover, listen, refusal, session};
 use crate::config::{ClientTls, ListenerConfig};
 use crate::intercept::redirect::{self, canonical};
-use crate::intercept::{Intercepted, Via, socks5};
+use crate::intercept::{Intercepted, Via, socks5, tproxy};
 use crate::policy::identity::Identity;
 use crate::smtp::Reply;
 
-/// One listener's accept loop.
+/// One socket's accept loop.
+#[derive(Clone)]
 pub(super) struct Door {
-    pub(super) config: ListenerConfig,
+    pub(super) config: Arc<ListenerConfig>,
+    /// Where the socket really listens.
+    pub(super) address: SocketAddr,
     pub(super) shell: Arc<Shell>,
     pub(super) stage: watch::Receiver<Stage>,
 }
@@ -36,7 +40,7 @@ impl Door {
             match accepted {
                 Ok((stream, client)) => self.admit(stream, canonical(client)),
                 Err(error) if listen::is_exhausted(&error) => {
-                    warn!(%error, listener = %self.config.address, "accept has to wait");
+                    warn!(%error, listener = %self.address, "accept has to wait");
                     tokio::time::sleep(BACK_OFF).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
@@ -46,21 +50,48 @@ impl Door {
 
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
+        let kind = self.config.kind;
+        if !self.is_welcome(client) {
+            return warn!(%client, listener = %self.address, "{}", stranger(kind));
+        }
         let Some(place) = self.shell.place(client) else {
             return self.send_away(&stream, &refusal::busy());
         };
         // Small replies must not wait for one another; without it the session is only slower.
         let _ = stream.set_nodelay(true);
-        match self.config.kind {
-            Via::Redirect => self.redirected(stream, client, place),
-            Via::Socks5 => self.socks5(stream, client, place),
+        let door = self.clone();
+        match kind {
+            Via::Redirect | Via::Tproxy => self.intercepted(stream, client, place),
+            // On the heap at once: a session is large, and spawning would copy it again and again.
+            Via::Socks5 => drop(tokio::spawn(Box::pin(door.socks5(stream, client, place)))),
+            Via::ProxyProtocol => {
+                drop(tokio::spawn(Box::pin(door.handed(stream, client, place))));
+            }
         }
     }
 
-    fn redirected(&self, stream: TcpStream, client: SocketAddr, place: Place) {
+    /// Who names a destination must be known: by address, or by being on this host.
+    fn is_welcome(&self, client: SocketAddr) -> bool {
+        let ip = client.ip();
+        match self.config.kind {
+            Via::Redirect | Via::Tproxy => true,
+            Via::Socks5 => self.config.allow_remote || ip.is_loopback(),
+            Via::ProxyProtocol => self.config.trusted.iter().any(|one| one.contains(&ip)),
+        }
+    }
+
+    /// By netfilter.
+    fn intercepted(&self, stream: TcpStream, client: SocketAddr, place: Place) {
+        let via = self.config.kind;
         // At once: the answer is lost when connection tracking is flushed.
-        let local = stream.local_addr().unwrap_or(self.config.address);
-        let destination = match redirect::destination(&stream, local) {
+        let local = stream.local_addr().unwrap_or(self.address);
+        let destination = match via {
+            Via::Tproxy => tproxy::destination(local, self.address, listen::is_ours),
+            Via::Redirect | Via::Socks5 | Via::ProxyProtocol => {
+                redirect::destination(&stream, local)
+            }
+        };
+        let destination = match destination {
             Ok(destination) => destination,
             Err(error) => {
                 let reply = refusal::not_intercepted(&error);
@@ -70,7 +101,7 @@ impl Door {
         let from = Intercepted {
             client,
             destination,
-            via: Via::Redirect,
+            via,
             hint: None,
         };
         let guard = &self.shell.guard;
@@ -80,34 +111,55 @@ impl Door {
         if let Err(looped) = checked {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
-        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
-        let client_tls = self.config.client_tls;
-        // On the heap at once: a session is large, and spawning would copy it again and again.
+        let door = self.clone();
         tokio::spawn(Box::pin(async move {
-            serve(shell, from, stream, client_tls, stage).await;
+            door.serve(from, stream).await;
             drop(place);
         }));
     }
 
-    fn socks5(&self, mut stream: TcpStream, client: SocketAddr, place: Place) {
-        if !self.config.allow_remote && !client.ip().is_loopback() {
-            warn!(%client, listener = %self.config.address, "a client that is not on this host");
-            return;
-        }
-        let (shell, stage) = (Arc::clone(&self.shell), self.stage.clone());
-        let client_tls = self.config.client_tls;
-        tokio::spawn(Box::pin(async move {
-            let negotiated = shell.negotiate(&mut stream, client);
-            match tokio::time::timeout(NEGOTIATION, negotiated).await {
-                Ok(Ok(from)) => serve(shell, from, stream, client_tls, stage).await,
-                Ok(Err(socks5::Refused::Io(error))) => {
-                    debug!(%client, %error, "a SOCKS5 negotiation broke off");
-                }
-                Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
-                Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
+    /// By a SOCKS5 request.
+    async fn socks5(self, mut stream: TcpStream, client: SocketAddr, place: Place) {
+        let negotiated = self.shell.negotiate(&mut stream, client);
+        match tokio::time::timeout(NEGOTIATION, negotiated).await {
+            Ok(Ok(from)) => self.serve(from, stream).await,
+            Ok(Err(socks5::Refused::Io(error))) => {
+                debug!(%client, %error, "a SOCKS5 negotiation broke off");
             }
-            drop(place);
-        }));
+            Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
+            Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
+        }
+        drop(place);
+    }
+
+    /// By a PROXY header.
+    async fn handed(self, mut stream: TcpStream, sender: SocketAddr, place: Place) {
+        let from = match handover::take(&self.shell, &mut stream, (sender, handover::DEADLINE))
+            .await
+        {
+            Ok(from) => from,
+            Err(why) => {
+                if why.is_usual() {
+                    debug!(%sender, error = %why, "a connection was not handed over");
+                } else {
+                    warn!(%sender, listener = %self.address, error = %why, "a connection was refused");
+                }
+                if let Some(reply) = why.reply() {
+                    self.send_away(&stream, &reply);
+                }
+                return;
+            }
+        };
+        // What the sender has is one thing, what each of its clients has another.
+        let Some(place) = self.shell.pass_on(place, from.client) else {
+            return self.send_away(&stream, &refusal::busy());
+        };
+        self.serve(from, stream).await;
+        drop(place);
+    }
+
+    async fn serve(self, from: Intercepted, stream: TcpStream) {
+        serve(self.shell, from, stream, self.config.client_tls, self.stage).await;
     }
 
     /// Refuses for a reason that somebody has to do something about.
@@ -117,17 +169,29 @@ impl Door {
         client: SocketAddr,
         (reply, why): (&Reply, &dyn std::error::Error),
     ) {
-        warn!(%client, listener = %self.config.address, error = %why, "a connection was refused");
+        warn!(%client, listener = %self.address, error = %why, "a connection was refused");
         self.send_away(stream, reply);
     }
 
     fn send_away(&self, stream: &TcpStream, reply: &Reply) {
         match self.config.kind {
             // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
-            Via::Redirect => drop(SockRef::from(stream).send(&reply.encode())),
+            Via::Redirect | Via::Tproxy | Via::ProxyProtocol => {
+                drop(SockRef::from(stream).send(&reply.encode()));
+            }
             // SOCKS has no words before the request.
             Via::Socks5 => {}
         }
+    }
+}
+
+/// What is said of a client that is closed unheard.
+const fn stranger(kind: Via) -> &'static str {
+    match kind {
+        Via::ProxyProtocol => {
+            "a sender that is not in the listener's `trusted` networks: closed, its PROXY header unread"
+        }
+        Via::Redirect | Via::Tproxy | Via::Socks5 => "a client that is not on this host",
     }
 }
 

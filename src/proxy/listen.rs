@@ -5,29 +5,124 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
+
+use super::inherited::{InheritError, Inherited};
+use crate::config::{ListenOn, ListenerConfig};
+use crate::intercept::Via;
 
 /// Connections that wait for accept: a burst of a mail server that starts its queue.
 const BACKLOG: i32 = 1024;
 
-/// Binds all listeners. `[::]` takes IPv4 too, unless `0.0.0.0` with the same port is asked for by itself.
+/// A socket that listens, and the number of the listener that it belongs to.
+pub(super) struct Bound {
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) index: usize,
+}
+
+/// Why a listener has no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address}: {source}; {}", advice(source))]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something is wrong with what the service manager passes.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// It passes a socket that TPROXY would not find: netfilter then lets connections go past us.
+    #[error(
+        "listener.fd = {name:?} is not transparent, and kind = \"tproxy\" takes such a socket: set Transparent=yes in the \
+         socket unit"
+    )]
+    NotTransparent {
+        /// Which.
+        name: String,
+    },
+    /// A passed socket does not work.
+    #[error("listener.fd = {name:?}: {source}")]
+    Passed {
+        /// Which.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Binds all listeners, or takes over what the service manager has bound. `[::]` takes IPv4 too, unless `0.0.0.0` with
+/// the same port is asked for by itself.
 ///
 /// # Errors
-/// The address that cannot be had, and why.
-pub(super) fn bind_all(
-    addresses: &[SocketAddr],
-) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
-    let bind_one = |address: &SocketAddr| {
-        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-        let stack = if addresses.contains(&v4) {
-            Stack::Ipv6Only
-        } else {
-            Stack::Dual
-        };
-        bind(*address, stack).map_err(|error| (*address, error))
+/// The first listener that has no socket.
+pub(super) fn open_all(
+    listeners: &[ListenerConfig],
+    mut inherited: Inherited,
+) -> Result<Vec<Bound>, ListenError> {
+    let addresses: Vec<_> = listeners
+        .iter()
+        .filter_map(|one| one.socket.address())
+        .collect();
+    let mut all = Vec::new();
+    for (index, config) in listeners.iter().enumerate() {
+        match &config.socket {
+            ListenOn::Address(address) => {
+                let address = *address;
+                let bind = bind(address, stack(address, &addresses), config.kind);
+                let listener = bind.map_err(|source| ListenError::Bind { address, source })?;
+                let address = listener.local_addr().unwrap_or(address);
+                all.push(Bound {
+                    listener,
+                    address,
+                    index,
+                });
+            }
+            ListenOn::Fd(name) => {
+                for socket in inherited.take(name)? {
+                    let (listener, address) = take_over(socket, name, config.kind)?;
+                    all.push(Bound {
+                        listener,
+                        address,
+                        index,
+                    });
+                }
+            }
+        }
+    }
+    inherited.finish()?;
+    Ok(all)
+}
+
+fn take_over(
+    socket: Socket,
+    name: &str,
+    kind: Via,
+) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let passed = |source| ListenError::Passed {
+        name: name.to_owned(),
+        source,
     };
-    addresses.iter().map(bind_one).collect()
+    let listener = TcpListener::from_std(socket.into()).map_err(passed)?;
+    let address = listener.local_addr().map_err(passed)?;
+    if kind == Via::Tproxy && !is_transparent(&SockRef::from(&listener), address).map_err(passed)? {
+        return Err(ListenError::NotTransparent {
+            name: name.to_owned(),
+        });
+    }
+    Ok((listener, address))
+}
+
+fn is_transparent(socket: &Socket, address: SocketAddr) -> io::Result<bool> {
+    if address.is_ipv4() {
+        socket.ip_transparent_v4()
+    } else {
+        socket.ip_transparent_v6()
+    }
 }
 
 /// What an IPv6 listener takes.
@@ -37,12 +132,28 @@ enum Stack {
     Ipv6Only,
 }
 
-fn bind(address: SocketAddr, stack: Stack) -> io::Result<TcpListener> {
+fn stack(address: SocketAddr, all: &[SocketAddr]) -> Stack {
+    let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+    if all.contains(&v4) {
+        Stack::Ipv6Only
+    } else {
+        Stack::Dual
+    }
+}
+
+fn bind(address: SocketAddr, stack: Stack, kind: Via) -> io::Result<TcpListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // Said either way: the system's default is a sysctl.
         socket.set_only_v6(stack == Stack::Ipv6Only)?;
+    }
+    if kind == Via::Tproxy {
+        // On IPv6 it holds for mapped addresses as well.
+        match address {
+            SocketAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
+            SocketAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
+        }
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -75,6 +186,10 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
         Some(Errno::EACCES) => {
             "ports below 1024 take CAP_NET_BIND_SERVICE: choose a higher one for listener.address"
         }
+        Some(Errno::EPERM) => {
+            "kind = \"tproxy\" takes CAP_NET_RAW: grant it (AmbientCapabilities=CAP_NET_RAW in the service unit) or choose \
+             another listener.kind"
+        }
         Some(_) | None => "check listener.address",
     }
 }
@@ -93,6 +208,11 @@ mod tests {
 
     use super::*;
 
+    fn open(address: SocketAddr) -> Result<Vec<Bound>, ListenError> {
+        let listener = ListenerConfig::new(Via::Redirect, address);
+        open_all(&[listener], Inherited::default())
+    }
+
     #[test]
     fn only_addresses_of_this_machine_are_ours() {
         for (address, ours) in [
@@ -107,21 +227,22 @@ mod tests {
 
     #[tokio::test]
     async fn net_04_the_ipv6_wildcard_takes_ipv4_too() {
-        let listeners = bind_all(&["[::]:0".parse().unwrap()]).unwrap();
-        let port = listeners[0].local_addr().unwrap().port();
+        let listeners = open("[::]:0".parse().unwrap()).unwrap();
+        let port = listeners[0].address.port();
         let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let (accepted, peer) = listeners[0].accept().await.unwrap();
+        let (accepted, peer) = listeners[0].listener.accept().await.unwrap();
         assert_eq!(peer.ip().to_canonical(), client.local_addr().unwrap().ip());
         assert!(accepted.local_addr().unwrap().is_ipv6());
     }
 
     #[tokio::test]
     async fn a_port_in_use_is_named() {
-        let first = bind_all(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let taken = first[0].local_addr().unwrap();
-        let (address, error) = bind_all(&[taken]).err().unwrap();
-        assert_eq!(address, taken);
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(advice(&error).contains("free port"));
+        let first = open("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = first[0].address;
+        let error = open(taken).err().unwrap().to_string();
+        assert!(
+            error.contains(&taken.to_string()) && error.contains("free port"),
+            "{error}"
+        );
     }
 }

@@ -17,6 +17,9 @@ mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
+mod handover;
+mod history;
+mod inherited;
 mod judgement;
 pub mod learned;
 mod listen;
@@ -31,7 +34,6 @@ mod status;
 mod trail;
 mod wire;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -41,12 +43,15 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crowd::Crowd;
-use dial::{Dialer, MarkError};
+use dial::{Dialer, MarkError, TransparentError};
 use door::Door;
 use engine::Engine;
+use history::History;
+use listen::Bound;
 use shell::Shell;
 
-use crate::config::Config;
+use crate::config::{Config, Prewarm};
+use crate::intercept::Via;
 use crate::intercept::guard::Guard;
 use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
@@ -54,6 +59,8 @@ use crate::report::counts::Counting;
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
+pub use inherited::{InheritError, Inherited};
+pub use listen::ListenError;
 pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
@@ -65,6 +72,7 @@ const LAST_DAYS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A running proxy.
 pub struct Proxy {
     addresses: Vec<SocketAddr>,
+    kinds: Vec<Via>,
     stage: watch::Sender<Stage>,
     shell: Arc<Shell>,
     drain_timeout: Duration,
@@ -85,14 +93,12 @@ pub enum StartError {
     /// The TLS server towards clients.
     #[error(transparent)]
     Acceptor(#[from] AcceptorError),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; {}", listen::advice(source))]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// Addresses of TPROXY clients cannot be used.
+    #[error(transparent)]
+    Transparent(#[from] TransparentError),
+    /// A listener has no socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// How long the proxy will go on.
@@ -111,9 +117,23 @@ impl Proxy {
     /// # Errors
     /// Why it cannot: nothing is served then.
     pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
+        Self::inherit(config, Inherited::default(), records).await
+    }
+
+    /// The same with sockets that the service manager has bound.
+    ///
+    /// # Errors
+    /// Why it cannot: nothing is served then.
+    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
+    pub async fn inherit(
+        config: &Config,
+        inherited: Inherited,
+        records: Arc<dyn Records>,
+    ) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
         let engine = Engine::mending(config, clock)?;
-        Self::serve(config, Arc::new(engine), records).await
+        let listeners = listen::open_all(&config.listeners, inherited)?;
+        Self::open(config, Arc::new(engine), records, listeners)
     }
 
     /// The same with an engine that exists already.
@@ -126,25 +146,34 @@ impl Proxy {
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
+        let listeners = listen::open_all(&config.listeners, Inherited::default())?;
+        Self::open(config, engine, records, listeners)
+    }
+
+    fn open(
+        config: &Config,
+        engine: Arc<Engine>,
+        records: Arc<dyn Records>,
+        listeners: Vec<Bound>,
+    ) -> Result<Self, StartError> {
         let dialer = Dialer::new(config.upstream)?;
+        if config.listeners.iter().any(|one| one.kind == Via::Tproxy) {
+            dialer.try_transparent()?;
+        }
         let acceptor = acceptor(config, &engine)?;
-        let wanted: Vec<_> = config.listeners.iter().map(|one| one.address).collect();
-        let bound = listen::bind_all(&wanted);
-        let listeners =
-            bound.map_err(|(address, source)| StartError::Listen { address, source })?;
-        let addresses = listeners
-            .iter()
-            .zip(&wanted)
-            .map(|(listener, wanted)| listener.local_addr().unwrap_or(*wanted))
-            .collect::<Vec<_>>();
+        let configs: Vec<_> = config.listeners.iter().cloned().map(Arc::new).collect();
+        let addresses: Vec<_> = listeners.iter().map(|bound| bound.address).collect();
+        let kinds = listeners.iter().map(|bound| configs[bound.index].kind);
+        let kinds = kinds.collect();
         let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
+        let history = History::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
         let shell = Arc::new(Shell {
             engine,
             dialer,
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
-            records: Arc::new((records, counting)),
+            records: Arc::new((records, (counting, history))),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
@@ -156,23 +185,28 @@ impl Proxy {
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
         let stage = watch::Sender::new(Stage::Running);
-        for (listener, config) in listeners.into_iter().zip(&config.listeners) {
+        for bound in listeners {
             let door = Door {
-                config: *config,
+                config: Arc::clone(&configs[bound.index]),
+                address: bound.address,
                 shell: Arc::clone(&shell),
                 stage: stage.subscribe(),
             };
-            tokio::spawn(door.open(listener));
+            tokio::spawn(door.open(bound.listener));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         if let Some(files) = config.mta_sts.hints.clone() {
             tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
+        }
+        if config.mta_sts.prewarm == Prewarm::History {
+            tokio::spawn(ask_in_advance(Arc::clone(&shell), stage.subscribe()));
         }
         tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
         tokio::spawn(tell_of_ends(Arc::clone(&shell), stage.subscribe()));
         Ok(Self {
             addresses,
+            kinds,
             stage,
             shell,
             drain_timeout: config.drain_timeout,
@@ -183,6 +217,14 @@ impl Proxy {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same with the kinds of the listeners.
+    pub fn listening(&self) -> impl Iterator<Item = (SocketAddr, Via)> {
+        self.addresses
+            .iter()
+            .copied()
+            .zip(self.kinds.iter().copied())
     }
 
     /// Sessions that are open now.
@@ -268,6 +310,15 @@ async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
 async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         () = shell.engine.sts.keep_hinted(&files) => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// What was sent to before is asked for its policies before it is sent to again.
+async fn ask_in_advance(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    let engine = &shell.engine;
+    tokio::select! {
+        never = history::keep_asking(&engine.sts, Arc::clone(&engine.store)) => match never {},
         _ = stage.changed() => {}
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::FAREWELL;
 use super::decide::Clerk;
-use super::dial::Dialer;
+use super::dial::{Dialer, Source};
 use super::engine::Engine;
 use super::wire::Upstream;
 use crate::name::{DnsName, Domain};
@@ -152,7 +152,7 @@ impl Run<'_> {
                 let dialled = self
                     .prober
                     .dialer
-                    .dial(self.destination, self.destination.ip())
+                    .dial(self.destination, Source::Ours)
                     .await;
                 let told = match dialled {
                     Ok(stream) => {

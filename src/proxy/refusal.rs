@@ -8,13 +8,28 @@ use crate::verdict::Reason;
 
 /// For a connection that nobody redirected.
 pub(super) fn not_intercepted(why: &NotIntercepted) -> Reply {
-    let text = match why {
-        NotIntercepted::Direct => "this port takes redirected connections only",
+    match why {
+        NotIntercepted::Direct => reply("4.3.2", "this port takes redirected connections only"),
         NotIntercepted::NoRecord | NotIntercepted::Unsupported | NotIntercepted::Failed(_) => {
-            "the original destination of this connection is not known"
+            no_destination()
         }
-    };
-    reply("4.3.2", text)
+    }
+}
+
+/// For a connection that a trusted sender has not handed over.
+pub(super) fn no_header() -> Reply {
+    reply(
+        "4.3.2",
+        "this port takes connections with a PROXY header only",
+    )
+}
+
+/// For one that it has, without a word on where it wanted to go.
+pub(super) fn no_destination() -> Reply {
+    reply(
+        "4.3.2",
+        "the original destination of this connection is not known",
+    )
 }
 
 /// For a connection that leads back to this proxy.
@@ -72,6 +87,8 @@ mod tests {
             of_loop(Loop::OwnListener),
             of_loop(Loop::Nowhere),
             of_loop(Loop::Inward),
+            no_header(),
+            no_destination(),
             busy(),
             crowded(),
             unreachable("no route to host"),

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::dial::DialError;
+use super::dial::{DialError, Source};
 use super::wire::{TALK, Upstream, Wire};
 use super::{FAREWELL, Shell};
 use crate::intercept::Intercepted;
@@ -209,7 +209,7 @@ pub(super) async fn dial(
     from: Intercepted,
 ) -> Result<(TcpStream, OwnAddress), Undialled> {
     let destination = from.destination;
-    let stream = shell.dialer.dial(destination, from.client.ip()).await?;
+    let stream = shell.dialer.dial(destination, Source::of(&from)).await?;
     let local = stream
         .local_addr()
         .map_err(|error| Undialled::Failed(error.to_string()))?;

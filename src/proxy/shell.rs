@@ -76,6 +76,18 @@ impl Shell {
         })
     }
 
+    /// The same place for the client that its holder speaks for.
+    pub(super) fn pass_on(&self, place: Place, client: SocketAddr) -> Option<Place> {
+        let Some(member) = self.clients.join(client_network(client.ip())) else {
+            debug!(%client, "a client has as many sessions as it may");
+            return None;
+        };
+        Some(Place {
+            _client: member,
+            ..place
+        })
+    }
+
     pub(super) async fn negotiate(
         &self,
         stream: &mut TcpStream,

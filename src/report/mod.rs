@@ -185,7 +185,7 @@ impl Drop for Open {
 }
 
 #[cfg(test)]
-pub(in crate::report) mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
 
     use super::*;
@@ -200,7 +200,7 @@ pub(in crate::report) mod tests {
         }
     }
 
-    pub(in crate::report) fn record() -> Record {
+    pub(crate) fn record() -> Record {
         Record {
             trace: "TRACE".into(),
             via: Via::Redirect,
@@ -227,7 +227,7 @@ pub(in crate::report) mod tests {
         }
     }
 
-    pub(in crate::report) fn judgement(domain: &str, reason: &'static str) -> Judgement {
+    pub(crate) fn judgement(domain: &str, reason: &'static str) -> Judgement {
         Judgement {
             domain: domain.into(),
             host: None,

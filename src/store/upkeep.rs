@@ -34,7 +34,8 @@ impl Keep {
         let first = days_before(now, self.count_days).unix() / DAY;
         let counts = store.prune_counts(u32::try_from(first).unwrap_or(u32::MAX))?;
         let forgotten = store.prune_forgotten(days_before(now, FORGOTTEN_DAYS))?;
-        Ok(traces + counts + forgotten)
+        let seen = store.prune(Kind::Seen, SEEN, days_before(now, SEEN_DAYS))?;
+        Ok(traces + counts + forgotten + seen)
     }
 
     /// Does so every hour, without end. What a second copy in another process does meanwhile does not matter.
@@ -58,6 +59,9 @@ fn days_before(now: Timestamp, days: usize) -> Timestamp {
 
 /// Longer than any process that follows the store is cut off from it.
 const FORGOTTEN_DAYS: usize = 30;
+/// Domains that mail went to.
+const SEEN: usize = 100_000;
+const SEEN_DAYS: usize = 90;
 const DAY: u64 = 24 * 3600;
 const PAUSE: Duration = Duration::from_hours(1);
 
@@ -91,6 +95,8 @@ mod tests {
                     row(Kind::Trace, "new", 1, Some("{}")),
                     row(Kind::Trace, "newer", 0, Some("{}")),
                     row(Kind::Trace, "old", 8, Some("{}")),
+                    row(Kind::Seen, "old.example", 91, Some("{}")),
+                    row(Kind::Seen, "new.example", 90, Some("{}")),
                     row(Kind::Policy, "old.example", 400, Some("{}")),
                     row(Kind::Policy, "forgotten.example", 31, None),
                     row(Kind::Exception, "forgotten", 29, None),
@@ -104,7 +110,7 @@ mod tests {
             trace_days: 7,
             count_days: 90,
         };
-        assert_eq!(keep.prune(&store, now).unwrap(), 3);
+        assert_eq!(keep.prune(&store, now).unwrap(), 4);
         assert_eq!(keep.prune(&store, now).unwrap(), 0);
         let keep = Keep { traces: 1, ..keep };
         assert_eq!(keep.prune(&store, now).unwrap(), 1);

@@ -82,6 +82,14 @@ impl Hearing<'_> {
             strict = Verdict::Redial(Redial::Sni(again));
             by = By::Ticket;
         }
+        if let Some(name) = self.unasked(demanded, &strict) {
+            return Ruling {
+                verdict: Verdict::Redial(Redial::Sni(name)),
+                by: By::Demand,
+                differs: None,
+                waived: None,
+            };
+        }
         let differs = otherwise.and_then(|otherwise| self.difference(&strict, otherwise));
         match (self.mode, strict) {
             (Mode::ReportOnly, Verdict::Refuse(refusal)) if refusal.reason.is_for_policy() => {
@@ -100,6 +108,24 @@ impl Hearing<'_> {
                 waived: None,
             },
         }
+    }
+
+    /// The name of a host under a policy in testing mode that was not asked for it: what it shows to others would be
+    /// recorded as a failure that an enforced policy would not have led to (RFC 8461 §5). Once, and only where the session
+    /// can have another connection.
+    fn unasked(&self, demanded: &Result<Demand, Reason>, strict: &Verdict) -> Option<DnsName> {
+        let (Ok(demand), Verdict::Pin(pin), Evidence::Protected(_), Freedom::Free) =
+            (demanded, strict, self.evidence, self.freedom)
+        else {
+            return None;
+        };
+        let host = pin.host.as_ref()?;
+        let candidate = demand.candidates.iter().find(|one| one.host == *host)?;
+        let policy = candidate.observed.as_ref()?;
+        let name = candidate.sni();
+        let is_asked = self.tried.iter().flatten().any(|tried| tried == name);
+        let matters = candidate.requirement.is_nothing() && policy.listed;
+        (matters && !is_asked && self.tried.len() < MAX_REDIALS).then(|| name.clone())
     }
 
     /// As if nothing were demanded.

@@ -1,9 +1,9 @@
-//! The real danelaw, as its own user without a single capability.
+//! The real danelaw, as its own user without a single capability, but for the one that TPROXY takes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::sandbox::{Daemon, HOME, Namespace, sh, write};
+use super::sandbox::{Daemon, HOME, Namespace, log_of, read, sh, write};
 use super::{dns, pki};
 
 /// Where it listens, in the notation of `ss`.
@@ -37,6 +37,38 @@ pub(crate) fn start_with_socks(mta: &Namespace) -> Daemon {
     start_as(mta, socks + &configuration("never"))
 }
 
+/// What danelaw may do beside what every user may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    Nothing,
+    NetRaw,
+}
+
+/// Starts it elsewhere with one listener, whose table is given, and waits for what `ss` calls its socket.
+pub(crate) fn start_listener(
+    place: &Namespace,
+    (listener, socket): (&str, &str),
+    rights: Rights,
+) -> Daemon {
+    let daemon = launch(
+        place,
+        format!("[[listener]]\n{listener}\n{}", rest()),
+        rights,
+    );
+    daemon.await_ready("listens", || place.listens(socket))
+}
+
+/// What it says when it does not start like that.
+pub(crate) fn fails_to_start(place: &Namespace, listener: &str, rights: Rights) -> String {
+    let daemon = launch(
+        place,
+        format!("[[listener]]\n{listener}\n{}", rest()),
+        rights,
+    );
+    assert_eq!(daemon.ended().code(), Some(2), "{listener}");
+    read(log_of("danelaw"))
+}
+
 /// The same with a list of hints.
 pub(crate) fn start_hinted(mta: &Namespace) -> Daemon {
     start_with(mta, &hinted())
@@ -53,6 +85,17 @@ fn start_as(mta: &Namespace, configuration: String) -> Daemon {
 }
 
 fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
+    let daemon = launch_with(mta, configuration, Rights::Nothing);
+    daemon.await_ready("listens on both families", || {
+        LISTENERS.iter().all(|address| mta.listens(address))
+    })
+}
+
+fn launch(place: &Namespace, configuration: String, rights: Rights) -> Daemon {
+    launch_with(place, &write("danelaw/danelaw.toml", configuration), rights)
+}
+
+fn launch_with(place: &Namespace, configuration: &Path, rights: Rights) -> Daemon {
     let program = format!("{HOME}/danelaw/danelaw");
     // The build directory may lie where another user cannot go.
     sh(&format!(
@@ -60,13 +103,19 @@ fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
         [ -e {program} ] || {{ touch {program}; mount --bind {} {program}; }}",
         env!("CARGO_BIN_EXE_danelaw")
     ));
-    let as_danelaw = [
-        "--reuid=danelaw",
-        "--regid=danelaw",
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-    ];
+    let as_danelaw = ["--reuid=danelaw", "--regid=danelaw", "--clear-groups"];
+    let with_rights = match rights {
+        Rights::Nothing => [
+            "--inh-caps=-all",
+            "--ambient-caps=-all",
+            "--bounding-set=-all",
+        ],
+        Rights::NetRaw => [
+            "--inh-caps=-all,+net_raw",
+            "--ambient-caps=-all,+net_raw",
+            "--bounding-set=-all,+net_raw",
+        ],
+    };
     let command = [
         "--no-new-privs",
         "--",
@@ -75,14 +124,11 @@ fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
         "--config",
         &configuration.to_string_lossy(),
     ];
-    let daemon = mta.daemon(
+    place.daemon(
         "danelaw",
         "setpriv",
-        &[&as_danelaw[..], &command[..]].concat(),
-    );
-    daemon.await_ready("listens on both families", || {
-        LISTENERS.iter().all(|address| mta.listens(address))
-    })
+        &[&as_danelaw[..], &with_rights, &command].concat(),
+    )
 }
 
 /// How many file descriptors it has open.
@@ -101,8 +147,13 @@ fn configuration(client_tls: &str) -> String {
             )
         })
         .collect();
+    listeners + &rest()
+}
+
+/// All but the listeners.
+fn rest() -> String {
     format!(
-        "{listeners}[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n\
+        "[dns]\nresolvers = [\"{}:53\"]\ntrust_anchor = \"{}\"\n\
         probe_bogus = [\"bogus.test MX\"]\n[tls]\nca_file = \"{}\"\n\
         [mta_sts]\nallow_private = true\n[store]\npath = \"{HOME}/danelaw/state/danelaw.db\"\n\
         [log]\nfilter = \"info,danelaw=debug\"\n",

@@ -20,6 +20,7 @@ mod exim;
 mod faults;
 #[cfg(feature = "lab")]
 mod finger;
+mod gateway;
 mod holder;
 mod mail;
 mod opensmtpd;
@@ -456,7 +457,16 @@ struct Lab {
 
 impl Lab {
     fn start() -> Self {
-        let network = Network::new();
+        Self::on(Network::new())
+    }
+
+    /// The same with a gateway between the MTA and the world.
+    fn behind_gateway() -> (Self, Namespace) {
+        let (network, gateway) = Network::with_gateway();
+        (Self::on(network), gateway)
+    }
+
+    fn on(network: Network) -> Self {
         pki::make(&policy_host::names());
         dns::publish();
         let mut servers = Vec::from(dns::serve(&network.world));
@@ -476,17 +486,22 @@ impl Lab {
     /// All that a server says to a client on the MTA's host that says nothing: a greeting, after which this client goes
     /// away, or a refusal up to its close.
     fn hear(&self, host: &str, port: u16) -> String {
-        let script = format!(
-            "exec 3<>/dev/tcp/{host}/{port}; read -r line <&3; echo \"$line\"
-            [[ $line = 2* ]] || cat <&3"
-        );
-        let mut command = self.network.mta.command("timeout");
-        let output = command
-            .args(["60", "bash", "-c", &script])
-            .output()
-            .expect("bash runs");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        hear_from(&self.network.mta, host, port)
     }
+}
+
+/// The same to a client on any host.
+fn hear_from(place: &Namespace, host: &str, port: u16) -> String {
+    let script = format!(
+        "exec 3<>/dev/tcp/{host}/{port}; read -r line <&3; echo \"$line\"
+            [[ $line = 2* ]] || cat <&3"
+    );
+    let mut command = place.command("timeout");
+    let output = command
+        .args(["60", "bash", "-c", &script])
+        .output()
+        .expect("bash runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 impl Drop for Lab {

@@ -38,6 +38,53 @@ pub(crate) fn load(mta: &Namespace, exempt: Exempt) {
     );
 }
 
+/// Loads what a gateway needs whose sockets are transparent: the recipe with its reject for what is not taken over, in
+/// a table of its own, and the routes that lead marked packets to the sockets.
+pub(crate) fn load_tproxy(gateway: &Namespace, port: u16) {
+    apply(
+        gateway,
+        &format!(
+            "table inet danelaw {{}}\ndelete table inet danelaw\ntable inet danelaw {{\ncounter intercepted {{ }}\n\
+            chain divert {{ meta mark set meta mark and 0xffffff00 or 0x25 accept; }}\n\
+            chain prerouting {{ type filter hook prerouting priority mangle; policy accept;\n\
+            meta l4proto {{ tcp, icmp, icmpv6 }} socket transparent 1 socket wildcard 0 goto divert\n\
+            iifname \"g0\" tcp dport 25 jump smtp; }}\n\
+            chain smtp {{\nfib daddr type local return\nmeta l4proto tcp counter name intercepted \
+            tproxy to :{port} meta mark set meta mark and 0xffffff00 or 0x25 accept\n}}\n}}\n"
+        ),
+    );
+    guard_forward(gateway);
+    gateway.sh("for f in 4 6; do p=25250; for i in g0 g1; do
+        ip -$f rule add pref $p iif $i fwmark 0x25/0xff lookup 2525; p=$((p+1)); done
+        ip -$f route replace local default dev lo table 2525; done");
+}
+
+/// Loads what a gateway needs that redirects to itself.
+pub(crate) fn load_gateway_redirect(gateway: &Namespace, port: u16) {
+    apply(
+        gateway,
+        &format!(
+            "table inet danelaw {{}}\ndelete table inet danelaw\ntable inet danelaw {{\ncounter intercepted {{ }}\n\
+            chain prerouting {{ type nat hook prerouting priority dstnat; policy accept;\n\
+            iifname \"g0\" tcp dport 25 jump smtp; }}\n\
+            chain smtp {{\nfib daddr type local accept\n\
+            meta l4proto tcp counter name intercepted redirect to :{port}\n}}\n}}\n"
+        ),
+    );
+    guard_forward(gateway);
+}
+
+/// What was not taken over does not leave.
+fn guard_forward(gateway: &Namespace) {
+    apply(
+        gateway,
+        "table inet danelaw_guard {}\ndelete table inet danelaw_guard\ntable inet danelaw_guard {\n\
+        counter leaked { }\n\
+        chain forward { type filter hook forward priority filter - 5; policy accept;\n\
+        iifname \"g0\" tcp dport 25 counter name leaked reject with tcp reset; }\n}\n",
+    );
+}
+
 /// Leads what comes from outside to the port of a listener on loopback to that listener.
 pub(crate) fn lead_to_loopback(mta: &Namespace, listener: &str) {
     mta.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1");

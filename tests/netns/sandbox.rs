@@ -199,6 +199,13 @@ impl Daemon {
         self
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        until(&format!("the end of {}", self.name), || {
+            self.child.try_wait().expect("a child can be waited for")
+        })
+    }
+
     /// Kills it, as the kernel does when memory runs out.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("an own child can be killed");
@@ -392,6 +399,7 @@ const PROGRAMS: &[&str] = &[
     "nsd",
     "unbound",
     "nginx",
+    "haproxy",
     "postfix",
     "sendmail",
     "postqueue",

@@ -381,7 +381,7 @@ pub(crate) fn v6(n: u8) -> String {
     format!("2001:db8::{n}")
 }
 
-/// The two namespaces and the wire between them.
+/// The namespaces and the wires between them.
 pub(crate) struct Network {
     pub(crate) mta: Namespace,
     pub(crate) world: Namespace,
@@ -395,31 +395,45 @@ impl Network {
             "ip link add m0 netns mta address 02:00:00:00:00:02 type veth \
             peer name w0 netns world address 02:00:00:00:00:01",
         );
-        mta.sh(
-            "ip addr add 10.9.1.2/24 dev m0; ip addr add fd09:1::2/64 dev m0 nodad; ip link set m0 up
-            # The addresses of a sender that chooses; nothing else takes them.
-            ip addr add 10.9.1.3/24 dev m0; ip addr add fd09:1::3/64 dev m0 nodad preferred_lft 0
-            ip neigh add 10.9.1.1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
-            ip neigh add fd09:1::1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
-            ip route add default via 10.9.1.1; ip route add default via fd09:1::1",
-        );
+        mta.sh(MTA);
         world.sh(
             "ip addr add 10.9.1.1/24 dev w0; ip addr add fd09:1::1/64 dev w0 nodad; ip link set w0 up
             for host in 10.9.1.2 10.9.1.3 fd09:1::2 fd09:1::3; do
             ip neigh add $host lladdr 02:00:00:00:00:02 dev w0 nud permanent; done",
         );
-        let mut numbers: Vec<u8> = exchangers()
-            .map(|(_, exchanger)| exchanger.number)
-            .collect();
-        numbers.extend(super::HOSTS);
-        for number in numbers {
-            world.sh(&format!(
-                "ip addr add {}/32 dev lo; ip addr add {}/128 dev lo nodad",
-                v4(number),
-                v6(number)
-            ));
-        }
+        populate(&world);
         Self { mta, world }
+    }
+
+    /// The same with a router between them: `mta m0 ═ g0 gateway g1 ═ w0 world`. The MTA's addresses are the same.
+    pub(crate) fn with_gateway() -> (Self, Namespace) {
+        let (mta, world) = (Namespace::new("mta"), Namespace::new("world"));
+        let gateway = Namespace::new("gateway");
+        sh(
+            "ip link add m0 netns mta address 02:00:00:00:00:02 type veth \
+            peer name g0 netns gateway address 02:00:00:00:00:01
+            ip link add g1 netns gateway address 02:00:00:00:00:03 type veth \
+            peer name w0 netns world address 02:00:00:00:00:04",
+        );
+        mta.sh(MTA);
+        gateway.sh(
+            "ip addr add 10.9.1.1/24 dev g0; ip addr add fd09:1::1/64 dev g0 nodad; ip link set g0 up
+            ip addr add 10.9.2.1/24 dev g1; ip addr add fd09:2::1/64 dev g1 nodad; ip link set g1 up
+            for host in 10.9.1.2 10.9.1.3 fd09:1::2 fd09:1::3; do
+            ip neigh add $host lladdr 02:00:00:00:00:02 dev g0 nud permanent; done
+            for host in 10.9.2.2 fd09:2::2; do
+            ip neigh add $host lladdr 02:00:00:00:00:04 dev g1 nud permanent; done
+            ip route add default via 10.9.2.2; ip route add default via fd09:2::2
+            sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+        );
+        world.sh(
+            "ip addr add 10.9.2.2/24 dev w0; ip addr add fd09:2::2/64 dev w0 nodad; ip link set w0 up
+            for host in 10.9.2.1 fd09:2::1; do
+            ip neigh add $host lladdr 02:00:00:00:00:03 dev w0 nud permanent; done
+            ip route add default via 10.9.2.1; ip route add default via fd09:2::1",
+        );
+        populate(&world);
+        (Self { mta, world }, gateway)
     }
 
     /// Puts a bad wire between the MTA and the MX hosts, while it lives: loses so many of all packets and holds each for
@@ -446,5 +460,29 @@ impl Network {
         wire
     }
 }
+
+/// Gives the world all its hosts.
+fn populate(world: &Namespace) {
+    let mut numbers: Vec<u8> = exchangers()
+        .map(|(_, exchanger)| exchanger.number)
+        .collect();
+    numbers.extend(super::HOSTS);
+    for number in numbers {
+        world.sh(&format!(
+            "ip addr add {}/32 dev lo; ip addr add {}/128 dev lo nodad",
+            v4(number),
+            v6(number)
+        ));
+    }
+}
+
+/// The MTA's host: it knows its addresses and the way out.
+const MTA: &str =
+    "ip addr add 10.9.1.2/24 dev m0; ip addr add fd09:1::2/64 dev m0 nodad; ip link set m0 up
+    # The addresses of a sender that chooses; nothing else takes them.
+    ip addr add 10.9.1.3/24 dev m0; ip addr add fd09:1::3/64 dev m0 nodad preferred_lft 0
+    ip neigh add 10.9.1.1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
+    ip neigh add fd09:1::1 lladdr 02:00:00:00:00:01 dev m0 nud permanent
+    ip route add default via 10.9.1.1; ip route add default via fd09:1::1";
 
 const WIRE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netns/wire.py");

@@ -117,7 +117,7 @@ pub(super) struct Add {
     author: Option<String>,
     #[command(flatten)]
     life: Life,
-    /// A file of [[exception]] tables, as in the configuration: all of them, or none when one is wrong.
+    /// A file of `[[exception]]` tables, as in the configuration: all of them, or none when one is wrong.
     #[arg(long, value_name = "FILE",
         conflicts_with_all = ["domain", "what", "reason", "author", "days", "until"])]
     file: Option<PathBuf>,

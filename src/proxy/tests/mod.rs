@@ -2,6 +2,7 @@
 
 mod client_tls;
 mod exceptions;
+mod handover;
 mod modes;
 mod recall;
 pub(crate) mod world;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::world::{Client, Names, Offers, Sink, World, pinned};
@@ -268,6 +269,38 @@ async fn attack_tls_16_a_server_that_breaks_off_at_a_guessed_name_is_asked_for_i
     let record = world.record().await;
     assert_eq!(record.judgements[0].reason, "opportunistic-tls");
     assert_eq!(record.dials, 2);
+}
+
+/// The same server as above, by a name that needs no guess.
+#[tokio::test]
+async fn a_host_name_in_a_socks5_request_is_what_tls_asks_for_first() {
+    let (sample, _) = pinned("mx.plain.example");
+    let mut world = World::new(Names::default()).await;
+    let sink = Sink::new(Offers::StartTlsAs(&sample, "mx.plain.example")).await;
+    let mut stream = TcpStream::connect(world.socks5()).await.unwrap();
+    let name = b"mx.plain.example";
+    let length = u8::try_from(name.len()).unwrap();
+    let port = sink.address.port().to_be_bytes();
+    let request = [&[5, 1, 0, 5, 1, 0, 3, length], &name[..], &port].concat();
+    stream.write_all(&request).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[..4], [5, 0, 5, 0]);
+    let stream = BufReader::new(stream);
+    let mut client = Client { stream };
+    client.hear().await;
+    client
+        .expect(&[
+            ("EHLO client.example", "250"),
+            ("MAIL FROM:<a@client.example>", "250"),
+            ("RCPT TO:<b@plain.example>", "250"),
+            ("QUIT", "221"),
+        ])
+        .await;
+    let record = world.record().await;
+    assert_eq!(record.destination, sink.address);
+    assert_eq!(record.judgements[0].reason, "opportunistic-tls");
+    assert_eq!(record.dials, 1);
 }
 
 fn route(network: &str, host: &str) -> Rule {

@@ -168,10 +168,8 @@ async fn world(lookup: Arc<Changing>, continuity: Continuity) -> World {
 async fn world_of(engine: Engine) -> World {
     let config = Config {
         listeners: vec![ListenerConfig {
-            kind: Via::Socks5,
-            address: "127.0.0.1:0".parse().unwrap(),
-            allow_remote: false,
             client_tls: ClientTls::Never,
+            ..ListenerConfig::new(Via::Socks5, "127.0.0.1:0".parse().unwrap())
         }],
         ..Config::default()
     };

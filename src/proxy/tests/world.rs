@@ -163,10 +163,8 @@ impl World {
 
     pub(super) async fn with(names: Names, change: impl FnOnce(&mut Config)) -> Self {
         let listener = |kind| ListenerConfig {
-            kind,
-            address: "127.0.0.1:0".parse().unwrap(),
-            allow_remote: false,
             client_tls: ClientTls::Never,
+            ..ListenerConfig::new(kind, "127.0.0.1:0".parse().unwrap())
         };
         let mut config = Config {
             listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],

@@ -1,6 +1,7 @@
 //! What is waived and what is not, and what is told of it.
 
 use super::*;
+use crate::mtasts::Policy;
 use crate::policy::demand::demand;
 use crate::policy::exceptions::What;
 use crate::policy::{
@@ -339,5 +340,91 @@ fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_bef
         };
         assert_eq!((seen, ruling.by), (expected, by), "{row}");
         assert!(ruling.waived.is_none(), "{row}");
+    }
+}
+
+/// A host of a domain whose policy is in testing mode.
+fn tested(pattern: &str) -> Demand {
+    let policy = format!("version: STSv1\nmode: testing\nmx: {pattern}\nmax_age: 86400\n");
+    let facts = Facts {
+        domain: "example.org".parse().unwrap(),
+        mx: MxFacts::Hosts {
+            secure: false,
+            expanded: None,
+            hosts: vec![HostFacts {
+                host: "mx1.example.org".parse().unwrap(),
+                addresses: AddressFacts::Known(vec!["192.0.2.25".parse().unwrap()]),
+                tlsa: TlsaFacts::NotApplicable,
+            }],
+        },
+        sts: StsState::Live {
+            policy: Policy::parse(policy.as_bytes()).unwrap().into(),
+            refresh: None,
+        },
+    };
+    demand(&facts, "192.0.2.25".parse().unwrap(), Settings::default()).unwrap()
+}
+
+#[test]
+fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_of() {
+    let shown = Evidence::Protected(Handshake::asserted(None, vec![]));
+    let clear = Evidence::Clear(NoTls::NotOffered);
+    let (free, bound) = (Freedom::Free, Freedom::Bound);
+    let (guess, right) = ("guess.example", "mx1.example.org");
+    for (what, pattern, evidence, tried, freedom, redials) in [
+        ("a guess", right, &shown, &[guess][..], free, true),
+        ("its name", right, &shown, &[right][..], free, false),
+        ("both", right, &shown, &[guess, right][..], free, false),
+        (
+            "two guesses",
+            right,
+            &shown,
+            &[guess, "b.example"][..],
+            free,
+            false,
+        ),
+        (
+            "the MX holds others",
+            right,
+            &shown,
+            &[guess][..],
+            bound,
+            false,
+        ),
+        ("no TLS", right, &clear, &[guess][..], free, false),
+        (
+            "not listed",
+            "mx9.example.org",
+            &shown,
+            &[guess][..],
+            free,
+            false,
+        ),
+    ] {
+        let roots = Roots::new(vec![]);
+        let hearing = Hearing {
+            evidence,
+            tried: &names(tried),
+            roots: &roots,
+            now: NOW,
+            mode: Mode::Enforce,
+            freedom,
+            waived: None,
+            ticket: None,
+        };
+        let ruling = hearing.rule(&Ok(tested(pattern)), None);
+        match ruling.verdict {
+            Verdict::Redial(Redial::Sni(name)) => {
+                assert!(redials, "{what}");
+                assert_eq!(name.as_str(), right);
+            }
+            Verdict::Pin(pin) => {
+                assert!(!redials, "{what}");
+                assert!(pin.observed.is_some(), "{what}");
+            }
+            other @ (Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_)) => {
+                panic!("{what}: {other:?}")
+            }
+        }
     }
 }
