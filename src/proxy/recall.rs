@@ -1,7 +1,7 @@
 //! What sessions leave to the next ones: pins, TLS tickets, and what MX hosts have been seen to do.
 //!
-//! One [`Recall`] for the process. A session asks it before its handshake ([`Recall::pocket`]), before its verdict
-//! ([`Recall::proofs`], [`Recall::hold`]), and tells it what came of both ([`Recall::cleared`], [`Recall::saw`]).
+//! One [`Recall`] for the process. A session asks it before its handshake (`pocket`), before its verdict
+//! (`proofs`, `hold`), and tells it what came of both (`cleared`, `saw`).
 //! It decides nothing that the pure parts (`policy::pins`, `policy::continuity`, `tls::tickets`) do not.
 
 use std::error::Error;
