@@ -220,6 +220,8 @@ fn pins_are_listed_shown_and_revoked_by_whatever_names_them() {
 #[test]
 fn what_is_not_there_and_what_cannot_be_read_are_told_apart() {
     let place = Place::new();
+    assert_eq!(place.danelaw(&["pins", "list"]).0, 2, "no store is made");
+    drop(place.store());
     assert_eq!(place.danelaw(&["pins", "list"]).0, 0);
     for arguments in [
         ["continuity", "show", "mx.example.com"],

@@ -89,7 +89,16 @@ impl Whom {
     }
 }
 
+/// The store must be there: one that is made here would belong to whoever types the command, and be taken for an empty one.
 fn here(config: &Config) -> anyhow::Result<Desk> {
+    if let StorePlace::File(path) = &config.store.place
+        && !path.exists()
+    {
+        bail!(
+            "the store {} is not there: start the proxy once, as the user that it runs as, or name another with --store",
+            path.display()
+        );
+    }
     let engine = Engine::new(config, Arc::new(SystemClock))?;
     Ok(Desk::Here(Arc::new(engine)))
 }

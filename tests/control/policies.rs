@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use danelaw::store::sqlite::SqliteStore;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -77,6 +78,7 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     let (here, there) = (Place::new(), Place::new());
     here.configure(&world, "");
     let service = Service::start(&there.configure(&world, ""));
+    drop(SqliteStore::open(&here.path("danelaw.db")).unwrap());
     here.printed(0, &["policy", "refresh", BOTH[0], BOTH[1]]);
     let file = here.path("policies.jsonl");
     let name = file.to_str().unwrap();
@@ -191,6 +193,11 @@ fn without_a_proxy_and_without_a_store_commands_say_what_is_missing() {
     )
     .unwrap();
     fs::write(place.path("danelaw.toml"), store).unwrap();
+    // A store that a command makes would belong to its user, and be taken for one without policies.
+    let complaint = place.complaint(2, &["policy", "list"]);
+    assert!(complaint.contains("is not there"), "{complaint}");
+    assert!(!place.path("danelaw.db").exists());
+    drop(SqliteStore::open(&place.path("danelaw.db")).unwrap());
     assert_eq!(place.objects(0, &["policy", "list", "--json"]), nothing);
     let complaint = place.complaint(0, &["policy", "list"]);
     assert!(

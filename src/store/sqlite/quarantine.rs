@@ -17,8 +17,8 @@ use tracing::error;
 use super::salvage::salvage;
 use super::{APPLICATION_ID, connect, migrate, pragma, sqlite};
 use crate::clock::Timestamp;
-use crate::store::StoreFault;
 use crate::store::file::{beside, doing, folder_of, remove_if_there};
+use crate::store::{Kind, StoreFault};
 
 /// Puts what is whole in the place of the damaged file; the fault stands where nothing is.
 pub(super) fn mend(path: &Path, fault: StoreFault, now: Timestamp) -> Result<(), StoreFault> {
@@ -42,6 +42,18 @@ pub(super) fn mend(path: &Path, fault: StoreFault, now: Timestamp) -> Result<(),
     if salvaged.rows == 0 {
         remove_if_there(&draft)?;
         return Err(fault);
+    }
+    // A policy that is lost is fetched anew; what an operator has required nobody else can say.
+    let mut exceptions = salvaged.lost.iter();
+    if let Some((kind, key)) = exceptions.find(|(kind, _)| *kind == Kind::Exception) {
+        remove_if_there(&draft)?;
+        return Err(StoreFault::Row {
+            kind: *kind,
+            key: key.clone(),
+            revision: None,
+            what: "it may have required something, and the proxy does not start without it"
+                .to_owned(),
+        });
     }
     std::fs::rename(&draft, beside(path, MENDED)).map_err(doing("put the new one in place"))?;
     let aside = finish(path, now)?;

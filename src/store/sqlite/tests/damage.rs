@@ -98,6 +98,34 @@ fn sts_09_one_row_that_is_not_what_was_written_is_lost_and_no_other() {
 }
 
 #[test]
+fn sts_09_a_lost_exception_stops_the_start_for_nobody_knows_what_it_has_required() {
+    let folder = folder();
+    let path = folder.path().join("danelaw.db");
+    filled(&path);
+    let exception = Row {
+        kind: Kind::Exception,
+        key: "k7".to_owned(),
+        about: "strict.example".to_owned(),
+        at: NOW,
+        body: Some("{}".to_owned()),
+    };
+    let batch = Batch {
+        rows: vec![exception],
+        ..Batch::default()
+    };
+    SqliteStore::open(&path).unwrap().write(&batch).unwrap();
+    raw(&path)
+        .execute("UPDATE row SET at = 0 WHERE key = 'k7'", [])
+        .unwrap();
+    let error = mending(&path).unwrap_err();
+    assert!(
+        matches!(&error.fault, StoreFault::Row { kind: Kind::Exception, key, .. } if key == "k7"),
+        "{error}"
+    );
+    assert_eq!(files(folder.path()), ["danelaw.db"], "nothing is moved");
+}
+
+#[test]
 fn sts_09_where_nothing_is_proven_the_start_is_refused_and_the_file_left_alone() {
     let folder = folder();
     let path = folder.path().join("danelaw.db");
