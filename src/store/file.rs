@@ -26,6 +26,12 @@ pub(super) fn prepare(
     }
 }
 
+/// Device and inode of the file that stands there.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 fn check(path: &Path, metadata: &Metadata) -> Result<(), StoreFault> {
     if !metadata.is_file() {
         return Err(StoreFault::NotAFile);

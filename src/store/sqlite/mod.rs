@@ -29,6 +29,8 @@ use schema::{KNOWN, migrate};
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
+    /// Which file it was when it was opened.
+    identity: Option<(u64, u64)>,
     connection: Mutex<Connection>,
 }
 
@@ -43,10 +45,7 @@ impl SqliteStore {
             place: path.display().to_string(),
             fault,
         })?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Mutex::new(connection),
-        })
+        Ok(Self::over(path, connection))
     }
 
     /// The same for the one process that owns the file: a damaged one is moved aside (`quarantine`), and what it still
@@ -73,10 +72,15 @@ impl SqliteStore {
             place: path.display().to_string(),
             fault,
         })?;
-        Ok(Self {
+        Ok(Self::over(path, connection))
+    }
+
+    fn over(path: &Path, connection: Connection) -> Self {
+        Self {
             path: path.to_owned(),
+            identity: file::identity(path),
             connection: Mutex::new(connection),
-        })
+        }
     }
 
     fn with<T>(
@@ -103,6 +107,13 @@ impl Store for SqliteStore {
     }
 
     fn trouble(&self) -> Option<String> {
+        if file::identity(&self.path) != self.identity {
+            return Some(format!(
+                "{} was deleted or replaced while it was in use: what is written is lost at the end; `danelaw policy export` \
+                 keeps the policies, then restart",
+                self.path.display()
+            ));
+        }
         let files = quarantine::damaged(&self.path);
         let last = files.last()?;
         Some(format!(

@@ -386,3 +386,18 @@ fn sts_60_policies_of_the_first_schema_are_brought_along_and_a_damaged_one_stops
         }
     }
 }
+
+#[test]
+fn sts_09_a_file_that_is_deleted_or_replaced_in_use_is_told_of() {
+    let folder = folder();
+    let path = folder.path().join("danelaw.db");
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.trouble(), None);
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&path, &aside).unwrap();
+    assert!(store.trouble().unwrap().contains("deleted or replaced"));
+    std::fs::write(&path, "another").unwrap();
+    assert!(store.trouble().unwrap().contains("deleted or replaced"));
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(store.trouble(), None);
+}
