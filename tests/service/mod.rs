@@ -1,6 +1,7 @@
 //! The real binary as a service with a SOCKS5 listener, and its log, line by line.
 #![allow(dead_code, reason = "each test crate uses its part of it")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 pub(crate) struct Service {
     child: Child,
     log: Receiver<String>,
+    /// What it said before it listened: its tasks do not wait for that.
+    early: RefCell<Vec<String>>,
     /// Its SOCKS5 listener.
     pub(crate) address: SocketAddr,
     _directory: TempDir,
@@ -58,10 +61,20 @@ impl Service {
         let mut service = Self {
             child,
             log,
+            early: RefCell::default(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             _directory: directory,
         };
-        let line = service.logged("listening address=");
+        let listens = |line: &String| line.contains("listening address=");
+        let mut early: Vec<String> = Vec::new();
+        let line = loop {
+            match service.log.recv() {
+                Ok(line) if listens(&line) => break line,
+                Ok(line) => early.push(line),
+                Err(_) => panic!("the proxy ended before it listened: {early:?}"),
+            }
+        };
+        service.early = RefCell::new(early);
         let (_, rest) = line.split_once("address=").unwrap();
         service.address = rest.split(' ').next().unwrap().parse().unwrap();
         service
@@ -69,6 +82,10 @@ impl Service {
 
     /// Waits for a line of the log with this in it.
     pub(crate) fn logged(&self, part: &str) -> String {
+        let mut early = self.early.borrow_mut();
+        if let Some(at) = early.iter().position(|line| line.contains(part)) {
+            return early.remove(at);
+        }
         let found = self.log.iter().find(|line| line.contains(part));
         found.unwrap_or_else(|| panic!("the proxy ended without a word of {part}"))
     }
