@@ -11,7 +11,7 @@ use super::desk::{self, Form, Whom};
 use crate::calendar::written;
 use crate::clock::Timestamp;
 use crate::control;
-use crate::control::client::{AskError, Desk};
+use crate::control::client::Desk;
 use crate::control::continuity::{Listed, Request, View};
 use crate::name::MxHost;
 use crate::policy::continuity::Fact;
@@ -120,13 +120,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             .await
         }),
     };
-    match done {
-        Ok(()) => Ok(Exit::Ok.into()),
-        Err(error) => match error.downcast::<AskError>() {
-            Ok(error) => desk::exit_of(error).map(Into::into),
-            Err(error) => Err(error),
-        },
-    }
+    desk::ended(done)
 }
 
 async fn ask(
@@ -134,20 +128,14 @@ async fn ask(
     request: Request,
     form: Form,
     render: impl Fn(&mut io::StdoutLock<'_>, &View) -> io::Result<()>,
-) -> anyhow::Result<()> {
-    let mut told = Ok(());
+) -> anyhow::Result<Exit> {
+    let request = control::Request::Continuity(request);
     let mut out = io::stdout().lock();
-    let _: Listed = desk
-        .ask_each(control::Request::Continuity(request), |view: View| {
-            if told.is_ok() {
-                told = match form {
-                    Form::Json => desk::json(&mut out, &view),
-                    Form::Text => render(&mut out, &view),
-                };
-            }
-        })
-        .await?;
-    Ok(told?)
+    let _: Listed = desk::write_each(desk, request, &mut out, |out, view| {
+        form.write(out, view, &render)
+    })
+    .await?;
+    Ok(Exit::Ok)
 }
 
 fn row(out: &mut io::StdoutLock<'_>, view: &View) -> io::Result<()> {

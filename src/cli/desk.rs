@@ -4,16 +4,19 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::bail;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Exit;
+use super::stored::missing;
 use crate::clock::SystemClock;
 use crate::config::{Config, StorePlace, defaults};
 use crate::control::Code;
-use crate::control::client::{AskError, Desk};
+use crate::control::client::{AskError, Desk, Question};
 use crate::proxy::engine::Engine;
 
 /// Where the proxy or its store is.
@@ -91,9 +94,7 @@ impl Whom {
 
 /// The store must be there: one that is made here would belong to whoever types the command, and be taken for an empty one.
 fn here(config: &Config) -> anyhow::Result<Desk> {
-    if let StorePlace::File(path) = &config.store.place
-        && !path.exists()
-    {
+    if let Some(path) = missing(&config.store.place) {
         bail!(
             "the store {} is not there: start the proxy once, as the user that it runs as, or name another with --store",
             path.display()
@@ -103,15 +104,37 @@ fn here(config: &Config) -> anyhow::Result<Desk> {
     Ok(Desk::Here(Arc::new(engine)))
 }
 
-/// "It is not there" is an answer; all else is an error.
-pub(super) fn exit_of(error: AskError) -> anyhow::Result<Exit> {
-    if let AskError::Failed(failure) = &error
-        && failure.code == Code::NotFound
-    {
-        eprintln!("danelaw: {failure}");
-        return Ok(Exit::Negative);
+/// How a command ends that has asked: "it is not there" is an answer, all else that went wrong is an error.
+pub(super) fn ended(done: anyhow::Result<Exit>) -> anyhow::Result<ExitCode> {
+    match done {
+        Ok(exit) => Ok(exit.into()),
+        Err(error) => match error.downcast_ref::<AskError>() {
+            Some(AskError::Failed(failure)) if failure.code == Code::NotFound => {
+                eprintln!("danelaw: {failure}");
+                Ok(Exit::Negative.into())
+            }
+            Some(_) | None => Err(error),
+        },
     }
-    Err(error.into())
+}
+
+/// Asks, and writes each item when it comes; gives what comes after the last.
+pub(super) async fn write_each<W: Write, I: DeserializeOwned, D: DeserializeOwned>(
+    desk: &Desk,
+    question: impl Into<Question>,
+    out: &mut W,
+    mut write: impl FnMut(&mut W, &I) -> io::Result<()>,
+) -> anyhow::Result<D> {
+    let mut written = Ok(());
+    let done = desk
+        .ask_each(question, |item: I| {
+            if written.is_ok() {
+                written = write(out, &item);
+            }
+        })
+        .await?;
+    written?;
+    Ok(done)
 }
 
 /// How something is shown.
@@ -127,6 +150,19 @@ impl Form {
     #[expect(clippy::fn_params_excessive_bools, reason = "the option `--json`")]
     pub(super) const fn of(is_json: bool) -> Self {
         if is_json { Self::Json } else { Self::Text }
+    }
+
+    /// As one JSON object on a line, or as `render` has it.
+    pub(super) fn write<W: Write, T: Serialize>(
+        self,
+        out: &mut W,
+        object: &T,
+        render: impl FnOnce(&mut W, &T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Json => json(out, object),
+            Self::Text => render(out, object),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::stored::missing;
 use crate::config::{Config, StorePlace};
 use crate::dns::recursor::ServerAddress;
 use crate::name::DnsName;
@@ -85,12 +86,7 @@ impl Sources {
     pub(super) fn learn_exceptions(&self, engine: &Engine) -> anyhow::Result<()> {
         let store = self.dns.config()?.store;
         // A file that is not there yet is not made by looking into it.
-        let is_there = match &store.place {
-            StorePlace::Memory => false,
-            StorePlace::File(path) => path.exists(),
-            StorePlace::Database { .. } => true,
-        };
-        if is_there {
+        if store.place != StorePlace::Memory && missing(&store.place).is_none() {
             engine.exceptions.load(&*store::open(&store)?)?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The proxy's configuration and its store: the options of commands that work on what the proxy remembers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -27,18 +27,27 @@ impl Stored {
 
     /// The store that it names. It must be there: one that is made here would belong to whoever types the command.
     pub(super) fn open(&self, config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-        match &config.store.place {
-            StorePlace::Memory => bail!(
+        if config.store.place == StorePlace::Memory {
+            bail!(
                 "{} names no store: expected store.path or store.url, which survive a restart and are shared with the \
                  running proxy",
                 self.config.display()
-            ),
-            StorePlace::File(path) if !path.exists() => bail!(
+            );
+        }
+        if let Some(path) = missing(&config.store.place) {
+            bail!(
                 "the store {} is not there yet: start the proxy once, as the user that it runs as",
                 path.display()
-            ),
-            StorePlace::File(_) | StorePlace::Database { .. } => {}
+            );
         }
         Ok(store::open(&config.store)?)
+    }
+}
+
+/// The file of a store that has not been made yet.
+pub(super) fn missing(place: &StorePlace) -> Option<&Path> {
+    match place {
+        StorePlace::File(path) => (!path.exists()).then_some(path),
+        StorePlace::Memory | StorePlace::Database { .. } => None,
     }
 }

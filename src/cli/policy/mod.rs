@@ -3,17 +3,16 @@
 mod render;
 mod transfer;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 
 use super::Exit;
-use super::desk::{self, Whom};
+use super::desk::{self, Form, Whom};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::control;
-use crate::control::client::{AskError, Desk};
+use crate::control::client::Desk;
 use crate::control::policy::{Filter, Listed, Refresh, Refreshed, Request, View};
 
 /// For the help of all commands together.
@@ -164,13 +163,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             .whom
             .at_the_desk(async |desk| drop_one(desk, args).await),
     };
-    match done {
-        Ok(exit) => Ok(exit.into()),
-        Err(error) => match error.downcast::<AskError>() {
-            Ok(error) => desk::exit_of(error).map(Into::into),
-            Err(error) => Err(error),
-        },
-    }
+    desk::ended(done)
 }
 
 async fn list(desk: &Desk, args: &List) -> anyhow::Result<Exit> {
@@ -178,24 +171,13 @@ async fn list(desk: &Desk, args: &List) -> anyhow::Result<Exit> {
         mode: args.mode.map(|mode| mode.label().to_owned()),
         expiring_days: args.expiring,
     };
-    let now = now();
-    let mut written = Ok(());
+    let (now, form) = (now(), Form::of(args.json));
+    let request = control::Request::Policy(Request::List(filter));
     let mut out = io::stdout().lock();
-    let listed: Listed = desk
-        .ask_each(
-            control::Request::Policy(Request::List(filter)),
-            |view: View| {
-                if written.is_ok() {
-                    written = if args.json {
-                        json(&mut out, &view)
-                    } else {
-                        render::row(&mut out, &view, now)
-                    };
-                }
-            },
-        )
-        .await?;
-    written?;
+    let listed: Listed = desk::write_each(desk, request, &mut out, |out, view: &View| {
+        form.write(out, view, |out, view| render::row(out, view, now))
+    })
+    .await?;
     if !args.json {
         render::count(&mut out, listed)?;
     }
@@ -208,31 +190,19 @@ async fn show(desk: &Desk, args: &One) -> anyhow::Result<Exit> {
         .ask(control::Request::Policy(Request::Show { domain }))
         .await?;
     let mut out = io::stdout().lock();
-    if args.json {
-        json(&mut out, &view)?;
-    } else {
-        render::view(&mut out, &view, now())?;
-    }
+    Form::of(args.json).write(&mut out, &view, |out, view| render::view(out, view, now()))?;
     Ok(Exit::Ok)
 }
 
 async fn refresh(desk: &Desk, args: &Anew) -> anyhow::Result<Exit> {
     let domains = (!args.all).then(|| args.domains.clone());
-    let mut written = Ok(());
-    let mut out = io::stdout().lock();
+    let form = Form::of(args.json);
     let request = control::Request::Policy(Request::Refresh { domains });
-    let refreshed: Refreshed = desk
-        .ask_each(request, |told: Refresh| {
-            if written.is_ok() {
-                written = if args.json {
-                    json(&mut out, &told)
-                } else {
-                    render::refresh(&mut out, &told)
-                };
-            }
-        })
-        .await?;
-    written?;
+    let mut out = io::stdout().lock();
+    let refreshed: Refreshed = desk::write_each(desk, request, &mut out, |out, told: &Refresh| {
+        form.write(out, told, render::refresh)
+    })
+    .await?;
     Ok(if refreshed.failed == 0 {
         Exit::Ok
     } else {
@@ -246,17 +216,8 @@ async fn drop_one(desk: &Desk, args: &One) -> anyhow::Result<Exit> {
         .ask(control::Request::Policy(Request::Drop { domain }))
         .await?;
     let mut out = io::stdout().lock();
-    if args.json {
-        json(&mut out, &view)?;
-    } else {
-        render::dropped(&mut out, &view)?;
-    }
+    Form::of(args.json).write(&mut out, &view, render::dropped)?;
     Ok(Exit::Ok)
-}
-
-fn json(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    writeln!(out)
 }
 
 fn now() -> Timestamp {

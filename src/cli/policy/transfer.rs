@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::json;
-use crate::cli::desk::Whom;
+use crate::cli::desk::{self, Form, Whom};
 use crate::cli::{Exit, printable};
 use crate::control;
 use crate::control::client::{Desk, Question};
@@ -99,16 +98,12 @@ async fn write_file(desk: &Desk, draft: &Path, file: &Path) -> anyhow::Result<Ex
 }
 
 async fn write(desk: &Desk, mut out: impl Write) -> anyhow::Result<Exported> {
-    let mut written = Ok(());
     let request = control::Request::Policy(Request::Export);
-    let exported = desk
-        .ask_each(request, |line: PolicyLine| {
-            if written.is_ok() {
-                written = json(&mut out, &line);
-            }
-        })
-        .await?;
-    written.and_then(|()| out.flush())?;
+    let exported = desk::write_each(desk, request, &mut out, |out, line: &PolicyLine| {
+        desk::json(out, line)
+    })
+    .await?;
+    out.flush()?;
     Ok(exported)
 }
 
@@ -120,29 +115,16 @@ fn told(exported: Exported) -> Exit {
 pub(super) fn import(args: &Import) -> anyhow::Result<Exit> {
     let body = read(&args.file)?;
     args.whom.at_the_desk(async |desk| {
-        let mut out = io::stdout().lock();
-        let mut written = Ok(());
+        let (mut out, form) = (io::stdout().lock(), Form::of(args.json));
         let question = Question {
             request: control::Request::Policy(Request::Import),
             body: body.clone(),
         };
-        let imported: Imported = desk
-            .ask_each(question, |line: Line| {
-                if written.is_ok() {
-                    written = if args.json {
-                        json(&mut out, &line)
-                    } else {
-                        row(&mut out, &line)
-                    };
-                }
-            })
-            .await?;
-        written?;
-        if args.json {
-            json(&mut out, &imported)?;
-        } else {
-            sum(&mut out, imported)?;
-        }
+        let imported: Imported = desk::write_each(desk, question, &mut out, |out, line: &Line| {
+            form.write(out, line, row)
+        })
+        .await?;
+        form.write(&mut out, &imported, |out, imported| sum(out, *imported))?;
         Ok(if imported.refused == 0 {
             Exit::Ok
         } else {

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::Exit;
-use super::desk::{self, Whom};
+use super::desk::{self, Form, Whom};
 use crate::control;
-use crate::control::client::AskError;
 use crate::control::trace::{Found, Request};
 use crate::report::trace::Trace;
 
@@ -50,26 +49,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = control::Request::Trace(args.request());
     let done = args.whom.at_the_desk(async |desk| {
-        let mut out = io::stdout().lock();
-        let mut written = Ok(());
         let mut is_first = true;
-        let found: Found = desk
-            .ask_each(request, |trace: Trace| {
-                if written.is_ok() {
-                    written = args.show(&mut out, &trace, std::mem::take(&mut is_first));
-                }
-            })
-            .await?;
-        written?;
-        Ok(found)
+        let mut out = io::stdout().lock();
+        let _: Found = desk::write_each(desk, request, &mut out, |out, trace: &Trace| {
+            args.show(out, trace, std::mem::take(&mut is_first))
+        })
+        .await?;
+        Ok(Exit::Ok)
     });
-    match done {
-        Ok(Found { .. }) => Ok(Exit::Ok.into()),
-        Err(error) => match error.downcast::<AskError>() {
-            Ok(error) => desk::exit_of(error).map(Into::into),
-            Err(error) => Err(error),
-        },
-    }
+    desk::ended(done)
 }
 
 impl Args {
@@ -89,13 +77,11 @@ impl Args {
 
     #[expect(clippy::fn_params_excessive_bools, reason = "it is what it says")]
     fn show(&self, out: &mut impl Write, trace: &Trace, is_first: bool) -> io::Result<()> {
-        if self.json {
-            serde_json::to_writer(&mut *out, trace)?;
-            return writeln!(out);
-        }
-        if !is_first {
-            writeln!(out)?;
-        }
-        render::story(out, trace)
+        Form::of(self.json).write(out, trace, |out, trace| {
+            if !is_first {
+                writeln!(out)?;
+            }
+            render::story(out, trace)
+        })
     }
 }
