@@ -79,6 +79,8 @@ type Flight = Shared<oneshot::Receiver<StsState>>;
 pub(super) enum Errand {
     /// A session must know.
     Session,
+    /// A session may want to know soon.
+    Ahead,
     /// A session was refused: is there a newer policy?
     Newer,
     /// The policy grows old.
@@ -173,7 +175,7 @@ impl Cache {
     fn board(self: &Arc<Self>, domain: &Domain, errand: Errand) -> Boarded {
         let now = self.now();
         let mut memory = self.lock();
-        if errand == Errand::Session
+        if matches!(errand, Errand::Session | Errand::Ahead)
             && let Step::Ready(state) = memory.shelf.get(domain).step(self.patience, now)
         {
             return Boarded::Known(state);
@@ -234,7 +236,7 @@ impl Drop for Discovery {
 impl Discovery {
     async fn run(self) -> StsState {
         let first = match self.errand {
-            Errand::Session => {
+            Errand::Session | Errand::Ahead => {
                 let (patience, now) = (self.cache.patience, self.cache.now());
                 let mut memory = self.cache.lock();
                 memory.shelf.get(&self.domain).step(patience, now)
@@ -264,8 +266,11 @@ impl Discovery {
         let (errand, patience) = (self.errand, self.cache.patience);
         self.change(|entry, now| {
             entry.hear(heard, now);
+            if matches!(errand, Errand::Session | Errand::Newer) {
+                entry.wait(now);
+            }
             let id = match errand {
-                Errand::Session | Errand::Newer => None,
+                Errand::Session | Errand::Ahead | Errand::Newer => None,
                 Errand::Refresh => entry.refresh_under(now),
                 Errand::Operator => entry.fetch_under(now),
             };

@@ -57,7 +57,7 @@ pub(super) struct Entry {
     begun: [Option<Instant>; RAPID_FETCHES],
     /// When it was last taken from the agenda.
     taken: Option<Instant>,
-    /// Since when no lookup has said whether a policy is announced.
+    /// Since when mail waits because no lookup has said whether a policy is announced.
     unknown_since: Option<Instant>,
 }
 
@@ -186,14 +186,22 @@ impl Entry {
     /// Takes note of an answer. An expired policy is kept even when nothing is announced any more: that it has expired
     /// may be the fault of a clock that will be set right. It goes when room is needed.
     pub(super) fn hear(&mut self, heard: Heard, now: Moment) {
-        self.unknown_since = match heard {
-            Heard::Announced(_) | Heard::Silent(_) => None,
-            Heard::Unknown(_) => self.unknown_since.or(Some(now.instant)),
-        };
+        if matches!(heard, Heard::Announced(_) | Heard::Silent(_)) {
+            self.unknown_since = None;
+        }
         self.asked = Some(Asked {
             at: now.instant,
             heard,
         });
+    }
+
+    /// Takes note that mail waits for the answer that has just come. What is asked ahead of all mail begins no wait: a
+    /// lookup that fails then must not shorten the one for mail.
+    pub(super) fn wait(&mut self, now: Moment) {
+        let is_unknown = |asked: &Asked| matches!(asked.heard, Heard::Unknown(_));
+        if self.asked.as_ref().is_some_and(is_unknown) {
+            self.unknown_since.get_or_insert(now.instant);
+        }
     }
 
     /// Takes note that a fetch begins.

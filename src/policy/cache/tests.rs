@@ -4,6 +4,7 @@
     reason = "IO: the tests start tasks and need one real instant to count from"
 )]
 
+mod ahead;
 mod peers;
 
 use std::net::IpAddr;

@@ -38,9 +38,13 @@ impl StsCache {
         });
         paced
             .for_each_concurrent(AT_ONCE, |domain| async move {
-                self.state(&domain).await;
+                self.ask_ahead(&domain).await;
             })
             .await;
+    }
+
+    pub(super) async fn ask_ahead(&self, domain: &Domain) {
+        self.shared.run(domain, Errand::Ahead).await;
     }
 
     /// Calls [`Self::refresh_due`] from time to time and settles doubts meanwhile, without end.
