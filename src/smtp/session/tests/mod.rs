@@ -7,6 +7,8 @@ mod commands;
 mod endings;
 mod message;
 mod model;
+mod recipients;
+mod redials;
 mod script;
 mod secure;
 mod smuggling;
