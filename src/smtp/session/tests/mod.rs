@@ -3,6 +3,7 @@
 mod anytime;
 mod auth;
 mod chunks;
+mod chunks_refused;
 mod commands;
 mod endings;
 mod message;
