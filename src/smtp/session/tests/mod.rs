@@ -6,6 +6,7 @@ mod chunks;
 mod chunks_refused;
 mod commands;
 mod endings;
+mod greeting;
 mod message;
 mod model;
 mod recipients;
