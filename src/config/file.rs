@@ -13,7 +13,8 @@ use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use super::read::{Origin, Place, Problem, Reader, Section, Setting};
-use super::value::{BogusProbes, Bound, GoodProbe, LogFormat, Resolvers};
+use super::value::{BogusProbes, Bound, GoodProbe, Resolvers};
+use super::words::LogFormat;
 use super::{AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, UpstreamConfig};
 use super::{destinations, listeners, mta_sts, store};
 use crate::clock::Timestamp;

@@ -6,6 +6,7 @@
 
 pub mod defaults;
 mod destinations;
+mod duration;
 mod file;
 mod listeners;
 mod mta_sts;
@@ -14,6 +15,7 @@ mod read;
 mod show;
 mod store;
 mod value;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

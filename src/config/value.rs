@@ -2,28 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::ClientTls;
-use super::mta_sts::{Prewarm, Unknown};
 use crate::calendar::{self, Day};
 use crate::clock::Timestamp;
 use crate::dns::health::question::Question;
 use crate::dns::recursor::ServerAddress;
-use crate::dns::resolver::Validate;
-use crate::intercept::Via;
 use crate::name::{DnsName, Domain};
 use crate::policy::exceptions::What;
 use crate::policy::mode::Percent;
 use crate::policy::scope::Scope;
-use crate::policy::{Combine, Continuity, InsecureMx, Mode};
-use crate::report::trace::keeper::KeepTraces;
-use crate::smtp::data::BareLineEnds;
 
 /// A type that a key of the file can have.
 pub(super) trait Value: Sized {
@@ -393,213 +385,5 @@ impl Value for BogusProbes {
 
     fn write(&self) -> Json {
         self.0.iter().map(Question::to_string).collect()
-    }
-}
-
-impl Value for Duration {
-    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
-        value
-            .as_str()
-            .and_then(parse_duration)
-            .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
-            .ok_or("a duration from \"1ms\" to \"24h\", as \"20s\", \"5m\" or \"1m30s\"")
-    }
-
-    fn write(&self) -> Json {
-        write_duration(*self).into()
-    }
-}
-
-/// No patience is longer: it would be a resource leak.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-
-/// Largest first, in milliseconds.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total: u64 = 0;
-    let mut last = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after
-            .find(|c: char| !c.is_ascii_lowercase())
-            .unwrap_or(after.len());
-        let (word, after) = after.split_at(letters);
-        let unit = UNITS.iter().find(|unit| unit.0 == word)?.1;
-        if unit >= last {
-            return None;
-        }
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
-        (last, rest) = (unit, after);
-    }
-    (!text.is_empty()).then_some(Duration::from_millis(total))
-}
-
-fn write_duration(duration: Duration) -> String {
-    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let mut text = String::new();
-    for (word, unit) in UNITS {
-        if rest >= unit {
-            text.push_str(&format!("{}{word}", rest / unit));
-            rest %= unit;
-        }
-    }
-    text
-}
-
-/// A type whose values are a few words.
-trait Words: Copy + PartialEq + 'static {
-    const EXPECTED: &'static str;
-    const WORDS: &'static [(&'static str, Self)];
-}
-
-impl<T: Words> Value for T {
-    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
-        let text = value.as_str();
-        Self::WORDS
-            .iter()
-            .find(|word| Some(word.0) == text)
-            .map(|word| word.1)
-            .ok_or(Self::EXPECTED)
-    }
-
-    fn write(&self) -> Json {
-        let word = Self::WORDS.iter().find(|word| word.1 == *self);
-        word.map_or(Json::Null, |word| word.0.into())
-    }
-}
-
-impl Words for Via {
-    const EXPECTED: &'static str = "\"redirect\", \"tproxy\", \"proxy-protocol\" or \"socks5\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        (Self::Redirect.label(), Self::Redirect),
-        (Self::Tproxy.label(), Self::Tproxy),
-        (Self::ProxyProtocol.label(), Self::ProxyProtocol),
-        (Self::Socks5.label(), Self::Socks5),
-    ];
-}
-
-impl Words for ClientTls {
-    const EXPECTED: &'static str = "\"auto\", \"never\" or \"offer\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("auto", Self::Auto),
-        ("never", Self::Never),
-        ("offer", Self::Offer),
-    ];
-}
-
-impl Words for Unknown {
-    const EXPECTED: &'static str = "\"defer\" or \"pass\"";
-    const WORDS: &'static [(&'static str, Self)] = &[("defer", Self::Defer), ("pass", Self::Pass)];
-}
-
-impl Words for Prewarm {
-    const EXPECTED: &'static str = "\"history\" or \"off\"";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("history", Self::History), ("off", Self::Off)];
-}
-
-impl Words for InsecureMx {
-    const EXPECTED: &'static str = "\"dane\", \"encrypt\" or \"ignore\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("dane", Self::Dane),
-        ("encrypt", Self::Encrypt),
-        ("ignore", Self::Ignore),
-    ];
-}
-
-impl Words for Validate {
-    const EXPECTED: &'static str = "\"local\", \"trust-ad\" or \"both\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("local", Self::Local),
-        ("trust-ad", Self::TrustAd),
-        ("both", Self::Both),
-    ];
-}
-
-impl Words for BareLineEnds {
-    const EXPECTED: &'static str = "\"reject\" or \"pass\"";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("reject", Self::Reject), ("pass", Self::Pass)];
-}
-
-impl Words for Mode {
-    const EXPECTED: &'static str = "\"enforce\" or \"report-only\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("enforce", Self::Enforce),
-        ("report-only", Self::ReportOnly),
-    ];
-}
-
-impl Words for KeepTraces {
-    const EXPECTED: &'static str = "\"refusals\", \"all\" or \"off\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("refusals", Self::Refusals),
-        ("all", Self::All),
-        ("off", Self::Off),
-    ];
-}
-
-impl Words for Combine {
-    const EXPECTED: &'static str = "\"dane-first\" or \"both\"";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("dane-first", Self::DaneFirst), ("both", Self::Both)];
-}
-
-impl Words for Continuity {
-    const EXPECTED: &'static str = "\"off\", \"alert\" or \"enforce\"";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("off", Self::Off),
-        ("alert", Self::Alert),
-        ("enforce", Self::Enforce),
-    ];
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogFormat {
-    /// `key=value` after a sentence.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-impl Words for LogFormat {
-    const EXPECTED: &'static str = "\"text\" or \"json\"";
-    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_readable_and_come_back_as_they_were_written() {
-        for (text, millis) in [
-            ("20s", Some(20_000)),
-            ("5m", Some(300_000)),
-            ("120ms", Some(120)),
-            ("1m30s", Some(90_000)),
-            ("24h", Some(86_400_000)),
-            ("", None),
-            ("20", None),
-            ("s", None),
-            ("20 s", None),
-            ("-1s", None),
-            ("1.5s", None),
-            ("1s1m", None),
-            ("1s1s", None),
-            ("1d", None),
-            ("99999999999999999999s", None),
-            ("99999999999999999h", None),
-        ] {
-            let read = parse_duration(text);
-            assert_eq!(read.map(|d| d.as_millis()), millis, "{text:?}");
-            if let Some(duration) = read {
-                assert_eq!(write_duration(duration), text);
-            }
-        }
     }
 }

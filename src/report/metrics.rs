@@ -4,6 +4,9 @@
 //! ([`Vitals`]). All label values are words of closed enums: no domains, addresses or texts of others. The reference is
 //! `docs/metrics.md`, and a test holds it against the code.
 
+mod dns;
+mod store;
+mod sts;
 mod totals;
 
 use std::fmt;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
@@ -21,10 +24,8 @@ use prometheus_client::registry::Registry;
 use totals::Totals;
 
 use super::{ClientLeg, Judgement, Record, Records};
-use crate::dns::health::state::Health;
-use crate::dns::tally::{Asked, Ending, Tally};
-use crate::policy::cache::tally::{FetchEnding, StsVitals};
-use crate::store::Dropped;
+use crate::dns::tally::Tally;
+use crate::policy::cache::tally::StsVitals;
 use crate::store::pen::Backlog;
 
 /// What [`Metrics::render`] writes.
@@ -152,7 +153,7 @@ impl SessionLabels {
 pub struct Vitals {
     /// Sessions that are open now.
     pub sessions_open: usize,
-    /// The state of DNSSEC validation, one of [`Health::LABELS`].
+    /// The state of DNSSEC validation, one of [`Health::LABELS`](crate::dns::health::state::Health::LABELS).
     pub health: &'static str,
     /// Lookups.
     pub tally: Arc<Tally>,
@@ -233,15 +234,9 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let vitals = (self.0)();
         sessions_open(&vitals, &mut encoder)?;
-        dns_health(&vitals, &mut encoder)?;
-        dns_lookups(&vitals.tally, &mut encoder)?;
-        dns_disagreements(&vitals.tally, &mut encoder)?;
-        store(&vitals, &mut encoder)?;
-        exceptions_unreadable(&vitals, &mut encoder)?;
-        sts_domains(&vitals.sts, &mut encoder)?;
-        sts_expiring(&vitals.sts, &mut encoder)?;
-        sts_fetches(&vitals.sts, &mut encoder)?;
-        sts_evicted(&vitals.sts, &mut encoder)
+        dns::encode(&vitals, &mut encoder)?;
+        store::encode(&vitals, &mut encoder)?;
+        sts::encode(&vitals.sts, &mut encoder)
     }
 }
 
@@ -262,112 +257,6 @@ fn sessions_open(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::R
     )?)
 }
 
-fn dns_health(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Whether DNSSEC validation works: 1 for the state that holds, 0 for all others.";
-    let mut family = encoder.encode_descriptor("dns_health", help, None, MetricType::Gauge)?;
-    for state in Health::LABELS {
-        let holds = ConstGauge::new(i64::from(state == vitals.health));
-        holds.encode(family.encode_family(&[("state", state)])?)?;
-    }
-    Ok(())
-}
-
-fn dns_lookups(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "DNS lookups that decisions asked for, by record type and outcome.";
-    let mut family = encoder.encode_descriptor("dns_lookups", help, None, MetricType::Counter)?;
-    for asked in Asked::ALL {
-        for ending in Ending::ALL {
-            let labels = [("rrtype", asked.label()), ("outcome", ending.label())];
-            let count = ConstCounter::new(tally.lookups(asked, ending));
-            count.encode(family.encode_family(&labels)?)?;
-        }
-    }
-    Ok(())
-}
-
-fn dns_disagreements(tally: &Tally, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Answers of which the recursive resolver's AD bit says another thing than our own validation.";
-    ConstCounter::new(tally.disagreements()).encode(encoder.encode_descriptor(
-        "dns_disagreements",
-        help,
-        None,
-        MetricType::Counter,
-    )?)
-}
-
-fn store(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let mut gauge = |name, help, value| {
-        let descriptor = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(value).encode(descriptor)
-    };
-    let help = "Whether the store is whole and can be read and written: 1 or 0.";
-    gauge("store_up", help, i64::from(vitals.store_works))?;
-    let waiting = i64::try_from(vitals.backlog.waiting).unwrap_or(i64::MAX);
-    let help = "Rows and counts that wait to be written to the store.";
-    gauge("store_waiting", help, waiting)?;
-    let help =
-        "Rows and counts that were dropped because the store took nothing for too long, by kind.";
-    let mut family = encoder.encode_descriptor("store_dropped", help, None, MetricType::Counter)?;
-    for what in Dropped::ALL {
-        let of = |(one, number): &(Dropped, u64)| (*one == what).then_some(*number);
-        let number = vitals.backlog.dropped.iter().find_map(of).unwrap_or(0);
-        let labels = [("kind", what.label())];
-        ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-fn exceptions_unreadable(vitals: &Vitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Exceptions in the store that could not be read: what was known of them stays.";
-    ConstCounter::new(vitals.exceptions_unreadable).encode(encoder.encode_descriptor(
-        "exceptions_unreadable",
-        help,
-        None,
-        MetricType::Counter,
-    )?)
-}
-
-fn sts_domains(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Domains in the MTA-STS cache, by the mode of their policy.";
-    let mut family = encoder.encode_descriptor("sts_domains", help, None, MetricType::Gauge)?;
-    for (mode, domains) in sts.domains {
-        let count = ConstGauge::new(i64::try_from(domains).unwrap_or(i64::MAX));
-        count.encode(family.encode_family(&[("mode", mode)])?)?;
-    }
-    Ok(())
-}
-
-fn sts_expiring(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let expiring = i64::try_from(sts.expiring).unwrap_or(i64::MAX);
-    let help = "Enforced MTA-STS policies that cannot be refreshed and are about to expire.";
-    ConstGauge::new(expiring).encode(encoder.encode_descriptor(
-        "sts_expiring",
-        help,
-        None,
-        MetricType::Gauge,
-    )?)
-}
-
-fn sts_fetches(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Fetches of MTA-STS policies, by outcome.";
-    let mut family = encoder.encode_descriptor("sts_fetches", help, None, MetricType::Counter)?;
-    for (ending, fetches) in FetchEnding::ALL.into_iter().zip(sts.fetches) {
-        let labels = [("outcome", ending.label())];
-        ConstCounter::new(fetches).encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
-}
-
-fn sts_evicted(sts: &StsVitals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "Enforced MTA-STS policies that were forgotten because the cache was full of them.";
-    ConstCounter::new(sts.evicted_enforced).encode(encoder.encode_descriptor(
-        "sts_evicted_enforced",
-        help,
-        None,
-        MetricType::Counter,
-    )?)
-}
-
 #[cfg(test)]
 pub(in crate::report) mod tests {
     use std::sync::atomic::AtomicU64;
@@ -375,8 +264,11 @@ pub(in crate::report) mod tests {
     use super::super::tests::{judgement, record};
     use super::super::{Trouble, Used};
     use super::*;
+    use crate::dns::health::state::Health;
+    use crate::dns::tally::{Asked, Ending};
+    use crate::policy::cache::tally::FetchEnding;
     use crate::policy::continuity;
-    use crate::store::Kind;
+    use crate::store::{Dropped, Kind};
 
     const GOLDEN: &str = include_str!("../../testdata/golden/metrics.txt");
     const REFERENCE: &str = include_str!("../../docs/metrics.md");

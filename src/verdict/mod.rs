@@ -12,10 +12,13 @@ mod oracle;
 mod reason;
 #[cfg(test)]
 mod recalled;
+mod reply;
+mod tlsrpt;
 
 pub use explanation::Explanation;
 pub use hearing::{By, Hearing, Ruling};
-pub use reason::{PkixFault, Question, Reason, ResultType};
+pub use reason::{PkixFault, Question, Reason};
+pub use tlsrpt::ResultType;
 
 use crate::clock::Timestamp;
 use crate::name::{DnsName, MxHost};

@@ -1,8 +1,8 @@
 //! Why a recipient is refused: one vocabulary of facts, and the total maps on it.
 //!
-//! The variants carry what was wanted and what was seen; every sentence is derived. [`Reason::reply`] is what the
-//! client MTA hears, [`Reason::label`] the word in records and metrics, [`Reason::tlsrpt`] the result type of RFC 8460.
-//! Each is one exhaustive match. What an administrator reads stands in `explanation`.
+//! The variants carry what was wanted and what was seen; every sentence is derived. [`Reason::label`] is the word in
+//! records and metrics, [`Reason::keyword`] the one in the client MTA's log. What that MTA hears stands in `reply`, the
+//! result type of RFC 8460 in `tlsrpt`, what an administrator reads in `explanation`. Each is one exhaustive match.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::dane::Mismatch;
 use crate::dns::Failure;
 use crate::name::{DnsName, Domain, MxHost, TlsaBase};
+use crate::smtp::NoTls;
 use crate::smtp::ehlo::Extension;
-use crate::smtp::{NoTls, Reply};
 
 /// A refusal as a fact. The sentence is derived by [`Reason::reply`] and `Display`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,25 +204,6 @@ pub enum Question {
     Sts,
 }
 
-/// The result types of RFC 8460 §4.3 that a refusal can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ResultType {
-    /// `starttls-not-supported`
-    StarttlsNotSupported,
-    /// `certificate-host-mismatch`
-    CertificateHostMismatch,
-    /// `certificate-expired`
-    CertificateExpired,
-    /// `certificate-not-trusted`
-    CertificateNotTrusted,
-    /// `validation-failure`
-    ValidationFailure,
-    /// `dnssec-invalid`
-    DnssecInvalid,
-    /// `dane-required`
-    DaneRequired,
-}
-
 impl Reason {
     /// The refusal for a mismatch with the TLSA records of `base`.
     #[must_use]
@@ -232,65 +213,6 @@ impl Reason {
             Mismatch::Name { presented } => Self::DaneName { base, presented },
             Mismatch::Dates(what) => Self::DaneDates { base, what },
             Mismatch::Path(what) => Self::DanePath { base, what },
-        }
-    }
-
-    /// The reply to RCPT; 4xx but for a null MX, since whatever else we see may be an attacker's doing.
-    #[must_use]
-    pub fn reply(&self) -> Reply {
-        let (code, enhanced) = self.status();
-        Reply {
-            code,
-            enhanced: Some(enhanced),
-            text: format!("{}: {}", self.keyword(), printable(&self.to_string())),
-        }
-    }
-
-    /// Basic and enhanced status code (RFC 3463 §3).
-    const fn status(&self) -> (u16, &'static str) {
-        match self {
-            Self::Dns {
-                question: Question::Tlsa,
-                ..
-            } => (451, "4.7.5"),
-            Self::Dns {
-                question: Question::Mx | Question::Address | Question::Sts,
-                ..
-            }
-            | Self::Budget { .. } => (451, "4.4.3"),
-            Self::NullMx { .. } => (556, "5.1.10"), // RFC 7505 §4.1
-            Self::NoSuchDomain { .. } | Self::NoPolicyDomain { .. } => (451, "4.4.4"),
-            Self::ForgedNullMx { .. } | Self::DestNotMx { .. } | Self::StsMxNotListed { .. } => {
-                (451, "4.7.1")
-            }
-            Self::StarttlsMissing { .. }
-            | Self::KnownForTls { .. }
-            | Self::DaneRequired { .. }
-            | Self::StsRequired { .. } => (451, "4.7.4"),
-            Self::Handshake { .. }
-            | Self::DaneMismatch { .. }
-            | Self::DaneName { .. }
-            | Self::DaneDates { .. }
-            | Self::DanePath { .. }
-            | Self::StsName { .. }
-            | Self::StsDates { .. }
-            | Self::StsUntrusted { .. }
-            | Self::Webpki { .. }
-            | Self::PinMismatch { .. } => (451, "4.7.5"),
-            Self::OneDomain { .. } => (452, "4.5.3"),
-            Self::Unreachable { .. } => (451, "4.4.1"),
-            Self::ServerLost { .. } => (451, "4.4.2"),
-            Self::Shortfall { missing } => match missing {
-                Extension::Size => (452, "4.3.4"),
-                Extension::EightBitMime => (451, "4.6.3"),
-                Extension::SmtpUtf8 => (451, "4.6.7"),
-                Extension::Dsn
-                | Extension::Pipelining
-                | Extension::EnhancedStatusCodes
-                | Extension::StartTls
-                | Extension::Auth
-                | Extension::Chunking => (451, "4.3.3"),
-            },
         }
     }
 
@@ -373,54 +295,6 @@ impl Reason {
         }
     }
 
-    /// The result type for reports; none for what is not to be reported (RFC 8460 §4.3.4) or is no TLS matter.
-    #[must_use]
-    pub const fn tlsrpt(&self) -> Option<ResultType> {
-        match self {
-            Self::Dns {
-                failure: Failure::Bogus(_),
-                ..
-            } => Some(ResultType::DnssecInvalid),
-            Self::StarttlsMissing { .. }
-            | Self::KnownForTls {
-                seen: NoTls::NotOffered | NoTls::Refused(_),
-                ..
-            } => Some(ResultType::StarttlsNotSupported),
-            Self::DaneRequired { .. } => Some(ResultType::DaneRequired),
-            Self::DaneName { .. } | Self::StsName { .. } => {
-                Some(ResultType::CertificateHostMismatch)
-            }
-            Self::DaneDates { .. } | Self::StsDates { .. } => Some(ResultType::CertificateExpired),
-            Self::DaneMismatch { .. } | Self::DanePath { .. } | Self::StsUntrusted { .. } => {
-                Some(ResultType::CertificateNotTrusted)
-            }
-            Self::Handshake { .. }
-            | Self::KnownForTls {
-                seen: NoTls::HandshakeFailed(_),
-                ..
-            }
-            | Self::StsMxNotListed { .. }
-            | Self::ForgedNullMx { .. }
-            | Self::DestNotMx { .. } => Some(ResultType::ValidationFailure),
-            Self::Dns {
-                failure: Failure::Unreachable(_),
-                ..
-            }
-            | Self::NullMx { .. }
-            | Self::NoSuchDomain { .. }
-            | Self::NoPolicyDomain { .. }
-            // What the destination has not published it does not fail at.
-            | Self::StsRequired { .. }
-            | Self::Webpki { .. }
-            | Self::PinMismatch { .. }
-            | Self::OneDomain { .. }
-            | Self::Budget { .. }
-            | Self::Unreachable { .. }
-            | Self::ServerLost { .. }
-            | Self::Shortfall { .. } => None,
-        }
-    }
-
     /// Is it for the sake of a policy, so that the mail could be delivered all the same? What is not would fail without
     /// this proxy too, or comes back at once on a connection of its own.
     #[must_use]
@@ -456,41 +330,9 @@ impl Reason {
     }
 }
 
-impl ResultType {
-    /// The word in the report.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::StarttlsNotSupported => "starttls-not-supported",
-            Self::CertificateHostMismatch => "certificate-host-mismatch",
-            Self::CertificateExpired => "certificate-expired",
-            Self::CertificateNotTrusted => "certificate-not-trusted",
-            Self::ValidationFailure => "validation-failure",
-            Self::DnssecInvalid => "dnssec-invalid",
-            Self::DaneRequired => "dane-required",
-        }
-    }
-}
-
-/// Printable US-ASCII of at most [`MAX_SENTENCE`] octets: parts of it come from the network (attack DN-23).
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(MAX_SENTENCE)
-        .map(|c| {
-            if c.is_ascii_graphic() || c == ' ' {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect()
-}
-
-/// Leaves room for code, keyword and trace id in a reply line of 512 octets (RFC 5321 §4.5.3.1.5).
-const MAX_SENTENCE: usize = 400;
-
 #[cfg(test)]
 mod tests {
+    use super::super::ResultType;
     use super::*;
 
     fn domain() -> Domain {
@@ -746,23 +588,5 @@ mod tests {
             let label = mismatch.label();
             assert_eq!(Reason::of_mismatch(base(), mismatch).label(), label);
         }
-    }
-
-    #[test]
-    fn dn_23_text_from_the_network_is_made_printable_and_short() {
-        let reason = Reason::Handshake {
-            host: host(),
-            what: format!("\r\n250 ok\u{1b}[31mé{}", "x".repeat(900)),
-        };
-        let reply = reason.reply();
-        assert!(
-            reply
-                .text
-                .bytes()
-                .all(|b| b.is_ascii_graphic() || b == b' '),
-            "{}",
-            reply.text
-        );
-        assert!(reply.text.len() < 450);
     }
 }

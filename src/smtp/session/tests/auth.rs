@@ -30,12 +30,7 @@ const OFFERED: &str = "
 
 /// It may not.
 const UNOFFERED: &str = "
-    c: 250-mx.example
-    c: 250-PIPELINING
-    c: 250-8BITMIME
-    c: 250-SMTPUTF8
-    c: 250-ENHANCEDSTATUSCODES
-    c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
+    @least
 ";
 
 const LOGGED_IN: &str = "

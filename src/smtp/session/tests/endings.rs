@@ -333,12 +333,7 @@ fn dn_11_what_a_client_has_sent_before_it_closed_its_side_is_still_answered() {
         c: 220 mx.example
         s: EHLO mta.example
         S: 250 mx.example
-        c: 250-mx.example
-        c: 250-PIPELINING
-        c: 250-8BITMIME
-        c: 250-SMTPUTF8
-        c: 250-ENHANCEDSTATUSCODES
-        c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
+        @least
         s: QUIT
         ! close-server
         ! close-client

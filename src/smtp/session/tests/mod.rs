@@ -3,10 +3,14 @@
 mod anytime;
 mod auth;
 mod chunks;
+mod chunks_refused;
 mod commands;
 mod endings;
+mod greeting;
 mod message;
 mod model;
+mod recipients;
+mod redials;
 mod script;
 mod secure;
 mod smuggling;

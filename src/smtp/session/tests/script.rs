@@ -74,6 +74,16 @@ const CLEAR: &str = "
     c: 250 LIMITS …
 ";
 
+/// The reply to EHLO of what is offered whatever the MX has.
+const LEAST: &str = "
+    c: 250-mx.example
+    c: 250-PIPELINING
+    c: 250-8BITMIME
+    c: 250-SMTPUTF8
+    c: 250-ENHANCEDSTATUSCODES
+    c: 250 LIMITS RCPTMAX=1000 RCPTDOMAINMAX=1
+";
+
 /// TLS up at the MX, and offered to the client.
 const OFFER: &str = "
     @handshake
@@ -213,6 +223,7 @@ fn expand(script: &str) -> Vec<String> {
             "@handshake" => lines.extend(expand(HANDSHAKE)),
             "@tls" => lines.extend(expand(TLS)),
             "@clear" => lines.extend(expand(CLEAR)),
+            "@least" => lines.extend(expand(LEAST)),
             "@offer" => lines.extend(expand(OFFER)),
             "@securing" => lines.extend(expand(SECURING)),
             "@mail" => lines.extend(expand(MAIL)),
