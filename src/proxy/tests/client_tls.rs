@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
+use super::LITERAL;
 use super::world::{Client, Names, Offers, Sink, World, pinned};
-use super::{LITERAL, Proxy};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ClientTls, Config};
+use crate::proxy::Proxy;
 use crate::report::{ClientLeg, Record};
 use crate::tls::authority::Files;
 use crate::tls::authority::found::{Charter, Existing, found};
@@ -67,8 +68,7 @@ impl Trust {
 
     /// A client that was told to go ahead.
     async fn client(&self, sink: &Sink) -> Client {
-        let mut client = Client::new(self.world.socks5(), sink.address).await;
-        client.hear().await;
+        let mut client = self.world.greeted(sink.address).await;
         let offer = client.say("EHLO client.example").await;
         assert!(offer.contains("250-STARTTLS\r\n"), "{offer}");
         client
@@ -254,8 +254,7 @@ async fn tls_9_a_client_of_this_host_is_offered_nothing_unless_it_is_asked_for()
     for client_tls in [ClientTls::Auto, ClientTls::Never] {
         let trust = Trust::new(client_tls).await;
         let sink = Sink::new(Offers::Nothing).await;
-        let mut client = Client::new(trust.world.socks5(), sink.address).await;
-        client.hear().await;
+        let mut client = trust.world.greeted(sink.address).await;
         let offer = client.say("EHLO client.example").await;
         assert!(!offer.contains("STARTTLS"), "{offer}");
         client.expect(&[("STARTTLS", "502"), ("QUIT", "221")]).await;

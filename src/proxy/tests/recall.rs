@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::exceptions::{Life, exception};
-use super::world::{Client, Names, World, converse, engine_of, pinned};
+use super::world::{Names, World, converse, engine_of, pinned};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{ClientTls, Config, ListenerConfig};
 use crate::dns::{Family, Lookup, Mx, Resolved, Text, TlsaRdata};
@@ -188,17 +188,7 @@ async fn send(world: &mut World, host: &Host, domain: &str) -> (String, String) 
 }
 
 async fn recorded(world: &mut World, host: &Host, domain: &str) -> (String, Record) {
-    let mut client = Client::new(world.socks5(), host.address).await;
-    client.hear().await;
-    client
-        .expect(&[
-            ("EHLO client.example", "250"),
-            ("MAIL FROM:<a@client.example>", "250"),
-        ])
-        .await;
-    let reply = client.say(&format!("RCPT TO:<b@{domain}>")).await;
-    client.expect(&[("QUIT", "221")]).await;
-    (reply, world.record().await)
+    world.asked(host.address, &format!("b@{domain}")).await
 }
 
 fn recall(world: &World) -> &Recall {
