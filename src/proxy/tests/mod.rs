@@ -1,6 +1,7 @@
 //! The shell over real sockets on loopback, with the real session and the real TLS.
 
 mod bypass;
+mod changing;
 mod client;
 mod client_tls;
 mod demands;

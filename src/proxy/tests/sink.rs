@@ -79,9 +79,7 @@ impl Sink {
 }
 
 fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
-    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
-    let key = any_supported_type(&key).unwrap();
-    let key = CertifiedKey::new(vec![sample.der.clone()], key);
+    let key = certified(sample);
     let resolver: Arc<dyn ResolvesServerCert> = match only {
         None => Arc::new(SingleCertAndKey::from(key)),
         Some(name) => {
@@ -90,13 +88,22 @@ fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
             Arc::new(names)
         }
     };
+    TlsAcceptor::from(Arc::new(server_config(resolver)))
+}
+
+pub(super) fn certified(sample: &Sample) -> CertifiedKey {
+    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
+    let key = any_supported_type(&key).unwrap();
+    CertifiedKey::new(vec![sample.der.clone()], key)
+}
+
+pub(super) fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(resolver);
-    TlsAcceptor::from(Arc::new(config))
+        .with_cert_resolver(resolver)
 }
 
 async fn serve(stream: TcpStream, behind: Option<&Behind>, go_ahead: &[&str]) -> Option<Vec<u8>> {
