@@ -205,18 +205,15 @@ impl Lookup for World {
             Txt::Bogus => Answer::Failed(Failure::Bogus("no signature".to_owned())),
             Txt::Unreachable => Answer::Failed(unreachable()),
         };
-        let aliases = Vec::new();
-        ready(Resolved {
-            answer,
-            aliases,
-            source: Source::default(),
-        })
-        .boxed()
+        resolved(answer)
     }
 }
 
 pub(super) fn unknown<T: Send + 'static>() -> BoxFuture<'static, Resolved<T>> {
-    let answer = Answer::Failed(unreachable());
+    resolved(Answer::Failed(unreachable()))
+}
+
+fn resolved<T: Send + 'static>(answer: Answer<T>) -> BoxFuture<'static, Resolved<T>> {
     let aliases = Vec::new();
     ready(Resolved {
         answer,
