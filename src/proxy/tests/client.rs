@@ -80,6 +80,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.write_all(octets).await.unwrap();
     }
 
+    /// A message of so many lines, which is taken.
+    pub(super) async fn deliver(&mut self, lines: u32) -> Vec<u8> {
+        let mut message = Vec::new();
+        for number in 0..lines {
+            message.extend_from_slice(format!("line {number:020}\r\n").as_bytes());
+        }
+        message.extend_from_slice(b".\r\n");
+        self.send(&message).await;
+        assert!(self.hear().await.starts_with("250 "));
+        message
+    }
+
     /// A command and its reply.
     pub(super) async fn say(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n").as_bytes()).await;

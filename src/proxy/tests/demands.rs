@@ -5,11 +5,17 @@ use tokio::net::TcpStream;
 
 use super::world::{Client, Names, Offers, Sink, World, only, pinned};
 
+/// Signed domains, and a mail server that their TLSA record matches.
+async fn signed() -> (World, Sink) {
+    let (sample, tlsa) = pinned("whatever.example");
+    let world = World::new(Names { tlsa: vec![tlsa] }).await;
+    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    (world, sink)
+}
+
 #[tokio::test]
 async fn dane_01_a_matching_record_pins_the_session_and_the_record_shows_what_was_seen() {
-    let (sample, tlsa) = pinned("whatever.example");
-    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
-    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let (mut world, sink) = signed().await;
     let mut client = world.begun(sink.address).await;
     client
         .expect(&[
@@ -46,9 +52,7 @@ async fn role_9_dane_02_a_record_that_does_not_match_refuses_the_recipient_alone
 #[tokio::test]
 async fn a10_role_4_a_domain_that_needs_another_session_is_recorded_and_does_not_disturb_the_first()
 {
-    let (sample, tlsa) = pinned("whatever.example");
-    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
-    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let (mut world, sink) = signed().await;
     let mut client = world.begun(sink.address).await;
     client
         .expect(&[
@@ -74,9 +78,7 @@ async fn a10_role_4_a_domain_that_needs_another_session_is_recorded_and_does_not
 
 #[tokio::test]
 async fn dane_09_an_sni_that_no_connection_was_made_with_is_not_taken_for_the_present_ones() {
-    let (sample, tlsa) = pinned("whatever.example");
-    let mut world = World::new(Names { tlsa: vec![tlsa] }).await;
-    let sink = Sink::new(Offers::StartTls(&sample)).await;
+    let (mut world, sink) = signed().await;
     let mut client = world.begun(sink.address).await;
     client
         .expect(&[

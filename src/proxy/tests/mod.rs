@@ -54,13 +54,7 @@ async fn a_large_message_to_a_slow_mx_arrives_whole() {
     let mut client = world.greeted(sink.address).await;
     client.expect(&LITERAL).await;
     client.expect(&[("DATA", "354")]).await;
-    let mut message = Vec::new();
-    for number in 0..200_000_u32 {
-        message.extend_from_slice(format!("line {number:020}\r\n").as_bytes());
-    }
-    message.extend_from_slice(b".\r\n");
-    client.send(&message).await;
-    assert!(client.hear().await.starts_with("250 "));
+    let message = client.deliver(200_000).await;
     client.expect(&[("QUIT", "221")]).await;
     assert!(sink.message().await == message);
 }
