@@ -8,12 +8,15 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use super::LITERAL;
 use super::world::{Client, Names, Offers, Sink, World, pinned};
-use super::{LITERAL, Proxy};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ClientTls, Config};
+use crate::proxy::Proxy;
 use crate::report::{ClientLeg, Record};
 use crate::tls::authority::Files;
 use crate::tls::authority::found::{Charter, Existing, found};
@@ -67,11 +70,18 @@ impl Trust {
 
     /// A client that was told to go ahead.
     async fn client(&self, sink: &Sink) -> Client {
-        let mut client = Client::new(self.world.socks5(), sink.address).await;
-        client.hear().await;
+        let mut client = self.world.greeted(sink.address).await;
         let offer = client.say("EHLO client.example").await;
         assert!(offer.contains("250-STARTTLS\r\n"), "{offer}");
         client
+    }
+
+    /// A client inside TLS that asked for a name of the MX.
+    async fn secured(&self, sink: &Sink) -> Client<TlsStream<TcpStream>> {
+        let mut client = self.client(sink).await;
+        client.expect(&[("STARTTLS", "220")]).await;
+        let secured = client.secure(&self.connector(), "mx.signed.example").await;
+        secured.unwrap()
     }
 
     async fn record(mut self) -> Record {
@@ -105,13 +115,7 @@ async fn tls_9_a_client_that_verifies_is_served_inside_tls_and_both_legs_are_rec
             ("DATA", "354"),
         ])
         .await;
-    let mut message = Vec::new();
-    for number in 0..100_000_u32 {
-        message.extend_from_slice(format!("line {number:020}\r\n").as_bytes());
-    }
-    message.extend_from_slice(b".\r\n");
-    client.send(&message).await;
-    assert!(client.hear().await.starts_with("250 "));
+    let message = client.deliver(100_000).await;
     client.expect(&[("QUIT", "221")]).await;
     // close_notify: without it this would be an error.
     assert_eq!(client.hear().await, "");
@@ -132,10 +136,8 @@ async fn tls_9_without_an_sni_the_certificate_is_for_the_host_that_the_destinati
     let mut trust = Trust::new(ClientTls::Offer).await;
     trust.config.enable_sni = false;
     let sink = Sink::new(Offers::Nothing).await;
-    let mut client = trust.client(&sink).await;
-    client.expect(&[("STARTTLS", "220")]).await;
-    let secured = client.secure(&trust.connector(), "mx.signed.example").await;
-    secured.unwrap().expect(&[("QUIT", "221")]).await;
+    let secured = trust.secured(&sink);
+    secured.await.expect(&[("QUIT", "221")]).await;
     let leg = ClientLeg::Protected {
         version: "TLSv1.3",
         sni: None,
@@ -164,10 +166,7 @@ async fn tls_9_a_client_that_trusts_another_ca_goes_away_and_is_recorded() {
 async fn tls_9_a_connection_that_is_cut_inside_tls_is_a_lost_client() {
     let trust = Trust::new(ClientTls::Offer).await;
     let sink = Sink::new(Offers::Nothing).await;
-    let mut client = trust.client(&sink).await;
-    client.expect(&[("STARTTLS", "220")]).await;
-    let secured = client.secure(&trust.connector(), "mx.signed.example").await;
-    let mut client = secured.unwrap();
+    let mut client = trust.secured(&sink).await;
     client.expect(&LITERAL).await;
     client.expect(&[("DATA", "354")]).await;
     client.send(b"half a message\r\n").await;
@@ -182,10 +181,7 @@ async fn tls_9_a_connection_that_is_cut_inside_tls_is_a_lost_client() {
 async fn dn_11_a_client_that_closes_its_side_inside_tls_still_hears_what_became_of_its_message() {
     let trust = Trust::new(ClientTls::Offer).await;
     let sink = Sink::new(Offers::Nothing).await;
-    let mut client = trust.client(&sink).await;
-    client.expect(&[("STARTTLS", "220")]).await;
-    let secured = client.secure(&trust.connector(), "mx.signed.example").await;
-    let mut client = secured.unwrap();
+    let mut client = trust.secured(&sink).await;
     client.expect(&LITERAL).await;
     client.expect(&[("DATA", "354")]).await;
     client.send(b"a message\r\n.\r\n").await;
@@ -254,8 +250,7 @@ async fn tls_9_a_client_of_this_host_is_offered_nothing_unless_it_is_asked_for()
     for client_tls in [ClientTls::Auto, ClientTls::Never] {
         let trust = Trust::new(client_tls).await;
         let sink = Sink::new(Offers::Nothing).await;
-        let mut client = Client::new(trust.world.socks5(), sink.address).await;
-        client.hear().await;
+        let mut client = trust.world.greeted(sink.address).await;
         let offer = client.say("EHLO client.example").await;
         assert!(!offer.contains("STARTTLS"), "{offer}");
         client.expect(&[("STARTTLS", "502"), ("QUIT", "221")]).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ring::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 
-use super::world::{Client, Names, Offers, Sink, World, pinned};
+use super::world::{Names, Offers, Sink, World, pinned};
 use crate::clock::{Clock, SystemClock};
 use crate::dns::TlsaRdata;
 use crate::policy::exceptions::{Draft, Exception, Pin, Terms};
@@ -63,17 +63,7 @@ async fn deliver(
     })
     .await;
     let sink = Sink::new(offers).await;
-    let mut client = Client::new(world.socks5(), sink.address).await;
-    client.hear().await;
-    client
-        .expect(&[
-            ("EHLO client.example", "250"),
-            ("MAIL FROM:<a@client.example>", "250"),
-        ])
-        .await;
-    let reply = client.say(&format!("RCPT TO:<b@{domain}>")).await;
-    client.expect(&[("QUIT", "221")]).await;
-    (reply, world.record().await)
+    world.asked(sink.address, &format!("b@{domain}")).await
 }
 
 struct Row<'a> {
@@ -283,12 +273,9 @@ async fn r2_attack_dn_21_a_loosened_domain_in_clear_takes_no_other_domain_along(
     })
     .await;
     let sink = Sink::new(Offers::Nothing).await;
-    let mut client = Client::new(world.socks5(), sink.address).await;
-    client.hear().await;
+    let mut client = world.begun(sink.address).await;
     client
         .expect(&[
-            ("EHLO client.example", "250"),
-            ("MAIL FROM:<a@client.example>", "250"),
             ("RCPT TO:<b@signed.example>", "250"),
             ("RCPT TO:<b@second.example>", "451 4.7.4"),
             ("RCPT TO:<b@other.example>", "451 4.7.4"),
@@ -333,8 +320,7 @@ async fn role_6_a_key_that_an_exception_names_proves_a_route_s_host_for_a_login(
         })
         .await;
         let sink = Sink::new(Offers::StartTls(&sample)).await;
-        let mut client = Client::new(world.socks5(), sink.address).await;
-        client.hear().await;
+        let mut client = world.greeted(sink.address).await;
         let offer = client.say("EHLO client.example").await;
         assert_eq!(offer.contains("250-AUTH PLAIN\r\n"), is_offered, "{what}");
     }

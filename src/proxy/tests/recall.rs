@@ -1,26 +1,13 @@
 //! What one session leaves to the next: tickets, pins, and what a host was seen to do.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use rustls::ServerConfig;
-use rustls::crypto::ring::sign::any_supported_type;
-use rustls::crypto::ring::{Ticketer, default_provider};
-use rustls::server::ProducesTickets;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::PrivateKeyDer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-
+use super::changing::{Changing, Does, Host};
 use super::exceptions::{Life, exception};
-use super::world::{Client, Names, World, converse, engine_of, pinned};
+use super::world::{World, engine_of, pinned};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{ClientTls, Config, ListenerConfig};
-use crate::dns::{Family, Lookup, Mx, Resolved, Text, TlsaRdata};
 use crate::intercept::Via;
-use crate::name::DnsName;
 use crate::policy::continuity::{Fact, Standing};
 use crate::policy::exceptions::Terms;
 use crate::policy::exceptions::held::Held;
@@ -30,136 +17,6 @@ use crate::proxy::engine::Engine;
 use crate::proxy::recall::Recall;
 use crate::report::Record;
 use crate::store::{Kind, Query, Row};
-use crate::x509::sample::Sample;
-
-/// [`Names`] whose TLSA records change.
-#[derive(Default)]
-struct Changing(Mutex<Arc<Names>>);
-
-impl Changing {
-    fn publish(&self, tlsa: &TlsaRdata) {
-        let tlsa = vec![tlsa.clone()];
-        *self.0.lock().unwrap() = Arc::new(Names { tlsa });
-    }
-
-    fn now(&self) -> Arc<Names> {
-        Arc::clone(&self.0.lock().unwrap())
-    }
-}
-
-impl Lookup for Changing {
-    fn mx<'a>(&'a self, domain: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Mx>>> {
-        let names = self.now();
-        Box::pin(async move { names.mx(domain).await })
-    }
-
-    fn addresses<'a>(
-        &'a self,
-        host: &'a DnsName,
-        family: Family,
-    ) -> BoxFuture<'a, Resolved<Vec<std::net::IpAddr>>> {
-        let names = self.now();
-        Box::pin(async move { names.addresses(host, family).await })
-    }
-
-    fn tlsa<'a>(&'a self, base: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<TlsaRdata>>> {
-        let names = self.now();
-        Box::pin(async move { names.tlsa(base).await })
-    }
-
-    fn txt<'a>(&'a self, name: &'a DnsName) -> BoxFuture<'a, Resolved<Vec<Text>>> {
-        let names = self.now();
-        Box::pin(async move { names.txt(name).await })
-    }
-}
-
-/// What the mail server does with its next connections.
-#[derive(Clone)]
-enum Does {
-    Tls(Arc<ServerConfig>),
-    /// No STARTTLS.
-    Clear,
-    /// No ClientHello is answered.
-    Breaks,
-    /// The next ClientHello breaks it, those after it do not.
-    Chokes(Arc<ServerConfig>),
-}
-
-/// A mail server for ever that hands out tickets and honours them whatever its key is meanwhile.
-struct Host {
-    address: SocketAddr,
-    does: Arc<Mutex<Does>>,
-    ticketer: Arc<dyn ProducesTickets>,
-}
-
-impl Host {
-    async fn new(sample: &Sample) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ticketer = Ticketer::new().unwrap();
-        let does = Arc::new(Mutex::new(Does::Tls(config(sample, &ticketer))));
-        let address = listener.local_addr().unwrap();
-        let hers = Arc::clone(&does);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let now = hers.lock().unwrap().clone();
-                if let Does::Chokes(config) = &now {
-                    *hers.lock().unwrap() = Does::Tls(Arc::clone(config));
-                }
-                tokio::spawn(serve(stream, now));
-            }
-        });
-        Self {
-            address,
-            does,
-            ticketer,
-        }
-    }
-
-    fn presents(&self, sample: &Sample) {
-        self.will(Does::Tls(config(sample, &self.ticketer)));
-    }
-
-    fn chokes(&self, sample: &Sample) {
-        self.will(Does::Chokes(config(sample, &self.ticketer)));
-    }
-
-    fn will(&self, does: Does) {
-        *self.does.lock().unwrap() = does;
-    }
-}
-
-fn config(sample: &Sample, ticketer: &Arc<dyn ProducesTickets>) -> Arc<ServerConfig> {
-    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
-    let key = CertifiedKey::new(vec![sample.der.clone()], any_supported_type(&key).unwrap());
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
-    config.ticketer = Arc::clone(ticketer);
-    Arc::new(config)
-}
-
-async fn serve(stream: TcpStream, does: Does) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    let greeting = b"220 mx.signed.example ready\r\n";
-    stream.write_all(greeting).await.ok()?;
-    let config = match does {
-        Does::Clear => return converse(stream, "").await.map(drop),
-        Does::Tls(config) => Some(config),
-        Does::Breaks | Does::Chokes(_) => None,
-    };
-    converse(&mut stream, "250-STARTTLS\r\n").await?;
-    stream.write_all(b"220 go ahead\r\n").await.ok()?;
-    let Some(config) = config else {
-        stream.read_u8().await.ok()?;
-        return None;
-    };
-    let acceptor = TlsAcceptor::from(config);
-    let stream = acceptor.accept(stream.into_inner()).await.ok()?;
-    converse(BufReader::new(stream), "").await.map(drop)
-}
 
 async fn world(lookup: Arc<Changing>, continuity: Continuity) -> World {
     world_of(engine_of(lookup, continuity)).await
@@ -188,17 +45,7 @@ async fn send(world: &mut World, host: &Host, domain: &str) -> (String, String) 
 }
 
 async fn recorded(world: &mut World, host: &Host, domain: &str) -> (String, Record) {
-    let mut client = Client::new(world.socks5(), host.address).await;
-    client.hear().await;
-    client
-        .expect(&[
-            ("EHLO client.example", "250"),
-            ("MAIL FROM:<a@client.example>", "250"),
-        ])
-        .await;
-    let reply = client.say(&format!("RCPT TO:<b@{domain}>")).await;
-    client.expect(&[("QUIT", "221")]).await;
-    (reply, world.record().await)
+    world.asked(host.address, &format!("b@{domain}")).await
 }
 
 fn recall(world: &World) -> &Recall {

@@ -1,21 +1,14 @@
-//! What the proxy's tests need around it: names that resolve to loopback, a mail server, a client, a keeper of records.
+//! What the proxy's tests need around it: names that resolve to loopback, a proxy and its records.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use rustls::ServerConfig;
-use rustls::crypto::ring::sign::any_supported_type;
-use rustls::server::{ResolvesServerCert, ResolvesServerCertUsingSni};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls_pki_types::{PrivateKeyDer, ServerName};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+pub(super) use super::client::Client;
+pub(super) use super::sink::{Offers, Sink, converse};
 use crate::clock::SystemClock;
 use crate::config::defaults::KEEP;
 use crate::config::{ClientTls, Config, ListenerConfig};
@@ -24,7 +17,7 @@ use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
     Text, TlsaRdata,
 };
-use crate::intercept::Via;
+use crate::intercept::{Intercepted, Via};
 use crate::mtasts::Policy;
 use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::name::{DnsName, Domain};
@@ -38,7 +31,7 @@ use crate::proxy::engine::Engine;
 use crate::proxy::learned::Learned;
 use crate::proxy::recall::Recall;
 use crate::report::trace::keeper::{KeepTraces, Keeper};
-use crate::report::{Record, Records};
+use crate::report::{Judgement, Record, Records};
 use crate::store::memory::MemoryStore;
 use crate::store::{Pen, Store};
 use crate::tls::client::Connector;
@@ -207,6 +200,32 @@ impl World {
     pub(super) async fn record(&mut self) -> Record {
         self.records.recv().await.unwrap()
     }
+
+    /// A client of the SOCKS5 listener that `destination` has greeted.
+    pub(super) async fn greeted(&self, destination: SocketAddr) -> Client {
+        let mut client = Client::new(self.socks5(), destination).await;
+        client.hear().await;
+        client
+    }
+
+    /// The same, and it has begun a transaction.
+    pub(super) async fn begun(&self, destination: SocketAddr) -> Client {
+        let mut client = self.greeted(destination).await;
+        client.begin().await;
+        client
+    }
+
+    /// One recipient and no message: the reply to RCPT, and the record.
+    pub(super) async fn asked(
+        &mut self,
+        destination: SocketAddr,
+        recipient: &str,
+    ) -> (String, Record) {
+        let mut client = self.begun(destination).await;
+        let reply = client.say(&format!("RCPT TO:<{recipient}>")).await;
+        client.expect(&[("QUIT", "221")]).await;
+        (reply, self.record().await)
+    }
 }
 
 pub(crate) fn engine(names: Names) -> Engine {
@@ -256,272 +275,28 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
     }
 }
 
-/// A mail server for one connection.
-pub(super) struct Sink {
-    pub(super) address: SocketAddr,
-    message: JoinHandle<Vec<u8>>,
-}
-
-/// What a mail server offers.
-#[derive(Clone, Copy)]
-pub(super) enum Offers<'a> {
-    Nothing,
-    StartTls(&'a Sample),
-    /// The handshake is broken off unless it asks for this name.
-    StartTlsAs(&'a Sample, &'a str),
-    /// STARTTLS is answered with these segments, then the handshake goes on as if nothing were.
-    Injected(&'a Sample, &'a [&'static str]),
-    /// The ClientHello is answered with these octets and no more.
-    Octets(&'static [u8]),
-}
-
-/// What stands behind the 220 to STARTTLS.
-enum Behind {
-    Handshake(TlsAcceptor),
-    Octets(&'static [u8]),
-}
-
-impl Sink {
-    /// Takes any number of connections, for the redials; the message is the one that the last of them got.
-    pub(super) async fn new(offers: Offers<'_>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let behind = match offers {
-            Offers::Nothing => None,
-            Offers::StartTls(sample) | Offers::Injected(sample, _) => {
-                Some(Behind::Handshake(acceptor(sample, None)))
-            }
-            Offers::StartTlsAs(sample, name) => {
-                Some(Behind::Handshake(acceptor(sample, Some(name))))
-            }
-            Offers::Octets(octets) => Some(Behind::Octets(octets)),
-        };
-        let go_ahead = match offers {
-            Offers::Nothing | Offers::StartTls(_) | Offers::StartTlsAs(..) | Offers::Octets(_) => {
-                vec!["220 go ahead\r\n"]
-            }
-            Offers::Injected(_, segments) => segments.to_vec(),
-        };
-        let message = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                if let Some(message) = serve(stream, behind.as_ref(), &go_ahead).await {
-                    return message;
-                }
-            }
-        });
-        Self { address, message }
-    }
-
-    /// The octets of the message, once one was delivered.
-    pub(super) async fn message(self) -> Vec<u8> {
-        self.message.await.unwrap()
-    }
-}
-
-fn acceptor(sample: &Sample, only: Option<&str>) -> TlsAcceptor {
-    let key = PrivateKeyDer::try_from(sample.key.serialize_der()).unwrap();
-    let key = any_supported_type(&key).unwrap();
-    let key = CertifiedKey::new(vec![sample.der.clone()], key);
-    let resolver: Arc<dyn ResolvesServerCert> = match only {
-        None => Arc::new(SingleCertAndKey::from(key)),
-        Some(name) => {
-            let mut names = ResolvesServerCertUsingSni::new();
-            names.add(name, key).unwrap();
-            Arc::new(names)
-        }
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
-    TlsAcceptor::from(Arc::new(config))
-}
-
-async fn serve(stream: TcpStream, behind: Option<&Behind>, go_ahead: &[&str]) -> Option<Vec<u8>> {
-    stream.set_nodelay(true).ok()?;
-    let mut stream = BufReader::new(stream);
-    stream
-        .write_all(b"220 mx.signed.example ready\r\n")
+/// A connection to `destination` that was redirected and is just accepted: the client's end, ours, and what is known of it.
+pub(super) async fn redirected(destination: SocketAddr) -> (TcpStream, TcpStream, Intercepted) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap())
         .await
-        .ok()?;
-    let Some(behind) = behind else {
-        return converse(stream, "").await;
+        .unwrap();
+    let (accepted, address) = listener.accept().await.unwrap();
+    let from = Intercepted {
+        client: address,
+        destination,
+        via: Via::Redirect,
+        hint: None,
     };
-    match converse(&mut stream, "250-STARTTLS\r\n").await {
-        Some(secured) if secured.is_empty() => {}
-        other => return other,
-    }
-    assert!(
-        stream.buffer().is_empty(),
-        "nothing comes before the handshake"
-    );
-    for segment in go_ahead {
-        stream.write_all(segment.as_bytes()).await.ok()?;
-    }
-    let mut stream = stream.into_inner();
-    let secured = match behind {
-        Behind::Handshake(acceptor) => acceptor.accept(stream).await.ok()?,
-        Behind::Octets(octets) => {
-            let mut header = [0; 5];
-            stream.read_exact(&mut header).await.ok()?;
-            let length = u16::from_be_bytes([header[3], header[4]]);
-            let mut hello = vec![0; length.into()];
-            stream.read_exact(&mut hello).await.ok()?;
-            stream.write_all(octets).await.ok()?;
-            return None;
-        }
+    (client, accepted, from)
+}
+
+/// The judgement of a session that has come to only one.
+pub(super) fn only(record: &Record) -> &Judgement {
+    let [judgement] = &record.judgements[..] else {
+        panic!("{record:?}")
     };
-    let offer = "250-AUTH PLAIN\r\n250-CHUNKING\r\n";
-    converse(BufReader::new(secured), offer).await
-}
-
-/// Speaks SMTP until a message has come, or STARTTLS (an empty one), or the client is gone (none).
-pub(super) async fn converse<S>(mut stream: S, offer: &str) -> Option<Vec<u8>>
-where
-    S: AsyncBufReadExt + AsyncWrite + Unpin,
-{
-    let mut message = None;
-    let mut chunks = Vec::new();
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.ok()? == 0 {
-            return message;
-        }
-        let verb = line.get(..4).unwrap_or("").to_ascii_uppercase();
-        let reply = match verb.as_str() {
-            "EHLO" => format!("250-mx.signed.example\r\n{offer}250 PIPELINING\r\n"),
-            "STAR" => return Some(Vec::new()),
-            "AUTH" => "235 2.7.0 welcome\r\n".into(),
-            "DATA" => {
-                stream.write_all(b"354 go ahead\r\n").await.ok()?;
-                message = Some(body(&mut stream).await?);
-                "250 2.0.0 taken\r\n".into()
-            }
-            "BDAT" => {
-                let mut words = line.split_ascii_whitespace().skip(1);
-                let length: usize = words.next()?.parse().ok()?;
-                let start = chunks.len();
-                chunks.resize(start + length, 0);
-                stream.read_exact(&mut chunks[start..]).await.ok()?;
-                if words.next() == Some("LAST") {
-                    message = Some(std::mem::take(&mut chunks));
-                }
-                "250 2.0.0 so far\r\n".into()
-            }
-            "QUIT" => {
-                // The client may have closed already.
-                let _ = stream.write_all(b"221 2.0.0 bye\r\n").await;
-                return message;
-            }
-            _ => "250 2.0.0 fine\r\n".into(),
-        };
-        stream.write_all(reply.as_bytes()).await.ok()?;
-    }
-}
-
-async fn body<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Vec<u8>> {
-    let mut message = Vec::new();
-    let mut piece = [0; 1000];
-    while !message.ends_with(b"\r\n.\r\n") {
-        let count = stream.read(&mut piece).await.ok()?;
-        if count == 0 {
-            return None;
-        }
-        message.extend_from_slice(&piece[..count]);
-        // A slow reader: everybody else goes first.
-        tokio::task::yield_now().await;
-    }
-    Some(message)
-}
-
-/// A mail server's sending side.
-pub(super) struct Client<S = TcpStream> {
-    pub(super) stream: BufReader<S>,
-}
-
-impl Client {
-    /// With an address that is known before it connects.
-    pub(super) fn socket() -> (TcpSocket, SocketAddr) {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = socket.local_addr().unwrap();
-        (socket, address)
-    }
-
-    /// Asks the proxy for `destination`.
-    pub(super) async fn new(proxy: SocketAddr, destination: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(proxy).await.unwrap();
-        stream.write_all(&[5, 1, 0]).await.unwrap();
-        Self::request(stream, destination).await
-    }
-
-    /// The same for a stream that has offered its methods.
-    pub(super) async fn request(mut stream: TcpStream, destination: SocketAddr) -> Self {
-        let SocketAddr::V4(v4) = destination else {
-            panic!("the tests speak IPv4")
-        };
-        let mut request = vec![5, 1, 0, 1];
-        request.extend_from_slice(&v4.ip().octets());
-        request.extend_from_slice(&v4.port().to_be_bytes());
-        stream.write_all(&request).await.unwrap();
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(answer, [5, 0, 5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-        Self {
-            stream: BufReader::new(stream),
-        }
-    }
-
-    /// Goes on inside TLS; nothing may have come before the handshake.
-    pub(super) async fn secure(
-        self,
-        connector: &TlsConnector,
-        name: &str,
-    ) -> std::io::Result<Client<TlsStream<TcpStream>>> {
-        assert!(
-            self.stream.buffer().is_empty(),
-            "nothing comes before the handshake"
-        );
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let stream = connector.connect(name, self.stream.into_inner()).await?;
-        let stream = BufReader::new(stream);
-        Ok(Client { stream })
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// One reply, all its lines.
-    pub(super) async fn hear(&mut self) -> String {
-        let mut reply = String::new();
-        loop {
-            let start = reply.len();
-            let count = self.stream.read_line(&mut reply).await.unwrap();
-            if count == 0 || reply.as_bytes().get(start + 3) != Some(&b'-') {
-                return reply;
-            }
-        }
-    }
-
-    pub(super) async fn send(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).await.unwrap();
-    }
-
-    /// A command and its reply.
-    pub(super) async fn say(&mut self, command: &str) -> String {
-        self.send(format!("{command}\r\n").as_bytes()).await;
-        self.hear().await
-    }
-
-    /// Commands whose replies must have these codes.
-    pub(super) async fn expect(&mut self, dialogue: &[(&str, &str)]) {
-        for (command, code) in dialogue {
-            let reply = self.say(command).await;
-            assert!(reply.starts_with(code), "{command}: {reply}");
-        }
-    }
+    judgement
 }
 
 /// A certificate and the `3 1 1` record that matches it.

@@ -1,6 +1,11 @@
 //! Domains that are asked before any mail goes to them.
 
-use super::*;
+use std::time::Duration;
+
+use super::node::{Node, Told, domain, live};
+use super::world::{DAY, Host, Txt, WEEK, World, unreachable};
+use crate::mtasts::Mode;
+use crate::policy::cache::entry::Patience;
 
 #[test]
 fn sts_70_what_is_asked_ahead_is_known_to_the_first_session_without_another_question() {

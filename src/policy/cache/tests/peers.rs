@@ -1,7 +1,16 @@
 //! Policies that others have written, beside what the domain itself says.
 
-use super::*;
-use crate::store::{Follower, Kind, Revision, Row};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::node::{Node, Told, domain, live};
+use super::property::{Event, event, must_hold};
+use super::world::{DAY, Host, Txt, WEEK, World, refused, unreachable};
+use crate::clock::Timestamp;
+use crate::mtasts::{Mode, Policy, PolicyId};
+use crate::policy::StsState;
+use crate::store::{Batch, Follower, Kind, Revision, Row, StoredPolicy};
 
 /// A policy that a peer has fetched `age` seconds before now, with the hosts `mx…` of these numbers.
 fn peers(world: &World, mode: Mode, max_age: u64, numbers: &[usize], age: u64) -> Row {
