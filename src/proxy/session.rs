@@ -364,9 +364,7 @@ impl Driver {
             Undialled::Exhausted if self.greeting == Greeting::Nothing => {
                 self.refuse(&refusal::busy());
             }
-            Undialled::Exhausted => {
-                self.tell(Dialled::Failed("this host has no free socket".into()));
-            }
+            Undialled::Exhausted => self.tell(Dialled::Exhausted),
             Undialled::Failed(what) => self.tell(Dialled::Failed(what)),
         }
     }

@@ -175,6 +175,7 @@ impl Link {
                 Step::Waits
             }
             (Stage::Dialling, Dialled::Failed(why)) => self.fail(LinkError::Dial(why)),
+            (Stage::Dialling, Dialled::Exhausted) => self.fail(LinkError::Exhausted),
             (Stage::Shaking, Dialled::Secured) => {
                 self.replies.clear(); // RFC 3207 §4.2
                 self.ehlo(Security::Fresh, out);

@@ -136,10 +136,20 @@ fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
     for (reason, is_waived) in [
         (Reason::NullMx { domain: domain() }, false),
         (Reason::Unreachable { what: "x".into() }, false),
-        (Reason::OneDomain { domain: domain() }, false),
+        (
+            Reason::OneDomain {
+                recipient: "example.org".into(),
+            },
+            false,
+        ),
         (Reason::ForgedNullMx { domain: domain() }, true),
         (Reason::NoSuchDomain { domain: domain() }, true),
-        (Reason::Budget { domain: domain() }, true),
+        (
+            Reason::Budget {
+                recipient: "example.org".into(),
+            },
+            true,
+        ),
         (
             Reason::NoPolicyDomain {
                 recipient: "postmaster".into(),
@@ -306,8 +316,8 @@ fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_bef
     let (free, bound) = (Freedom::Free, Freedom::Bound);
     let met = || Ok(demanded(None));
     let unknown = || {
-        let domain = "example.org".parse().unwrap();
-        Err(Reason::Budget { domain })
+        let recipient = "example.org".into();
+        Err(Reason::Budget { recipient })
     };
     for (row, evidence, mode, freedom, demand, by, expected) in [
         (

@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::super::{
-    Action, Channel, ClientHandshake, Dialled, GaveUp, NoTls, Settings, Target, Waiting,
+    Action, Channel, ClientHandshake, Dialled, NoTls, Settings, Target, Waiting,
 };
 use super::super::Session;
 use super::{pin, pin_by, refuse, settings};
@@ -261,6 +261,7 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("connected", "") => session.handle_upstream(Dialled::Connected, *now),
         ("secured", "") => session.handle_upstream(Dialled::Secured, *now),
         ("failed", why) => session.handle_upstream(Dialled::Failed(why.into()), *now),
+        ("exhausted", "") => session.handle_upstream(Dialled::Exhausted, *now),
         ("broken", why) => session.handle_upstream(Dialled::HandshakeFailed(why.into()), *now),
         ("client", "failed") => session.handle_client_tls(ClientHandshake::Failed, *now),
         ("client", sni) => {
@@ -352,11 +353,13 @@ fn drain(session: &mut Session) -> Vec<String> {
                 lines.push(format!("! judge {target} {channel} {round}"));
             }
             Action::GaveUp { target, why } => {
-                let why = match why {
-                    GaveUp::Undecided => "undecided".into(),
-                    GaveUp::Failed(Reason::Unreachable { what }) => format!("unreachable({what})"),
-                    GaveUp::Failed(Reason::ServerLost { what }) => format!("server-lost({what})"),
-                    GaveUp::Failed(reason) => format!("{reason:?}"),
+                let label = why.label();
+                let why = if let Reason::Unreachable { what } | Reason::ServerLost { what } = &why {
+                    format!("{label}({what})")
+                } else if label == "decision-timeout" {
+                    "undecided".into()
+                } else {
+                    label.to_owned()
                 };
                 lines.push(format!("! gave-up {} {why}", named(&target)));
             }

@@ -343,6 +343,26 @@ fn a_redial_that_fails_is_a_451_for_the_recipient() {
     }
 }
 
+/// The first dial of a session is the driver's to answer for.
+#[test]
+fn net_09_where_this_host_has_nothing_to_dial_with_no_destination_is_blamed() {
+    run("
+        @tls
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > redial a.example
+        s: QUIT
+        ! close-server
+        ! dial
+        > exhausted
+        ! gave-up good.example busy
+        c: 451 4.3.0 busy: this host has no free socket, try again later [T1]
+        C: NOOP
+        c: 250 2.0.0 ok
+    ");
+}
+
 #[test]
 fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
     for (mail, rcpt, reply) in [
