@@ -29,7 +29,7 @@ use crate::report::trace::Decided;
 use crate::smtp::{Channel, Question, Target};
 use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Redial, Refusal, Ruling, Verdict};
+use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Refusal, Ruling, Verdict};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -231,7 +231,9 @@ impl Clerk {
             &known,
             &mut case.trail,
         );
-        if let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict {
+        if let Verdict::Redial(redial) = &ruling.verdict
+            && let Some(name) = redial.sni()
+        {
             // It counts as tried even when the connection breaks before the handshake.
             let name = Some(name.clone());
             if self.tried.last() != Some(&name) {

@@ -123,7 +123,7 @@ impl Link {
     /// Closes, and connects as the verdict wants it.
     pub(in crate::smtp) fn redial(&mut self, redial: Redial, out: &mut Outbox) {
         self.mode = match (redial, &self.stage) {
-            (Redial::Sni(name), _) => {
+            (Redial::Sni(name) | Redial::Observe(name), _) => {
                 self.sni = Some(name);
                 Mode::Tls
             }

@@ -23,6 +23,8 @@ pub(super) struct Pending {
     rcpt: Rcpt,
     pub(super) received: Instant,
     redials: usize,
+    /// The connection before the one that is being made would have done.
+    any_will_do: bool,
 }
 
 /// Whether RCPT went out together with MAIL.
@@ -65,6 +67,7 @@ impl Session {
             rcpt,
             received: self.now,
             redials: 0,
+            any_will_do: false,
         });
     }
 
@@ -173,6 +176,7 @@ impl Session {
             return self.give_up(pending, Reason::Unreachable { what });
         }
         pending.redials += 1;
+        pending.any_will_do = matches!(redial, Redial::Observe(_));
         self.lose_progress();
         self.link.redial(redial, &mut self.out);
         self.enter(State::Connecting(pending));
@@ -195,6 +199,16 @@ impl Session {
     pub(super) fn give_up_deciding(&mut self, pending: Pending) {
         let recipient = pending.rcpt.target.to_string();
         self.give_up(pending, Reason::Budget { recipient });
+    }
+
+    /// The connection that was dialled for has come to nothing: testing refuses nobody (RFC 8461 §5), so one that was wanted
+    /// for the record alone is followed by another, as where nothing is demanded.
+    pub(super) fn on_failed_dial(&mut self, mut pending: Pending, error: &LinkError) {
+        if !std::mem::take(&mut pending.any_will_do) {
+            return self.give_up(pending, error.reason());
+        }
+        self.link.dial(&mut self.out);
+        self.enter(State::Connecting(pending));
     }
 
     /// There is nothing to judge it by, or no time: the recipient may be tried elsewhere.

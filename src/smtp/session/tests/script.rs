@@ -273,8 +273,11 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("refuse", "") => session.handle_verdict(refuse(), *now),
         ("redial", "clear") => session.handle_verdict(Verdict::Redial(Redial::Cleartext), *now),
         ("redial", name) => {
-            let sni = name.parse().unwrap();
-            session.handle_verdict(Verdict::Redial(Redial::Sni(sni)), *now);
+            let redial = match name.strip_prefix("observe:") {
+                Some(name) => Redial::Observe(name.parse().unwrap()),
+                None => Redial::Sni(name.parse().unwrap()),
+            };
+            session.handle_verdict(Verdict::Redial(redial), *now);
         }
         ("time", waiting) => {
             let (deadline, awaited) = session.poll_timeout().expect("something is awaited");
