@@ -34,7 +34,7 @@ fn main() {
         let bench = Bench::new(version);
         let plain = bench.median(|bench| bench.shake(None).took);
         let full = bench.median(|bench| {
-            let pocket = bench.tickets.none(&bench.endpoint);
+            let pocket = bench.tickets.none(&bench.endpoint, bench.born);
             bench.shake(Some(pocket)).took
         });
         bench.fill();
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn fill(&self) {
-        let shaken = self.shake(Some(self.tickets.none(&self.endpoint)));
+        let shaken = self.shake(Some(self.tickets.none(&self.endpoint, self.born)));
         self.keep(&shaken, Cleared::Anew(Fingerprint::NOTHING));
     }
 

@@ -193,7 +193,7 @@ async fn tls_12_a_server_that_has_forgotten_shows_the_certificate_that_it_has_no
         let tickets = Tickets::default();
         let now = Instant::now();
         let server = Server::start(&old, &[version]);
-        let pocket = Arc::new(tickets.none(&endpoint("mx.example")));
+        let pocket = Arc::new(tickets.none(&endpoint("mx.example"), now));
         let handshake = session(&connector, &server, &pocket).await;
         keep(&tickets, &pocket, &handshake, now);
         // Restarted: with another key, and without the keys of its tickets.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::server::{Undialled, dial};
+use super::server::dial;
 use super::{Shell, Stage, refusal};
 use crate::intercept::Intercepted;
 use crate::smtp::End;
@@ -57,15 +57,11 @@ async fn connect_and_carry(
             Ended { end, told: None }
         }
         Err(why) => {
-            let (reply, end) = match why {
-                Undialled::Looped(looped) => (refusal::of_loop(looped), End::Refused),
-                Undialled::Exhausted => (refusal::busy(), End::Unreachable),
-                Undialled::Failed(what) => (refusal::unreachable(&what), End::Unreachable),
-            };
+            let (reply, end) = refusal::of_undialled(&why);
+            let reply = reply.encode();
             // Whoever is gone needs no reply.
-            let _ = client.write_all(&reply.encode()).await;
-            let told = String::from_utf8_lossy(&reply.encode()).trim_end().into();
-            let told = Some(told);
+            let _ = client.write_all(&reply).await;
+            let told = Some(refusal::told(&reply));
             Ended { end, told }
         }
     }

@@ -15,22 +15,21 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::engine::Engine;
-use super::judgement::{Beside, budget, judgement, name_of, no_policy_domain, refuse, used};
+use super::judgement::{Beside, judgement, refuse, used};
 use super::recall::Judged;
 use super::recollection::Recollection;
+use super::standpoint::{Knowledge, Standpoint};
 use super::trail::{Subject, Trail};
-use crate::dns::Failure;
 use crate::name::{DnsName, Domain};
-use crate::policy::demand::{combines, demand, demand_of_route};
 use crate::policy::exceptions::What;
 use crate::policy::identity::Identity;
-use crate::policy::{Demand, Facts, Level, Mode, Terms};
+use crate::policy::{Facts, Level, Mode, Terms};
 use crate::report::Judgement;
 use crate::report::trace::Decided;
-use crate::smtp::{Channel, GaveUp, Question, Target};
+use crate::smtp::{Channel, Question, Target};
 use crate::tls::tickets::Pocket;
 use crate::tls::{Evidence, Handshake};
-use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Redial, Refusal, Ruling, Verdict};
+use crate::verdict::{By, Hearing, MAX_REDIALS, Reason, Refusal, Ruling, Verdict};
 
 /// The judge's clerk for one session.
 pub(super) struct Clerk {
@@ -76,16 +75,6 @@ enum State {
     Redial(Knowledge),
     /// It does, and dials.
     Redialled(Knowledge),
-}
-
-/// What is known of the recipient's domain.
-enum Knowledge {
-    /// Nothing has to be.
-    Nothing,
-    /// The facts.
-    Facts(Facts),
-    /// They were not there in time.
-    Late,
 }
 
 /// A verdict with what the record tells of it.
@@ -242,7 +231,9 @@ impl Clerk {
             &known,
             &mut case.trail,
         );
-        if let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict {
+        if let Verdict::Redial(redial) = &ruling.verdict
+            && let Some(name) = redial.sni()
+        {
             // It counts as tried even when the connection breaks before the handshake.
             let name = Some(name.clone());
             if self.tried.last() != Some(&name) {
@@ -276,14 +267,10 @@ impl Clerk {
     }
 
     /// The session has given a recipient up, and has answered it itself.
-    pub(super) fn gave_up(&mut self, target: &Target, why: GaveUp) -> Option<Judgement> {
+    pub(super) fn gave_up(&mut self, target: &Target, why: Reason) -> Option<Judgement> {
         let trail = self.case.take().map(|case| case.trail);
         let target = self.judged(target.clone());
-        let reason = match why {
-            GaveUp::Undecided => budget(&target),
-            GaveUp::Failed(reason) => reason,
-        };
-        let verdict = refuse(reason);
+        let verdict = refuse(why);
         let trail = trail.unwrap_or_else(|| Trail::new(&self.engine));
         self.trace = trail.end(&self.engine, self.subject(&target), &verdict);
         judgement(&verdict, &target, Beside::default())
@@ -295,13 +282,9 @@ impl Clerk {
             .case
             .take_if(|case| matches!(case.state, State::Redial(_)))?;
         let target = &case.question.target;
-        let reason = match target {
-            Target::Domain(domain) => Reason::OneDomain {
-                domain: domain.clone(),
-            },
-            Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
-        };
-        let verdict = refuse(reason);
+        let verdict = refuse(Reason::OneDomain {
+            recipient: target.to_string(),
+        });
         self.trace = case.trail.end(&self.engine, self.subject(target), &verdict);
         judgement(&verdict, target, Beside::default())
     }
@@ -313,7 +296,7 @@ impl Clerk {
 
     fn subject(&self, target: &Target) -> Subject {
         Subject {
-            domain: name_of(target),
+            domain: target.to_string(),
             route: self.route.is_some(),
             destination: self.destination,
         }
@@ -350,8 +333,9 @@ impl Clerk {
                     waived,
                     ticket: self.recollection.ticket(),
                 };
-                let demanded = self.demanded(question, known, terms);
-                let otherwise = self.otherwise(question, known, terms);
+                let standpoint = self.standpoint(&question.target, known);
+                let demanded = standpoint.demanded(terms);
+                let otherwise = standpoint.otherwise(terms);
                 let ruling = hearing.rule(&demanded, otherwise.as_ref());
                 trail.judged(demanded.ok(), &evidence, &self.tried, &ruling.verdict);
                 let (engine, destination) = (&self.engine, self.destination);
@@ -385,63 +369,19 @@ impl Clerk {
         (ruling, beside)
     }
 
+    fn standpoint<'a>(&'a self, target: &'a Target, known: &'a Knowledge) -> Standpoint<'a> {
+        Standpoint {
+            engine: &self.engine,
+            destination: self.destination,
+            is_route: self.route.is_some(),
+            target,
+            known,
+        }
+    }
+
     /// What has turned out not to be as it was, each once.
     pub(super) fn alerts(&mut self) -> Vec<&'static str> {
         self.recollection.alerts()
-    }
-
-    fn demanded(
-        &self,
-        question: &Question,
-        known: &Knowledge,
-        terms: Terms<'_>,
-    ) -> Result<Demand, Reason> {
-        match (&question.target, known) {
-            (Target::Literal(ip), _) if ip.to_canonical() == self.destination.ip() => {
-                Ok(Demand::of_literal())
-            }
-            (Target::Domain(_), Knowledge::Facts(facts)) => self.demanded_by(facts, terms),
-            (Target::Domain(domain), Knowledge::Late) => {
-                let late = Failure::Unreachable("not in time".into());
-                let loosens = terms.exception.is_some_and(What::loosens);
-                // What is not asked for need not be waited for.
-                if loosens {
-                    self.demanded_by(&Facts::unknown(domain.clone(), late), terms)
-                } else {
-                    Err(budget(&question.target))
-                }
-            }
-            (target, _) => Err(no_policy_domain(target)),
-        }
-    }
-
-    fn demanded_by(&self, facts: &Facts, terms: Terms<'_>) -> Result<Demand, Reason> {
-        let mut demanded = if self.route.is_some() {
-            demand_of_route(facts, terms)
-        } else {
-            demand(facts, self.destination.ip(), terms)
-        }?;
-        // What an operator has loosened is not held by what the host once was.
-        if !terms.exception.is_some_and(What::loosens) {
-            let now = self.engine.clock.wall();
-            let port = self.destination.port();
-            self.engine.recall.hold(&mut demanded, port, now);
-        }
-        Ok(demanded)
-    }
-
-    /// By the other choice of how DANE and MTA-STS combine, where that may matter.
-    fn otherwise(
-        &self,
-        question: &Question,
-        known: &Knowledge,
-        terms: Terms<'_>,
-    ) -> Option<Result<Demand, Reason>> {
-        let facts = known.facts().filter(|facts| combines(facts))?;
-        let loosens = terms.exception.is_some_and(What::loosens);
-        let is_judged = matches!(question.target, Target::Domain(_)) && !loosens;
-        let settings = terms.settings.otherwise_combined();
-        is_judged.then(|| self.demanded_by(facts, Terms { settings, ..terms }))
     }
 
     fn decision(
@@ -496,15 +436,6 @@ fn evidence<'a>(
     }
 }
 
-impl Knowledge {
-    const fn facts(&self) -> Option<&Facts> {
-        match self {
-            Self::Facts(facts) => Some(facts),
-            Self::Nothing | Self::Late => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -532,6 +463,12 @@ mod tests {
             first: true,
             freedom: Freedom::Free,
             received,
+        }
+    }
+
+    fn late() -> Reason {
+        Reason::Budget {
+            recipient: "plain.example".into(),
         }
     }
 
@@ -640,11 +577,11 @@ mod tests {
     #[test]
     fn a_recipient_that_the_session_has_given_up_is_told_of_as_such_and_judged_no_more() {
         for (why, expected) in [
-            (GaveUp::Undecided, "decision-timeout"),
+            (late(), "decision-timeout"),
             (
-                GaveUp::Failed(Reason::Unreachable {
+                Reason::Unreachable {
                     what: "refused".into(),
-                }),
+                },
                 "unreachable",
             ),
         ] {
@@ -672,7 +609,7 @@ mod tests {
             Target::Postmaster,
             Target::Domain("plain.example".parse().unwrap()),
         ] {
-            let told = clerk.gave_up(&target, GaveUp::Undecided).unwrap();
+            let told = clerk.gave_up(&target, late()).unwrap();
             assert_eq!(
                 (told.domain.as_str(), told.reason),
                 ("relay.example", "decision-timeout")

@@ -119,9 +119,13 @@ impl Door {
     }
 
     /// By a SOCKS5 request.
-    async fn socks5(self, mut stream: TcpStream, client: SocketAddr, place: Place) {
-        let negotiated = self.shell.negotiate(&mut stream, client);
-        match tokio::time::timeout(NEGOTIATION, negotiated).await {
+    async fn socks5(mut self, mut stream: TcpStream, client: SocketAddr, place: Place) {
+        let shell = Arc::clone(&self.shell);
+        let negotiated = tokio::time::timeout(NEGOTIATION, shell.negotiate(&mut stream, client));
+        let Some(negotiated) = self.unless_draining(negotiated).await else {
+            return;
+        };
+        match negotiated {
             Ok(Ok(from)) => self.serve(from, stream).await,
             Ok(Err(socks5::Refused::Io(error))) => {
                 debug!(%client, %error, "a SOCKS5 negotiation broke off");
@@ -133,10 +137,13 @@ impl Door {
     }
 
     /// By a PROXY header.
-    async fn handed(self, mut stream: TcpStream, sender: SocketAddr, place: Place) {
-        let from = match handover::take(&self.shell, &mut stream, (sender, handover::DEADLINE))
-            .await
-        {
+    async fn handed(mut self, mut stream: TcpStream, sender: SocketAddr, place: Place) {
+        let shell = Arc::clone(&self.shell);
+        let taken = handover::take(&shell, &mut stream, (sender, handover::DEADLINE));
+        let Some(taken) = self.unless_draining(taken).await else {
+            return self.send_away(&stream, &refusal::shutdown());
+        };
+        let from = match taken {
             Ok(from) => from,
             Err(why) => {
                 if why.is_usual() {
@@ -156,6 +163,14 @@ impl Door {
         };
         self.serve(from, stream).await;
         drop(place);
+    }
+
+    /// Who has not said yet where to go has nothing in flight that a shutdown would wait for.
+    async fn unless_draining<T>(&mut self, asked: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            answer = asked => Some(answer),
+            _ = self.stage.wait_for(|stage| *stage != Stage::Running) => None,
+        }
     }
 
     async fn serve(self, from: Intercepted, stream: TcpStream) {

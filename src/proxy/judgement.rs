@@ -45,26 +45,9 @@ pub(super) const fn refuse(reason: Reason) -> Verdict {
     })
 }
 
-pub(super) fn budget(target: &Target) -> Reason {
-    match target {
-        Target::Domain(domain) => Reason::Budget {
-            domain: domain.clone(),
-        },
-        Target::Literal(_) | Target::Postmaster => no_policy_domain(target),
-    }
-}
-
 pub(super) fn no_policy_domain(target: &Target) -> Reason {
     Reason::NoPolicyDomain {
-        recipient: name_of(target),
-    }
-}
-
-pub(super) fn name_of(target: &Target) -> String {
-    match target {
-        Target::Domain(domain) => domain.to_string(),
-        Target::Literal(ip) => format!("[{ip}]"),
-        Target::Postmaster => "postmaster".into(),
+        recipient: target.to_string(),
     }
 }
 
@@ -76,7 +59,7 @@ pub(super) fn judgement(verdict: &Verdict, target: &Target, beside: Beside) -> O
         Verdict::Redial(_) => return None,
     };
     Some(Judgement {
-        domain: name_of(target),
+        domain: target.to_string(),
         differs: beside.differs,
         exceptions: beside.exceptions,
         ..told

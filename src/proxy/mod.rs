@@ -30,6 +30,7 @@ mod refusal;
 mod server;
 mod session;
 mod shell;
+mod standpoint;
 mod status;
 mod trail;
 mod wire;

@@ -146,7 +146,7 @@ impl Recall {
         let tickets = self.tickets.as_ref()?;
         Some(Arc::new(match handshake {
             Wanted::Any => tickets.offer(&endpoint, now),
-            Wanted::Full => tickets.none(&endpoint),
+            Wanted::Full => tickets.none(&endpoint, now),
         }))
     }
 

@@ -1,9 +1,10 @@
 //! What clients hear that never get a session: one line in place of the greeting, then the close. Always temporary, so
 //! that the mail server keeps the message and tries again (RFC 5321 §3.8, §4.2.1).
 
+use super::server::Undialled;
 use crate::intercept::guard::Loop;
 use crate::intercept::redirect::NotIntercepted;
-use crate::smtp::Reply;
+use crate::smtp::{End, Reply};
 use crate::verdict::Reason;
 
 /// For a connection that nobody redirected.
@@ -43,6 +44,11 @@ pub(super) fn of_loop(why: Loop) -> Reply {
     reply("4.4.6", text)
 }
 
+/// For a connection that has not said yet where it wants to go when the proxy shuts down.
+pub(super) fn shutdown() -> Reply {
+    reply("4.3.2", "shutdown: the proxy is going down")
+}
+
 /// When no more can be taken on.
 pub(super) fn busy() -> Reply {
     reply(
@@ -59,10 +65,24 @@ pub(super) fn crowded() -> Reply {
     )
 }
 
-/// For a connection that is not judged, and whose destination cannot be reached.
-pub(super) fn unreachable(what: &str) -> Reply {
+fn unreachable(what: &str) -> Reply {
     let reply = Reason::Unreachable { what: what.into() }.reply();
     Reply { code: 421, ..reply }
+}
+
+/// For a connection that is not judged and that nothing came of, and how it ends by that.
+pub(super) fn of_undialled(why: &Undialled) -> (Reply, End) {
+    match why {
+        Undialled::Looped(looped) => (of_loop(*looped), End::Refused),
+        // The destination is not to blame.
+        Undialled::Exhausted => (busy(), End::Refused),
+        Undialled::Failed(what) => (unreachable(what), End::Unreachable),
+    }
+}
+
+/// A reply as the record has it.
+pub(super) fn told(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).trim_end().to_owned()
 }
 
 fn reply(enhanced: &'static str, text: &str) -> Reply {
@@ -78,6 +98,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn net_09_where_this_host_has_nothing_to_dial_with_no_destination_counts_as_unreachable() {
+        for (why, enhanced, end) in [
+            (Undialled::Looped(Loop::OwnClient), "4.4.6", End::Refused),
+            (Undialled::Exhausted, "4.3.2", End::Refused),
+            (
+                Undialled::Failed("no route".into()),
+                "4.4.1",
+                End::Unreachable,
+            ),
+        ] {
+            let (reply, ends) = of_undialled(&why);
+            assert_eq!(
+                (reply.code, reply.enhanced, ends),
+                (421, Some(enhanced), end)
+            );
+        }
+    }
+
+    #[test]
     fn net_01_net_02_every_refusal_is_one_temporary_line() {
         let every = [
             not_intercepted(&NotIntercepted::Direct),
@@ -89,6 +128,7 @@ mod tests {
             of_loop(Loop::Inward),
             no_header(),
             no_destination(),
+            shutdown(),
             busy(),
             crowded(),
             unreachable("no route to host"),

@@ -65,9 +65,10 @@ fn auth(shell: &Shell, from: &Intercepted) -> Auth {
 pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStream, reply: &Reply) {
     let mut open = shell.open(from);
     open.record.end = End::Refused.label();
-    open.record.sent_away = Some(String::from_utf8_lossy(&reply.encode()).trim_end().into());
+    let reply = reply.encode();
+    open.record.sent_away = Some(refusal::told(&reply));
     let mut client = Wire::new(Downstream::Clear(client));
-    client.push(reply.encode());
+    client.push(reply);
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
         let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
     }
@@ -228,8 +229,7 @@ impl Driver {
         if self.greeting == Greeting::Nothing {
             self.greeting = Greeting::Something;
             if bytes.starts_with(b"4") {
-                let reply = String::from_utf8_lossy(&bytes);
-                self.open.record.sent_away = Some(reply.trim_end().to_owned());
+                self.open.record.sent_away = Some(refusal::told(&bytes));
             }
         }
         if self.reading != Reading::Lost {
@@ -364,9 +364,7 @@ impl Driver {
             Undialled::Exhausted if self.greeting == Greeting::Nothing => {
                 self.refuse(&refusal::busy());
             }
-            Undialled::Exhausted => {
-                self.tell(Dialled::Failed("this host has no free socket".into()));
-            }
+            Undialled::Exhausted => self.tell(Dialled::Exhausted),
             Undialled::Failed(what) => self.tell(Dialled::Failed(what)),
         }
     }

@@ -34,6 +34,7 @@ mod session;
 mod timeouts;
 mod transaction;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -148,7 +149,7 @@ pub enum Action {
         /// Whose.
         target: Target,
         /// Why.
-        why: GaveUp,
+        why: Reason,
     },
     /// Close the connection to the MX after what was written.
     CloseServer,
@@ -180,15 +181,6 @@ pub enum Freedom {
     Bound,
 }
 
-/// Why a recipient has no verdict.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GaveUp {
-    /// Its time to a decision ran out.
-    Undecided,
-    /// There was nothing to judge: what the destination has come to.
-    Failed(Reason),
-}
-
 /// What of a recipient has a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -198,6 +190,16 @@ pub enum Target {
     Literal(IpAddr),
     /// `<Postmaster>` without a domain (RFC 5321 §4.1.1.3).
     Postmaster,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domain) => domain.fmt(f),
+            Self::Literal(ip) => write!(f, "[{ip}]"),
+            Self::Postmaster => f.write_str("postmaster"),
+        }
+    }
 }
 
 /// The connection to the MX, as far as the session knows it.
@@ -229,6 +231,8 @@ pub enum Dialled {
     Connected,
     /// It is not: the error in words.
     Failed(String),
+    /// It is not, and the destination is not to blame: this host has no socket to dial with.
+    Exhausted,
     /// TLS is up.
     Secured,
     /// The handshake failed, the connection is gone.

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Action, GaveUp, Question, Target};
+use super::{Action, Question, Target};
 use crate::name::DnsName;
-use crate::verdict::Cleared;
+use crate::verdict::{Cleared, Reason};
 
 /// What a session says to the MX on its own account.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Outbox {
         self.0.push_back(Action::Judge(question));
     }
 
-    pub(super) fn gave_up(&mut self, target: Target, why: GaveUp) {
+    pub(super) fn gave_up(&mut self, target: Target, why: Reason) {
         self.0.push_back(Action::GaveUp { target, why });
     }
 

@@ -76,21 +76,7 @@ pub(super) fn too_many_domains() -> Reply {
     reply(452, "4.5.3", "one-domain: too many domains in one session")
 }
 
-/// [`OneDomain`](crate::verdict::Reason::OneDomain) for recipients without a domain.
-pub(super) fn session_taken() -> Reply {
-    reply(
-        452,
-        "4.5.3",
-        "one-domain: this recipient needs a session of its own",
-    )
-}
-
-/// [`Budget`](crate::verdict::Reason::Budget) for recipients without a domain.
-pub(super) fn undecided() -> Reply {
-    reply(451, "4.4.3", "decision-timeout: the decision took too long")
-}
-
-/// The same refusal, when the connection as a whole is of no use: at the greeting and EHLO; and where nobody knows whether
+/// A refusal of a recipient, where the connection as a whole is of no use: at the greeting and EHLO; and where nobody knows whether
 /// the MX has the message, so that the client must try again (RFC 5321 §4.5.3.2.6).
 pub(super) fn closing(refusal: Reply) -> Reply {
     Reply {

@@ -94,7 +94,8 @@ impl Reason {
             Self::OneDomain { .. } => {
                 "recipients whose domains this one session can satisfy".into()
             }
-            Self::Budget { domain } => format!("a decision about {domain} in time"),
+            Self::Budget { recipient } => format!("a decision about {recipient} in time"),
+            Self::Busy => "a free port and descriptor of this host".into(),
             Self::Unreachable { .. } | Self::ServerLost { .. } => {
                 "a connection to the destination".into()
             }
@@ -165,6 +166,7 @@ impl Reason {
             Self::PinMismatch { .. } => advice::KEY,
             Self::OneDomain { .. }
             | Self::Budget { .. }
+            | Self::Busy
             | Self::Unreachable { .. }
             | Self::ServerLost { .. }
             | Self::Shortfall { .. } => "Nothing: mail is retried.",
@@ -229,8 +231,11 @@ impl fmt::Display for Reason {
             Self::StsRequired { host } => write!(f, "the domain of {host} has no MTA-STS policy"),
             Self::Webpki { mx, fault } => certificate(f, mx, fault),
             Self::PinMismatch { host, presented } => write!(f, "the key of {host} is {presented}"),
-            Self::OneDomain { domain } => write!(f, "{domain} needs a session of its own"),
-            Self::Budget { domain } => write!(f, "the decision about {domain} took too long"),
+            Self::OneDomain { recipient } => write!(f, "{recipient} needs a session of its own"),
+            Self::Budget { recipient } => {
+                write!(f, "the decision about {recipient} took too long")
+            }
+            Self::Busy => f.write_str("this host has no free socket, try again later"),
             Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
             Self::ServerLost { what } => write!(f, "the destination failed: {what}"),
             Self::Shortfall { missing } => {

@@ -76,7 +76,7 @@ impl Hearing<'_> {
         let mut strict = self.judge(demanded, self.tried);
         let mut by = By::Demand;
         if let Some(name) = self.unasked(demanded, &strict) {
-            strict = Verdict::Redial(Redial::Sni(name));
+            strict = Verdict::Redial(Redial::Observe(name));
         }
         // What could not be found out is not the ticket's fault.
         if demanded.is_ok()
@@ -105,16 +105,16 @@ impl Hearing<'_> {
         }
     }
 
-    /// The name of a host under a policy in testing mode that was not asked for it: what it shows to others would be
-    /// recorded as a failure that an enforced policy would not have led to (RFC 8461 §5). Once, and only where the session
-    /// can have another connection.
+    /// The name of a host under a policy in testing mode that was not asked for it, and whose certificate for the name that
+    /// was is not good enough: that would be recorded as a failure which an enforced policy might not have led to
+    /// (RFC 8461 §5). Once, and only where the session can have another connection.
     fn unasked(&self, demanded: &Result<Demand, Reason>, strict: &Verdict) -> Option<DnsName> {
         let (Ok(demand), Verdict::Pin(pin), Evidence::Protected(_), Freedom::Free) =
             (demanded, strict, self.evidence, self.freedom)
         else {
             return None;
         };
-        let host = pin.host.as_ref()?;
+        let (host, _) = (pin.host.as_ref()?, pin.observed.as_ref()?);
         let candidate = demand.candidates.iter().find(|one| one.host == *host)?;
         let policy = candidate.observed.as_ref()?;
         let name = candidate.sni();
@@ -160,7 +160,7 @@ impl Hearing<'_> {
                 grounds.demand.is_nothing() || grounds.demand == cleared
             }
             // Another name, another ticket.
-            Verdict::Redial(Redial::Sni(_)) => true,
+            Verdict::Redial(Redial::Sni(_) | Redial::Observe(_)) => true,
             Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_) => false,
         };
         if !is_by_ticket || is_enough {

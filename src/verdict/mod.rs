@@ -95,6 +95,9 @@ pub struct Refusal {
 pub enum Redial {
     /// With this SNI.
     Sni(DnsName),
+    /// With this SNI, to tell what an observed policy would have made of it. Where that connection cannot be had, any will
+    /// do: the one before it would have been relayed over.
+    Observe(DnsName),
     /// Without TLS: opportunistic delivery after a failed handshake (RFC 7672 §2.2).
     Cleartext,
 }
@@ -144,12 +147,21 @@ impl Basis {
 pub const MAX_REDIALS: usize = 2;
 
 impl Redial {
+    /// The name that it asks for.
+    #[must_use]
+    pub const fn sni(&self) -> Option<&DnsName> {
+        match self {
+            Self::Sni(name) | Self::Observe(name) => Some(name),
+            Self::Cleartext => None,
+        }
+    }
+
     /// How many connections the recipient may have caused before this one. Where a refusal is waived after the last
     /// handshake has failed, one more goes without TLS: the mail is to be delivered.
     #[must_use]
     pub const fn after_at_most(&self) -> usize {
         match self {
-            Self::Sni(_) => MAX_REDIALS - 1,
+            Self::Sni(_) | Self::Observe(_) => MAX_REDIALS - 1,
             Self::Cleartext => MAX_REDIALS,
         }
     }

@@ -155,14 +155,16 @@ pub enum Reason {
     },
     /// This session serves other domains; the recipient comes back on a session of its own.
     OneDomain {
-        /// The recipient's domain.
-        domain: Domain,
+        /// The recipient's domain, its address literal, or `postmaster`.
+        recipient: String,
     },
     /// The decision took longer than its budget.
     Budget {
-        /// The recipient's domain.
-        domain: Domain,
+        /// As in [`Reason::OneDomain`].
+        recipient: String,
     },
+    /// This host has no socket to dial with.
+    Busy,
     /// The destination cannot be reached, or does not want to be spoken to.
     Unreachable {
         /// What happened.
@@ -241,6 +243,7 @@ impl Reason {
             | Self::PinMismatch { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
+            | Self::Busy
             | Self::Unreachable { .. }
             | Self::ServerLost { .. }
             | Self::Shortfall { .. } => self.label(),
@@ -289,6 +292,7 @@ impl Reason {
             Self::PinMismatch { .. } => "pin-mismatch",
             Self::OneDomain { .. } => "one-domain",
             Self::Budget { .. } => "decision-timeout",
+            Self::Busy => "busy",
             Self::Unreachable { .. } => "unreachable",
             Self::ServerLost { .. } => "server-lost",
             Self::Shortfall { .. } => "shortfall",
@@ -302,6 +306,7 @@ impl Reason {
         match self {
             Self::NullMx { .. }
             | Self::OneDomain { .. }
+            | Self::Busy
             | Self::Unreachable { .. }
             | Self::ServerLost { .. }
             | Self::Shortfall { .. } => false,
@@ -514,13 +519,18 @@ mod tests {
                 "451 4.7.5 pin-mismatch pin-mismatch -",
             ),
             (
-                Reason::OneDomain { domain: domain() },
+                Reason::OneDomain {
+                    recipient: "example.org".into(),
+                },
                 "452 4.5.3 one-domain one-domain -",
             ),
             (
-                Reason::Budget { domain: domain() },
+                Reason::Budget {
+                    recipient: "postmaster".into(),
+                },
                 "451 4.4.3 decision-timeout decision-timeout -",
             ),
+            (Reason::Busy, "451 4.3.0 busy busy -"),
             (
                 Reason::Unreachable { what: "x".into() },
                 "451 4.4.1 unreachable unreachable -",

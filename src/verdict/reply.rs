@@ -48,6 +48,7 @@ impl Reason {
             | Self::Webpki { .. }
             | Self::PinMismatch { .. } => (451, "4.7.5"),
             Self::OneDomain { .. } => (452, "4.5.3"),
+            Self::Busy => (451, "4.3.0"),
             Self::Unreachable { .. } => (451, "4.4.1"),
             Self::ServerLost { .. } => (451, "4.4.2"),
             Self::Shortfall { missing } => match missing {

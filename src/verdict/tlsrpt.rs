@@ -66,6 +66,7 @@ impl Reason {
             | Self::PinMismatch { .. }
             | Self::OneDomain { .. }
             | Self::Budget { .. }
+            | Self::Busy
             | Self::Unreachable { .. }
             | Self::ServerLost { .. }
             | Self::Shortfall { .. } => None,

@@ -190,6 +190,7 @@ const fn outcome(reason: &Reason) -> Outcome {
             failure: Failure::Unreachable(_),
             ..
         }
+        | Reason::Busy
         | Reason::Unreachable { .. }
         | Reason::ServerLost { .. }
         | Reason::Shortfall { .. }

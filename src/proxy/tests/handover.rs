@@ -90,6 +90,29 @@ async fn a_header_of_either_version_leads_to_the_mx_that_it_names() {
 }
 
 #[tokio::test]
+async fn net_07_a_shutdown_does_not_wait_for_who_has_not_said_where_to_go() {
+    let world = world("127.0.0.0/8").await;
+    let (handed, socks) = (world.proxy.addresses()[0], world.proxy.addresses()[1]);
+    let mut sender = TcpStream::connect(handed).await.unwrap();
+    let mut client = TcpStream::connect(socks).await.unwrap();
+    // Half a request each.
+    sender.write_all(b"PROXY TCP4").await.unwrap();
+    client.write_all(b"\x05").await.unwrap();
+    while world.proxy.sessions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    world.proxy.shutdown().await;
+    for (stream, expected) in [(&mut sender, "421 4.3.2 shutdown: "), (&mut client, "")] {
+        let mut heard = Vec::new();
+        // What is unread when it closes makes a reset of it.
+        let _ = stream.read_to_end(&mut heard).await;
+        let heard = String::from_utf8(heard).unwrap();
+        assert!(heard.starts_with(expected), "{heard}");
+        assert_eq!(heard.is_empty(), expected.is_empty(), "{heard}");
+    }
+}
+
+#[tokio::test]
 async fn net_02_a_header_from_a_stranger_is_closed_unread() {
     let world = world("192.0.2.0/24").await;
     let sink = Sink::new(Offers::Nothing).await;

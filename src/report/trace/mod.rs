@@ -403,7 +403,9 @@ impl Finding {
         let (verdict, rule) = match verdict {
             Verdict::Pin(pin) => ("pin", pin.basis.label().to_owned()),
             Verdict::Refuse(refusal) => ("refuse", refusal.reason.label().to_owned()),
-            Verdict::Redial(Redial::Sni(name)) => ("redial", format!("asking for {name}")),
+            Verdict::Redial(Redial::Sni(name) | Redial::Observe(name)) => {
+                ("redial", format!("asking for {name}"))
+            }
             Verdict::Redial(Redial::Cleartext) => ("redial", "without TLS".to_owned()),
         };
         Self {

@@ -9,6 +9,8 @@ use crate::verdict::Reason;
 pub(in crate::smtp) enum LinkError {
     #[error("{0}")]
     Dial(String),
+    #[error("this host has no free socket")]
+    Exhausted,
     #[error("it greets with {code} {text}")]
     Greeting { code: u16, text: String },
     #[error("it answers HELO with {code} {text}")]
@@ -34,6 +36,7 @@ impl LinkError {
     pub(in crate::smtp) fn reason(&self) -> Reason {
         let what = self.to_string();
         match self {
+            Self::Exhausted => Reason::Busy,
             Self::Dial(_) | Self::Greeting { .. } | Self::Helo { .. } => {
                 Reason::Unreachable { what }
             }

@@ -123,7 +123,7 @@ impl Link {
     /// Closes, and connects as the verdict wants it.
     pub(in crate::smtp) fn redial(&mut self, redial: Redial, out: &mut Outbox) {
         self.mode = match (redial, &self.stage) {
-            (Redial::Sni(name), _) => {
+            (Redial::Sni(name) | Redial::Observe(name), _) => {
                 self.sni = Some(name);
                 Mode::Tls
             }
@@ -175,6 +175,7 @@ impl Link {
                 Step::Waits
             }
             (Stage::Dialling, Dialled::Failed(why)) => self.fail(LinkError::Dial(why)),
+            (Stage::Dialling, Dialled::Exhausted) => self.fail(LinkError::Exhausted),
             (Stage::Shaking, Dialled::Secured) => {
                 self.replies.clear(); // RFC 3207 §4.2
                 self.ehlo(Security::Fresh, out);

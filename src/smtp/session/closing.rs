@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::link::LinkError;
-use super::super::{End, GaveUp, Reply, Target, Timeouts, Waiting, replies};
+use super::super::{End, Reply, Target, Timeouts, Waiting, replies};
 use super::{AuthStep, Life, Session, State};
 use crate::verdict::Reason;
 
@@ -146,7 +146,8 @@ impl Session {
             }
             // The client is not to blame: it hears what can be promised without.
             State::Auth(AuthStep::Vetting(greeter)) => {
-                self.out.gave_up(Target::Postmaster, GaveUp::Undecided);
+                let (target, recipient) = (Target::Postmaster, Target::Postmaster.to_string());
+                self.out.gave_up(target, Reason::Budget { recipient });
                 self.tell_hello(greeter);
             }
             // The client may stay; an MX does not wait for a client that may never say whom it writes to.

@@ -13,7 +13,7 @@ use super::super::ehlo::Extension;
 use super::super::link::LinkError;
 use super::super::reply::{Class, ServerReply};
 use super::super::transaction::{Progress, Transaction, wire};
-use super::super::{Freedom, GaveUp, Question, Reply, Target, replies};
+use super::super::{Freedom, Question, Reply, Target, replies};
 use super::{AuthStep, Session, State, Trust};
 use crate::verdict::{Cleared, Reason, Redial, Verdict};
 
@@ -23,6 +23,8 @@ pub(super) struct Pending {
     rcpt: Rcpt,
     pub(super) received: Instant,
     redials: usize,
+    /// The connection before the one that is being made would have done.
+    any_will_do: bool,
 }
 
 /// Whether RCPT went out together with MAIL.
@@ -65,6 +67,7 @@ impl Session {
             rcpt,
             received: self.now,
             redials: 0,
+            any_will_do: false,
         });
     }
 
@@ -161,14 +164,9 @@ impl Session {
     /// The MX holds recipients that it accepted on this connection, so no other can be had for this one.
     fn on_redial(&mut self, mut pending: Pending, redial: Redial) {
         if self.has_recipients() {
-            let reply = match &pending.rcpt.target {
-                Target::Domain(domain) => Reason::OneDomain {
-                    domain: domain.clone(),
-                }
-                .reply(),
-                Target::Literal(_) | Target::Postmaster => replies::session_taken(),
-            };
-            return self.turn_down(pending.rcpt.target, reply);
+            let target = pending.rcpt.target;
+            let recipient = target.to_string();
+            return self.turn_down(target, Reason::OneDomain { recipient }.reply());
         }
         if self.ends_with_login() {
             return;
@@ -178,6 +176,7 @@ impl Session {
             return self.give_up(pending, Reason::Unreachable { what });
         }
         pending.redials += 1;
+        pending.any_will_do = matches!(redial, Redial::Observe(_));
         self.lose_progress();
         self.link.redial(redial, &mut self.out);
         self.enter(State::Connecting(pending));
@@ -198,22 +197,24 @@ impl Session {
 
     /// The decision has taken too long.
     pub(super) fn give_up_deciding(&mut self, pending: Pending) {
-        let reply = match &pending.rcpt.target {
-            Target::Domain(domain) => Reason::Budget {
-                domain: domain.clone(),
-            }
-            .reply(),
-            Target::Literal(_) | Target::Postmaster => replies::undecided(),
-        };
-        let target = pending.rcpt.target;
-        self.out.gave_up(target.clone(), GaveUp::Undecided);
-        self.turn_down(target, reply);
+        let recipient = pending.rcpt.target.to_string();
+        self.give_up(pending, Reason::Budget { recipient });
     }
 
-    /// No channel at all: the recipient may be tried elsewhere.
+    /// The connection that was dialled for has come to nothing: testing refuses nobody (RFC 8461 §5), so one that was wanted
+    /// for the record alone is followed by another, as where nothing is demanded.
+    pub(super) fn on_failed_dial(&mut self, mut pending: Pending, error: &LinkError) {
+        if !std::mem::take(&mut pending.any_will_do) {
+            return self.give_up(pending, error.reason());
+        }
+        self.link.dial(&mut self.out);
+        self.enter(State::Connecting(pending));
+    }
+
+    /// There is nothing to judge it by, or no time: the recipient may be tried elsewhere.
     pub(super) fn give_up(&mut self, pending: Pending, reason: Reason) {
         let (target, reply) = (pending.rcpt.target, reason.reply());
-        self.out.gave_up(target.clone(), GaveUp::Failed(reason));
+        self.out.gave_up(target.clone(), reason);
         self.turn_down(target, reply);
     }
 

@@ -106,7 +106,7 @@ impl Session {
                 self.hang_up(Some(refusal), end);
             }
             (State::Connecting(pending), Step::Failed(error)) => {
-                self.give_up(pending, error.reason());
+                self.on_failed_dial(pending, &error);
             }
             (state, Step::Waits | Step::Greeted(_) | Step::Settled | Step::Failed(_)) => {
                 self.enter_same(state);

@@ -77,8 +77,9 @@ enum Value {
 }
 
 /// What one connection may use, and what it is given. rustls takes it for a store.
-#[derive(Default)]
 pub struct Pocket {
+    /// When its handshake began, which its tickets are as old as.
+    began: Instant,
     offered: Option<Label>,
     inside: Mutex<Inside>,
 }
@@ -105,9 +106,9 @@ impl Tickets {
     pub fn offer(&self, endpoint: &Endpoint, now: Instant) -> Pocket {
         let mut shelves = lock(&self.shelves);
         let Some(shelf) = shelves.get_mut(endpoint) else {
-            return Pocket::default();
+            return Pocket::new(None, now);
         };
-        let mut pocket = Pocket::knowing(shelf.group);
+        let mut pocket = Pocket::new(shelf.group, now);
         if shelf.is_paused(now) {
             return pocket;
         }
@@ -130,13 +131,13 @@ impl Tickets {
 
     /// The pocket for a connection that is to make a full handshake.
     #[must_use]
-    pub fn none(&self, endpoint: &Endpoint) -> Pocket {
+    pub fn none(&self, endpoint: &Endpoint, now: Instant) -> Pocket {
         let shelves = lock(&self.shelves);
-        Pocket::knowing(shelves.peek(endpoint).and_then(|shelf| shelf.group))
+        Pocket::new(shelves.peek(endpoint).and_then(|shelf| shelf.group), now)
     }
 
-    /// Keeps what a connection was given. It was cleared for `demand`; one that was resumed goes on with the label of
-    /// its ticket.
+    /// Keeps what a connection was given, under what it was cleared for; one that was resumed goes on with the label of its
+    /// ticket. It may have been cleared long after its handshake.
     pub fn keep(&self, endpoint: &Endpoint, pocket: &Pocket, session: Cleared, now: Instant) {
         let (received, group) = {
             let mut inside = lock(&pocket.inside);
@@ -146,7 +147,10 @@ impl Tickets {
             return;
         }
         let label = match (session, pocket.offered) {
-            (Cleared::Anew(demand), _) => Label { demand, born: now },
+            (Cleared::Anew(demand), _) => Label {
+                demand,
+                born: pocket.began,
+            },
             (Cleared::Resumed, Some(label)) => label,
             (Cleared::Resumed, None) => return,
         };
@@ -171,10 +175,10 @@ impl Tickets {
 
     /// Forgets the tickets of an endpoint, also those that connections have in their pockets.
     pub fn forget(&self, endpoint: &Endpoint, now: Instant) {
-        if let Some(shelf) = lock(&self.shelves).get_mut(endpoint) {
-            shelf.tickets.clear();
-            shelf.void = Some(now);
-        }
+        let mut shelves = lock(&self.shelves);
+        let shelf = shelves.get_or_insert_mut(endpoint.clone(), Shelf::default);
+        shelf.tickets.clear();
+        shelf.void = Some(now);
     }
 
     /// Tickets that are kept.
@@ -232,12 +236,13 @@ impl Shelf {
 }
 
 impl Pocket {
-    fn knowing(group: Option<NamedGroup>) -> Self {
+    fn new(group: Option<NamedGroup>, began: Instant) -> Self {
         let inside = Inside {
             group,
             ..Inside::default()
         };
         Self {
+            began,
             offered: None,
             inside: Mutex::new(inside),
         }

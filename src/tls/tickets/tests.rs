@@ -245,7 +245,7 @@ async fn tls_11_what_was_cleared_for_a_demand_goes_before_what_was_cleared_for_n
         ] {
             let tickets = Tickets::default();
             for demand in &order {
-                let pocket = Arc::new(tickets.none(&mx()));
+                let pocket = Arc::new(tickets.none(&mx(), now));
                 mx_host.shake(&sample, &pocket).await;
                 tickets.keep(&mx(), &pocket, Cleared::Anew(*demand), now);
             }
@@ -267,7 +267,7 @@ async fn what_was_revoked_or_in_the_way_is_not_offered_and_not_kept_from_a_conne
         let later = t0 + Duration::from_secs(1);
         for (row, after, is_kept) in [("revoked", later, true), ("in the way", later, false)] {
             let tickets = Tickets::default();
-            let first = Arc::new(tickets.none(&mx()));
+            let first = Arc::new(tickets.none(&mx(), t0));
             let handshake = mx_host.shake(&sample, &first).await;
             tickets.keep(&mx(), &first, cleared(&handshake, demand("mx.example")), t0);
             // This one is under way, with a ticket, when the word comes.
@@ -281,10 +281,38 @@ async fn what_was_revoked_or_in_the_way_is_not_offered_and_not_kept_from_a_conne
             tickets.keep(&mx(), &under_way, Cleared::Resumed, after);
             assert!(tickets.is_empty(), "{row}");
             // A full handshake begins afresh, once nothing is in the way.
-            let full = Arc::new(tickets.none(&mx()));
+            let full = Arc::new(tickets.none(&mx(), after));
             mx_host.shake(&sample, &full).await;
             tickets.keep(&mx(), &full, Cleared::Anew(demand("mx.example")), after);
             assert_eq!(!tickets.is_empty(), is_kept, "{row}");
+        }
+    }
+}
+
+/// A recipient may be judged long after the handshake, on a connection that has carried others.
+#[tokio::test]
+async fn tls_12_the_hour_of_a_ticket_and_a_revocation_count_from_its_handshake_not_from_the_verdict()
+ {
+    let sample = Sample::self_signed(server(&["mx.example"]));
+    for version in BOTH {
+        let mx_host = Mx::new(version);
+        let t0 = SystemClock.instant();
+        let at = |minutes: u64| t0 + Duration::from_secs(60 * minutes);
+        for (row, revoked, judged, offered, expected) in [
+            ("judged late", None, 50, 59, true),
+            ("an hour after the handshake", None, 50, 60, false),
+            ("revoked before the verdict", Some(10), 50, 51, false),
+        ] {
+            let tickets = Tickets::default();
+            let pocket = Arc::new(tickets.none(&mx(), t0));
+            mx_host.shake(&sample, &pocket).await;
+            if let Some(minutes) = revoked {
+                tickets.forget(&mx(), at(minutes));
+            }
+            let demand = Cleared::Anew(demand("mx.example"));
+            tickets.keep(&mx(), &pocket, demand, at(judged));
+            let is_offered = tickets.offer(&mx(), at(offered)).offered().is_some();
+            assert_eq!(is_offered, expected, "{row}, {version:?}");
         }
     }
 }
@@ -295,7 +323,7 @@ async fn attack_tls_13_a_flood_of_tickets_is_bounded() {
     let (mx_host, tickets) = (Mx::new(&rustls::version::TLS13), Tickets::default());
     let now = SystemClock.instant();
     for _ in 0..20 {
-        let pocket = Arc::new(tickets.none(&mx()));
+        let pocket = Arc::new(tickets.none(&mx(), now));
         mx_host.shake(&sample, &pocket).await;
         tickets.keep(&mx(), &pocket, Cleared::Anew(demand("mx.example")), now);
     }
@@ -304,6 +332,7 @@ async fn attack_tls_13_a_flood_of_tickets_is_bounded() {
 
 #[test]
 fn the_secrets_of_a_pocket_are_not_shown() {
-    let shown = format!("{:?}", Pocket::default());
+    let pocket = Tickets::default().none(&mx(), SystemClock.instant());
+    let shown = format!("{pocket:?}");
     assert_eq!(shown, "Pocket { offered: None, .. }");
 }

@@ -10,6 +10,7 @@ use crate::policy::{
 use crate::smtp::NoTls;
 use crate::tls::Handshake;
 use crate::verdict::Pin;
+use crate::x509::sample::{Sample, T0, ca, server};
 
 const NOW: Timestamp = Timestamp::from_unix(1_790_000_000);
 
@@ -136,10 +137,20 @@ fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
     for (reason, is_waived) in [
         (Reason::NullMx { domain: domain() }, false),
         (Reason::Unreachable { what: "x".into() }, false),
-        (Reason::OneDomain { domain: domain() }, false),
+        (
+            Reason::OneDomain {
+                recipient: "example.org".into(),
+            },
+            false,
+        ),
         (Reason::ForgedNullMx { domain: domain() }, true),
         (Reason::NoSuchDomain { domain: domain() }, true),
-        (Reason::Budget { domain: domain() }, true),
+        (
+            Reason::Budget {
+                recipient: "example.org".into(),
+            },
+            true,
+        ),
         (
             Reason::NoPolicyDomain {
                 recipient: "postmaster".into(),
@@ -273,7 +284,7 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
         };
         let ruling = hearing.rule(&Ok(tested(pattern)), None);
         match ruling.verdict {
-            Verdict::Redial(Redial::Sni(name)) => {
+            Verdict::Redial(Redial::Observe(name)) => {
                 assert!(redials, "{what}");
                 assert_eq!(name.as_str(), right);
             }
@@ -281,9 +292,37 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
                 assert!(!redials, "{what}");
                 assert!(pin.observed.is_some(), "{what}");
             }
-            other @ (Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_)) => {
-                panic!("{what}: {other:?}")
-            }
+            other @ (Verdict::Redial(_) | Verdict::Refuse(_)) => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
+/// The connection that is there is not given up for what would be told anyway.
+#[test]
+fn sts_62_a_host_that_shows_a_good_certificate_to_another_name_is_not_asked_again() {
+    let root = Sample::self_signed(ca("Root"));
+    let anchor = webpki::anchor_from_trusted_cert(&root.der)
+        .unwrap()
+        .to_owned();
+    let roots = Roots::new(vec![anchor]);
+    for (name, is_asked_again) in [("mx1.example.org", false), ("other.example", true)] {
+        let chain = vec![root.issue(server(&[name])).der];
+        let guess = names(&["guess.example"]);
+        let hearing = Hearing {
+            evidence: &Evidence::Protected(Handshake::asserted(guess[0].clone(), chain)),
+            tried: &guess,
+            roots: &roots,
+            now: T0,
+            mode: Mode::Enforce,
+            freedom: Freedom::Free,
+            waived: None,
+            ticket: None,
+        };
+        let ruling = hearing.rule(&Ok(tested("mx1.example.org")), None);
+        let is_redial = matches!(ruling.verdict, Verdict::Redial(Redial::Observe(_)));
+        assert_eq!(is_redial, is_asked_again, "{name}");
+        if !is_asked_again {
+            assert_eq!(pinned(&ruling).observed, None, "{name}");
         }
     }
 }
@@ -306,8 +345,8 @@ fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_bef
     let (free, bound) = (Freedom::Free, Freedom::Bound);
     let met = || Ok(demanded(None));
     let unknown = || {
-        let domain = "example.org".parse().unwrap();
-        Err(Reason::Budget { domain })
+        let recipient = "example.org".into();
+        Err(Reason::Budget { recipient })
     };
     for (row, evidence, mode, freedom, demand, by, expected) in [
         (

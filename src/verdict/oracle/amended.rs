@@ -357,7 +357,7 @@ fn run(
                 assert!(now_waived.is_none() || redial == Redial::Cleartext);
                 waived = now_waived;
                 evidence = match redial {
-                    Redial::Sni(sni) => {
+                    Redial::Sni(sni) | Redial::Observe(sni) => {
                         tried.push(Some(sni));
                         world.evidence(case, tried.last().unwrap().as_ref())
                     }

@@ -221,7 +221,7 @@ impl Random {
                     redials += 1;
                     assert!(redials < self.dials.len(), "it never ends");
                     evidence = match redial {
-                        Redial::Sni(sni) => {
+                        Redial::Sni(sni) | Redial::Observe(sni) => {
                             tried.push(Some(sni));
                             shown(self.dials[redials], tried.last().unwrap().as_ref())
                         }

@@ -122,7 +122,7 @@ impl World {
                     };
                 }
                 Verdict::Refuse(refusal) => return refused(&refusal.reason),
-                Verdict::Redial(Redial::Sni(sni)) => {
+                Verdict::Redial(Redial::Sni(sni) | Redial::Observe(sni)) => {
                     tried.push(Some(sni));
                     evidence = self.evidence(case, tried.last().unwrap().as_ref());
                 }

@@ -110,6 +110,84 @@ fn a_redial_that_fails_is_a_451_for_the_recipient() {
     }
 }
 
+/// The first dial of a session is the driver's to answer for.
+#[test]
+fn net_09_where_this_host_has_nothing_to_dial_with_no_destination_is_blamed() {
+    run("
+        @tls
+        @mail
+        C: RCPT TO:<u@good.example>
+        ! judge good.example protected first
+        > redial a.example
+        s: QUIT
+        ! close-server
+        ! dial
+        > exhausted
+        ! gave-up good.example busy
+        c: 451 4.3.0 busy: this host has no free socket, try again later [T1]
+        C: NOOP
+        c: 250 2.0.0 ok
+    ");
+}
+
+/// RFC 8461 §5: the connection before would have been relayed over.
+#[test]
+fn sts_62_where_a_redial_for_the_record_fails_any_connection_will_do() {
+    for ending in [
+        "> failed refused",
+        "> connected\nS: 421 too many connections\ns: QUIT\n! close-server",
+        "> connected\nS$\n! close-server",
+    ] {
+        let begin = format!(
+            "
+            @tls
+            @mail
+            C: RCPT TO:<u@good.example>
+            ! judge good.example protected first
+            > redial observe:mx.example
+            s: QUIT
+            ! close-server
+            ! dial
+            {ending}
+            ! dial
+        "
+        );
+        run(&format!(
+            "
+            {begin}
+            > connected
+            S: 220 mx
+            s: EHLO mta.example
+            S: 250-mx
+            S: 250 STARTTLS
+            s: STARTTLS
+            S: 220 go
+            ! starttls mx.example
+            > secured
+            s: EHLO mta.example
+            S: 250 mx
+            ! judge good.example protected again
+            > pin
+            s: MAIL FROM:<a@b.example>
+            S: 250 ok
+            s: RCPT TO:<u@good.example>
+            S: 250 ok
+            c: 250 2.0.0 ok
+        "
+        ));
+        run(&format!(
+            "
+            {begin}
+            > failed refused
+            ! gave-up good.example unreachable(refused)
+            c: 451 4.4.1 unreachable: the destination cannot be reached: refused [T1]
+            C: NOOP
+            c: 250 2.0.0 ok
+        "
+        ));
+    }
+}
+
 #[test]
 fn smtp_31_what_the_transaction_has_used_must_be_there_after_a_redial() {
     for (mail, rcpt, reply) in [

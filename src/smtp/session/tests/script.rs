@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::super::{
-    Action, Channel, ClientHandshake, Dialled, GaveUp, NoTls, Settings, Target, Waiting,
+    Action, Channel, ClientHandshake, Dialled, NoTls, Settings, Target, Waiting,
 };
 use super::super::Session;
 use super::{pin, pin_by, refuse, settings};
@@ -272,6 +272,7 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("connected", "") => session.handle_upstream(Dialled::Connected, *now),
         ("secured", "") => session.handle_upstream(Dialled::Secured, *now),
         ("failed", why) => session.handle_upstream(Dialled::Failed(why.into()), *now),
+        ("exhausted", "") => session.handle_upstream(Dialled::Exhausted, *now),
         ("broken", why) => session.handle_upstream(Dialled::HandshakeFailed(why.into()), *now),
         ("client", "failed") => session.handle_client_tls(ClientHandshake::Failed, *now),
         ("client", sni) => {
@@ -283,8 +284,11 @@ fn answer(session: &mut Session, text: &str, now: &mut Instant) {
         ("refuse", "") => session.handle_verdict(refuse(), *now),
         ("redial", "clear") => session.handle_verdict(Verdict::Redial(Redial::Cleartext), *now),
         ("redial", name) => {
-            let sni = name.parse().unwrap();
-            session.handle_verdict(Verdict::Redial(Redial::Sni(sni)), *now);
+            let redial = match name.strip_prefix("observe:") {
+                Some(name) => Redial::Observe(name.parse().unwrap()),
+                None => Redial::Sni(name.parse().unwrap()),
+            };
+            session.handle_verdict(Verdict::Redial(redial), *now);
         }
         ("time", waiting) => {
             let (deadline, awaited) = session.poll_timeout().expect("something is awaited");
@@ -363,11 +367,13 @@ fn drain(session: &mut Session) -> Vec<String> {
                 lines.push(format!("! judge {target} {channel} {round}"));
             }
             Action::GaveUp { target, why } => {
-                let why = match why {
-                    GaveUp::Undecided => "undecided".into(),
-                    GaveUp::Failed(Reason::Unreachable { what }) => format!("unreachable({what})"),
-                    GaveUp::Failed(Reason::ServerLost { what }) => format!("server-lost({what})"),
-                    GaveUp::Failed(reason) => format!("{reason:?}"),
+                let label = why.label();
+                let why = if let Reason::Unreachable { what } | Reason::ServerLost { what } = &why {
+                    format!("{label}({what})")
+                } else if label == "decision-timeout" {
+                    "undecided".into()
+                } else {
+                    label.to_owned()
                 };
                 lines.push(format!("! gave-up {} {why}", named(&target)));
             }

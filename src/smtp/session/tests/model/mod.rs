@@ -242,7 +242,14 @@ impl World {
         };
         let verdict = match self.tape.draw(14) {
             10 | 11 => refuse(),
-            12 => Verdict::Redial(Redial::Sni("base.example".parse().unwrap())),
+            12 => {
+                let name = "base.example".parse().unwrap();
+                Verdict::Redial(if self.tape.draw(2) == 0 {
+                    Redial::Sni(name)
+                } else {
+                    Redial::Observe(name)
+                })
+            }
             13 => Verdict::Redial(Redial::Cleartext),
             // The question was about the host alone, to answer a hello.
             _ if self.session.transaction.is_none() => {
