@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 pub(crate) mod broken;
+mod damage;
 mod file;
 pub mod fleet;
 pub mod follower;
