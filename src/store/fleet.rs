@@ -370,6 +370,10 @@ impl Store for Fleet {
         self.database.place()
     }
 
+    fn is_durable(&self) -> bool {
+        self.own.is_durable()
+    }
+
     fn trouble(&self) -> Option<String> {
         let told = self.gone().as_ref().map(|gone| {
             format!(

@@ -118,7 +118,7 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
             tokio::task::yield_now().await;
         }
         let line = index + 1;
-        let (domain, obstacle) = match examine(engine, text, line, &mut seen) {
+        let (domain, obstacle) = match examine(engine, text, line, &mut seen).await {
             Ok(policy) => {
                 taken.push(policy);
                 continue;
@@ -156,7 +156,7 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
 const LINES_BETWEEN_PAUSES: usize = 64;
 
 /// One line: a policy to take over, or why not.
-fn examine(
+async fn examine(
     engine: &Engine,
     text: &[u8],
     line: usize,
@@ -174,7 +174,12 @@ fn examine(
         let rule = format!("line {before} is about the same domain");
         return Err((domain, refused(rule, "take one of them out")));
     }
-    match obstacle(engine.sts.weigh(&policy)) {
+    let offered = engine.sts.weigh(&policy).await.map_err(|failure| {
+        let rule = format!("what this node knows of the domain cannot be read: {failure}");
+        let remedy = "mend the store (docs/store.md), then import again";
+        (domain.clone(), refused(rule, remedy))
+    })?;
+    match obstacle(offered) {
         None => Ok(policy),
         Some(obstacle) => Err((domain, obstacle)),
     }

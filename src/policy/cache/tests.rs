@@ -5,6 +5,7 @@
 )]
 
 mod peers;
+mod recall;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
