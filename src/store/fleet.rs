@@ -27,6 +27,7 @@ use super::{
     Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault, StoredPolicy,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::dane::presentation::hex;
 use crate::mtasts::Mode;
 
 /// The shared store and the node's own.
@@ -525,7 +526,7 @@ fn name_node(own: &dyn Store, now: Timestamp) -> Result<String, StoreError> {
             },
         },
     )?;
-    let name: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let name = hex(&octets);
     own.write(&Batch {
         rows: vec![Row {
             kind: Kind::Mirror,

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
@@ -14,6 +13,8 @@ use tracing::info;
 use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
+use crate::dane::presentation::hex;
+use crate::digest;
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::cache::Offered;
@@ -251,19 +252,12 @@ impl PolicyLine {
 
     fn digested(&self) -> String {
         let fetched = self.fetched.unix().to_be_bytes();
-        let mut context = Context::new(&SHA256);
-        for field in [
+        hex(&digest::of_fields(&[
             self.domain.as_bytes(),
             self.id.as_bytes(),
             &fetched,
             self.text.as_bytes(),
-        ] {
-            context.update(&(field.len() as u64).to_be_bytes());
-            context.update(field);
-        }
-        let digest = context.finish();
-        let octets = digest.as_ref().iter();
-        octets.map(|octet| format!("{octet:02x}")).collect()
+        ]))
     }
 }
 
