@@ -29,7 +29,8 @@
 //!                                            └────────────────────────────────┘
 //! ```
 //!
-//! **Words.** [`name`] holds the name types, [`clock`] wall time and the only clock reader, `calendar` how it is written.
+//! **Words.** [`name`] holds the name types, [`clock`] wall time and the only clock reader, `calendar` how it is written,
+//! `digest` how the fields of a record are digested.
 //!
 //! **Core, pure.** [`smtp`] is one session as a state machine; [`dane`] matches TLSA records (RFC 6698, RFC 7671, RFC 7672);
 //! [`mtasts`] parses records and policies (RFC 8461); [`x509`] reads certificates and builds paths;
@@ -48,6 +49,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod dane;
+mod digest;
 pub mod dns;
 pub mod intercept;
 #[cfg(feature = "lab")]

@@ -20,12 +20,15 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
+use super::damage::{Damage, Piece, changes_past_damage};
 use super::peers::{Known, Weighed, weigh};
 use super::postgres::PostgresStore;
 use super::{
     Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault, StoredPolicy,
 };
 use crate::clock::{Clock, Timestamp};
+use crate::dane::presentation::hex;
+use crate::mtasts::Mode;
 
 /// The shared store and the node's own.
 pub struct Fleet {
@@ -35,6 +38,8 @@ pub struct Fleet {
     node: String,
     state: Mutex<State>,
     gone: Mutex<Option<Gone>>,
+    /// Of our own store.
+    damage: Damage,
 }
 
 struct State {
@@ -101,6 +106,7 @@ impl Fleet {
                 uncounted: Some(0..=u32::MAX),
             }),
             gone: Mutex::new(None),
+            damage: Damage::default(),
         };
         fleet.begin(&known)?;
         Ok(fleet)
@@ -161,7 +167,9 @@ impl Fleet {
                 }
             }
             // It answers; what it holds is another matter.
-            Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {}
+            Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {
+                error!(%error, "a row of the database cannot be passed over");
+            }
             Err(error) => {
                 let why = error.fault.to_string();
                 let (pause, since) = match gone.take() {
@@ -208,11 +216,12 @@ impl Fleet {
             };
         }
         loop {
-            let changes = self.changes_past_damage(kind, &mut step, PIECE)?;
-            let is_last = changes.len() < PIECE;
+            let since = Revision::from_number(step.pulled);
+            let tell = |error: &StoreError| error!(%error, "a row of the database is passed over");
+            let piece = changes_past_damage(&self.database, kind, since, PIECE, tell)?;
+            step.pulled = piece.upto.number();
             let mut batch = Batch::default();
-            for (revision, row) in changes {
-                step.pulled = revision.number();
+            for (_, row) in piece.rows {
                 match self.weigh(&row)? {
                     Weighed::Adopted => {
                         state.foreign.insert(row.digest());
@@ -224,41 +233,26 @@ impl Fleet {
             }
             if !batch.rows.is_empty() || step != state.step(kind) {
                 batch.rows.push(step.row(kind, self.clock.wall()));
-                self.own.write(&batch)?;
+                self.keep(&batch)?;
                 state.set(kind, step.clone());
             }
-            if is_last {
+            if piece.is_last {
                 return Ok(());
             }
-        }
-    }
-
-    /// A row that is damaged there is told and passed over.
-    fn changes_past_damage(
-        &self,
-        kind: Kind,
-        step: &mut Step,
-        limit: usize,
-    ) -> Result<Vec<(Revision, Row)>, StoreError> {
-        let since = Revision::from_number(step.pulled);
-        match self.database.changes(kind, since, limit) {
-            Err(error) => match error.damaged() {
-                Some(_) if limit > 1 => self.changes_past_damage(kind, step, 1),
-                Some(revision) if revision > since => {
-                    error!(%error, "a row of the database is passed over");
-                    step.pulled = revision.number();
-                    self.changes_past_damage(kind, step, PIECE)
-                }
-                Some(_) | None => Err(error),
-            },
-            Ok(changes) => Ok(changes),
         }
     }
 
     /// May a row from the database take the place of our own?
     fn weigh(&self, row: &Row) -> Result<Weighed, StoreError> {
         let now = self.clock.wall();
-        let own = self.own.find(row.kind, Query::Key(&row.key), 1)?.pop();
+        let own = match self.own.find(row.kind, Query::Key(&row.key), 1) {
+            Ok(mut found) => found.pop(),
+            Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {
+                self.damage.note(&error);
+                return Ok(weigh_against_damage(row, now));
+            }
+            Err(error) => return Err(error),
+        };
         let is_newer = own
             .as_ref()
             .is_none_or(|own| row.at >= own.at && row != own);
@@ -296,25 +290,23 @@ impl Fleet {
     fn push(&self, state: &mut State, kind: Kind) -> Result<(), StoreError> {
         loop {
             let mut step = state.step(kind);
-            let since = Revision::from_number(step.pushed);
-            let changes = self.own.changes(kind, since, PIECE)?;
-            let is_last = changes.len() < PIECE;
-            let Some((last, _)) = changes.last() else {
+            let piece = self.own_changes(kind, Revision::from_number(step.pushed))?;
+            if piece.upto.number() == step.pushed {
                 return Ok(());
-            };
-            step.pushed = last.number();
+            }
+            step.pushed = piece.upto.number();
             let own =
                 |(_, row): (Revision, Row)| (!state.foreign.remove(&row.digest())).then_some(row);
-            let rows: Vec<Row> = changes.into_iter().filter_map(own).collect();
+            let rows: Vec<Row> = piece.rows.into_iter().filter_map(own).collect();
             if !rows.is_empty() {
                 self.database.merge(&rows, &self.node, &[])?;
             }
-            self.own.write(&Batch {
+            self.keep(&Batch {
                 rows: vec![step.row(kind, self.clock.wall())],
                 ..Batch::default()
             })?;
             state.set(kind, step);
-            if is_last {
+            if piece.is_last {
                 return Ok(());
             }
         }
@@ -322,17 +314,22 @@ impl Fleet {
 
     /// Traces are kept here only until they can be there.
     fn push_traces(&self) -> Result<(), StoreError> {
+        let mut since = Revision::START;
         loop {
-            let rows = self.own.find(Kind::Trace, Query::Latest, PIECE)?;
-            if rows.is_empty() {
+            let piece = self.own_changes(Kind::Trace, since)?;
+            since = piece.upto;
+            let rows: Vec<Row> = piece.rows.into_iter().map(|(_, row)| row).collect();
+            if !rows.is_empty() {
+                self.database.merge(&rows, &self.node, &[])?;
+                let gone = rows.iter().map(|row| (row.kind, row.key.clone())).collect();
+                self.keep(&Batch {
+                    gone,
+                    ..Batch::default()
+                })?;
+            }
+            if piece.is_last {
                 return Ok(());
             }
-            self.database.merge(&rows, &self.node, &[])?;
-            let gone = rows.iter().map(|row| (row.kind, row.key.clone())).collect();
-            self.own.write(&Batch {
-                gone,
-                ..Batch::default()
-            })?;
         }
     }
 
@@ -343,6 +340,19 @@ impl Fleet {
             }
             state.uncounted = None;
         }
+        Ok(())
+    }
+
+    /// Our own changes; a row that is damaged is told and passed over.
+    fn own_changes(&self, kind: Kind, since: Revision) -> Result<Piece, StoreError> {
+        let tell = |error: &StoreError| self.damage.note(error);
+        changes_past_damage(&*self.own, kind, since, PIECE, tell)
+    }
+
+    /// Writes to our own store.
+    fn keep(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.own.write(batch)?;
+        self.damage.written(batch);
         Ok(())
     }
 
@@ -361,6 +371,10 @@ impl Store for Fleet {
         self.database.place()
     }
 
+    fn is_durable(&self) -> bool {
+        self.own.is_durable()
+    }
+
     fn trouble(&self) -> Option<String> {
         let told = self.gone().as_ref().map(|gone| {
             format!(
@@ -371,7 +385,8 @@ impl Store for Fleet {
                 self.own.place()
             )
         });
-        told.or_else(|| self.own.trouble())
+        told.or_else(|| self.damage.told())
+            .or_else(|| self.own.trouble())
     }
 
     fn changes(
@@ -414,7 +429,7 @@ impl Store for Fleet {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.own.write(batch)?;
+        self.keep(batch)?;
         let days = batch.counts.iter().map(|count| count.day);
         if let (Some(first), Some(last)) = (days.clone().min(), days.max()) {
             let mut state = self.state();
@@ -483,6 +498,23 @@ impl Step {
     }
 }
 
+/// The same where our own row is not what was written, so that nobody knows what it asked for. A policy that enforces is
+/// more than can be read there. Of any other the followers hear, who know what is in force and ask the domain. The rest
+/// waits: the damaged row may have been the newer one.
+fn weigh_against_damage(row: &Row, now: Timestamp) -> Weighed {
+    if row.kind != Kind::Policy {
+        return Weighed::Ignored;
+    }
+    match StoredPolicy::read(row) {
+        Ok(Some(heard)) if heard.policy.mode == Mode::Enforce => weigh(None, (&heard).into(), now),
+        Ok(_) => Weighed::Doubted,
+        Err(error) => {
+            error!(%error, "a policy in the database is passed over");
+            Weighed::Ignored
+        }
+    }
+}
+
 /// Under this name the node counts.
 fn name_node(own: &dyn Store, now: Timestamp) -> Result<String, StoreError> {
     let mut octets = [0; 16];
@@ -494,7 +526,7 @@ fn name_node(own: &dyn Store, now: Timestamp) -> Result<String, StoreError> {
             },
         },
     )?;
-    let name: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let name = hex(&octets);
     own.write(&Batch {
         rows: vec![Row {
             kind: Kind::Mirror,

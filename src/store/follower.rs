@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+use super::damage::changes_past_damage;
 use super::{Kind, Revision, Row, Store, StoreError};
 
 /// Somebody who holds the rows of a kind in memory.
@@ -83,30 +84,16 @@ impl Follower {
 
 impl Holder {
     fn hear(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let kind = self.follows.kind();
-        let mut piece = PIECE;
+        let tell = |error: &StoreError| error!(%error, "a row is passed over");
         loop {
-            match store.changes(kind, self.heard, piece) {
-                Ok(changes) => {
-                    let is_last = changes.len() < piece;
-                    for (revision, row) in changes {
-                        self.heard = revision;
-                        self.follows.heard(row);
-                    }
-                    if is_last {
-                        return Ok(());
-                    }
-                }
-                // Row by row up to the one that is damaged, and past it.
-                Err(error) => match error.damaged() {
-                    Some(_) if piece > 1 => piece = 1,
-                    Some(revision) if revision > self.heard => {
-                        error!(%error, "a row is passed over");
-                        self.heard = revision;
-                        piece = PIECE;
-                    }
-                    Some(_) | None => return Err(error),
-                },
+            let piece = changes_past_damage(store, self.follows.kind(), self.heard, PIECE, tell)?;
+            for (revision, row) in piece.rows {
+                self.heard = revision;
+                self.follows.heard(row);
+            }
+            self.heard = piece.upto;
+            if piece.is_last {
+                return Ok(());
             }
         }
     }

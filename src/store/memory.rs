@@ -73,6 +73,10 @@ impl Store for MemoryStore {
         "memory".to_owned()
     }
 
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     fn changes(
         &self,
         kind: Kind,

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 pub(crate) mod broken;
+mod damage;
 mod file;
 pub mod fleet;
 pub mod follower;
@@ -233,6 +234,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be written; what was there stays.
     fn prune_forgotten(&self, before: Timestamp) -> Result<usize, StoreError>;
+
+    /// Does what it holds outlive the process, and take none of its memory?
+    fn is_durable(&self) -> bool {
+        true
+    }
 
     /// What an operator has to know of it although it works.
     fn trouble(&self) -> Option<String> {

@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use ring::digest::{Context, SHA256};
-
 use crate::clock::Timestamp;
+use crate::digest;
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,21 +94,14 @@ impl Row {
             Some(body) => ([1], body.as_bytes()),
             None => ([0], &[][..]),
         };
-        let mut context = Context::new(&SHA256);
-        for field in [
+        digest::of_fields(&[
             self.kind.label().as_bytes(),
             self.key.as_bytes(),
             self.about.as_bytes(),
             &at,
             &is_there,
             body,
-        ] {
-            context.update(&(field.len() as u64).to_be_bytes());
-            context.update(field);
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        digest
+        ])
     }
 }
 

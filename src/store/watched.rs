@@ -65,6 +65,10 @@ impl Store for Watched {
         self.store.place()
     }
 
+    fn is_durable(&self) -> bool {
+        self.store.is_durable()
+    }
+
     fn trouble(&self) -> Option<String> {
         let failing = |what: &Mutex<Option<String>>| {
             what.lock().unwrap_or_else(PoisonError::into_inner).clone()

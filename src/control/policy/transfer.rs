@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
@@ -14,6 +13,8 @@ use tracing::info;
 use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
+use crate::dane::presentation::hex;
+use crate::digest;
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::cache::Offered;
@@ -118,7 +119,7 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
             tokio::task::yield_now().await;
         }
         let line = index + 1;
-        let (domain, obstacle) = match examine(engine, text, line, &mut seen) {
+        let (domain, obstacle) = match examine(engine, text, line, &mut seen).await {
             Ok(policy) => {
                 taken.push(policy);
                 continue;
@@ -156,7 +157,7 @@ pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Resul
 const LINES_BETWEEN_PAUSES: usize = 64;
 
 /// One line: a policy to take over, or why not.
-fn examine(
+async fn examine(
     engine: &Engine,
     text: &[u8],
     line: usize,
@@ -174,7 +175,12 @@ fn examine(
         let rule = format!("line {before} is about the same domain");
         return Err((domain, refused(rule, "take one of them out")));
     }
-    match obstacle(engine.sts.weigh(&policy)) {
+    let offered = engine.sts.weigh(&policy).await.map_err(|failure| {
+        let rule = format!("what this node knows of the domain cannot be read: {failure}");
+        let remedy = "mend the store (docs/store.md), then import again";
+        (domain.clone(), refused(rule, remedy))
+    })?;
+    match obstacle(offered) {
         None => Ok(policy),
         Some(obstacle) => Err((domain, obstacle)),
     }
@@ -246,19 +252,12 @@ impl PolicyLine {
 
     fn digested(&self) -> String {
         let fetched = self.fetched.unix().to_be_bytes();
-        let mut context = Context::new(&SHA256);
-        for field in [
+        hex(&digest::of_fields(&[
             self.domain.as_bytes(),
             self.id.as_bytes(),
             &fetched,
             self.text.as_bytes(),
-        ] {
-            context.update(&(field.len() as u64).to_be_bytes());
-            context.update(field);
-        }
-        let digest = context.finish();
-        let octets = digest.as_ref().iter();
-        octets.map(|octet| format!("{octet:02x}")).collect()
+        ]))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
-use super::shelf::Shelf;
+use super::shelf::{Evicted, Shelf};
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::dns::Lookup;
@@ -23,7 +23,6 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::peers::{Weighed, weigh};
 use crate::store::{Batch, Revision, Store, StoreError, policies};
 
 /// The policies that this node knows.
@@ -106,15 +105,12 @@ impl StsCache {
         let tally = Tally::default();
         let loaded = policies::load(&*store, |stored| {
             let domain = stored.domain.clone();
-            // A shared store may tell of a policy twice: ours, and one that would loosen it.
-            let known = shelf.get(&domain).known();
-            if known.is_some() && weigh(known, (&stored).into(), now.wall) != Weighed::Adopted {
-                return Ok(());
+            let ((), evicted) = shelf.change(&domain, now, |entry| entry.recall(Some(stored), now));
+            // All stay in the store: a start with less memory, or with a wrong clock, is no reason to lose them.
+            if !evicted.stored.is_empty() {
+                shelf.lack();
             }
-            let ((), evicted) =
-                shelf.change(&domain, now, |entry| *entry = Entry::restored(stored));
-            // They stay in the store: a start with less memory is no reason to lose them.
-            tally.evicted(evicted.enforced);
+            tally.evicted(evicted.enforced.len());
             Ok(())
         })?;
         Ok(Self {
@@ -176,6 +172,7 @@ impl Cache {
         let now = self.now();
         let mut memory = self.lock();
         if matches!(errand, Errand::Session | Errand::Ahead)
+            && !memory.shelf.must_recall(domain)
             && let Step::Ready(state) = memory.shelf.get(domain).step(self.patience, now)
         {
             return Boarded::Known(state);
@@ -203,6 +200,16 @@ impl Cache {
     fn broken_off(&self, domain: &Domain) -> StsState {
         let now = self.now();
         self.lock().shelf.get(domain).broken_off(now)
+    }
+
+    /// Counts what had to go; tells what the store is to forget too. Where the store is memory as well, that is all of it.
+    pub(super) fn evicted(&self, evicted: Evicted) -> Batch {
+        self.tally.evicted(evicted.enforced.len());
+        let mut gone = evicted.stored;
+        if !self.store.is_durable() {
+            gone.extend(evicted.enforced);
+        }
+        Batch::removing(&gone)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -235,6 +242,18 @@ impl Drop for Discovery {
 
 impl Discovery {
     async fn run(self) -> StsState {
+        let recalled = self.cache.recall_aside(&self.domain).await;
+        let state = self.discover().await;
+        match (recalled, state) {
+            // What is in force there cannot be known: it is not said that nothing is.
+            (Err(failure), StsState::None | StsState::FetchFailed(_) | StsState::Unknown(_)) => {
+                StsState::Unknown(failure)
+            }
+            (Ok(()) | Err(_), state) => state,
+        }
+    }
+
+    async fn discover(&self) -> StsState {
         let first = match self.errand {
             Errand::Session | Errand::Ahead => {
                 let (patience, now) = (self.cache.patience, self.cache.now());
@@ -317,27 +336,22 @@ impl Discovery {
                 .lock()
                 .shelf
                 .change(&self.domain, now, |entry| change(entry, now));
-        self.cache.tally.evicted(evicted.enforced);
-        self.write(write, evicted.stored).await;
+        let mut batch = self.cache.evicted(evicted);
+        match write {
+            Write::Nothing => {}
+            Write::Save(policy) => batch.rows.push(policy.row()),
+            Write::Remove => batch.gone.extend(Batch::removing([&self.domain]).gone),
+        }
+        self.write(batch).await;
         result
     }
 
-    async fn write(&self, write: Write, evicted: Vec<Domain>) {
-        if write == Write::Nothing && evicted.is_empty() {
+    async fn write(&self, batch: Batch) {
+        if batch == Batch::default() {
             return;
         }
         let store = Arc::clone(&self.cache.store);
-        let domain = self.domain.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let mut batch = Batch::removing(&evicted);
-            match write {
-                Write::Nothing => {}
-                Write::Save(policy) => batch.rows.push(policy.row()),
-                Write::Remove => batch.gone.extend(Batch::removing([&domain]).gone),
-            }
-            store.write(&batch)
-        })
-        .await;
+        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
         let what = match written {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),

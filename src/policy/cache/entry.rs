@@ -23,7 +23,7 @@ use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
-use crate::store::peers::Known;
+use crate::store::peers::{Known, Weighed, weigh};
 
 pub use told::{Told, ToldFailure, ToldRecord};
 
@@ -59,6 +59,8 @@ pub(super) struct Entry {
     taken: Option<Instant>,
     /// Since when mail waits because no lookup has said whether a policy is announced.
     unknown_since: Option<Instant>,
+    /// The store was read: what it holds of the domain is here.
+    recalled: bool,
 }
 
 /// The last answer to the TXT question.
@@ -173,6 +175,24 @@ impl Entry {
     pub(super) fn adopt(&mut self, stored: StoredPolicy) {
         self.held = Self::restored(stored).held;
         self.failed.clear();
+    }
+
+    /// Takes over what the store holds, and that it holds nothing.
+    pub(super) fn recall(&mut self, stored: Option<StoredPolicy>, now: Moment) {
+        self.recalled = true;
+        // Something may have come meanwhile, and a shared store may tell of a policy twice: ours, and one that would
+        // loosen it.
+        if let Some(stored) = stored
+            && (self.held.is_none()
+                || weigh(self.known(), (&stored).into(), now.wall) == Weighed::Adopted)
+        {
+            self.adopt(stored);
+        }
+    }
+
+    /// The store may hold a policy that is not here.
+    pub(super) const fn is_to_be_recalled(&self) -> bool {
+        self.held.is_none() && !self.recalled
     }
 
     /// What a session that needs the policy has to do.

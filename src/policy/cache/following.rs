@@ -6,6 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use super::discovery::{Cache, StsCache};
 use super::entry::{Entry, Moment};
+use super::shelf::Evicted;
 use crate::name::Domain;
 use crate::store::peers::{Weighed, weigh};
 use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
@@ -43,9 +44,18 @@ impl Cache {
     fn weigh(&self, heard: StoredPolicy) {
         let now = self.now();
         let domain = heard.domain.clone();
+        let recalled = self.recall(&domain);
         let mut memory = self.lock();
         let known = memory.shelf.get(&domain).known();
-        match weigh(known, (&heard).into(), now.wall) {
+        let weighed = match recalled {
+            Ok(()) => weigh(known, (&heard).into(), now.wall),
+            // Nobody knows what it would loosen.
+            Err(error) => {
+                warn!(%domain, %error, "what the store holds of the domain cannot be read");
+                Weighed::Doubted
+            }
+        };
+        match weighed {
             Weighed::Ignored => {}
             Weighed::Doubted => {
                 debug!(%domain, "another node's MTA-STS policy would loosen this one's: the domain is asked");
@@ -58,8 +68,7 @@ impl Cache {
                     .shelf
                     .change(&domain, now, |entry| entry.adopt(heard));
                 drop(memory);
-                self.tally.evicted(evicted.enforced);
-                self.remove(&evicted.stored);
+                self.remove(evicted);
             }
         }
     }
@@ -84,11 +93,13 @@ impl Cache {
         }
     }
 
-    fn remove(&self, evicted: &[Domain]) {
-        if evicted.is_empty() {
+    /// Blocks.
+    pub(super) fn remove(&self, evicted: Evicted) {
+        let batch = self.evicted(evicted);
+        if batch == Batch::default() {
             return;
         }
-        if let Err(error) = self.store.write(&Batch::removing(evicted)) {
+        if let Err(error) = self.store.write(&batch) {
             warn!(%error, "MTA-STS policies that were crowded out are still in the store");
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::StsCache;
 use super::discovery::Errand;
 use super::entry::{Entry, Told};
+use crate::dns::Failure;
 use crate::name::Domain;
 use crate::store::peers::{Doubt, Weighed, doubt, weigh};
 use crate::store::{Batch, Kind, Row, StoreError, StoreFault, StoredPolicy};
@@ -79,12 +80,15 @@ impl StsCache {
     }
 
     /// What would become of a policy that another node knows.
-    #[must_use]
-    pub fn weigh(&self, offered: &StoredPolicy) -> Offered {
+    ///
+    /// # Errors
+    /// When it cannot be known what it would take the place of.
+    pub async fn weigh(&self, offered: &StoredPolicy) -> Result<Offered, Failure> {
+        self.shared.recall_aside(&offered.domain).await?;
         let now = self.shared.now().wall;
         let memory = self.shared.lock();
         let known = memory.shelf.peek(&offered.domain).known();
-        match weigh(known, offered.into(), now) {
+        Ok(match weigh(known, offered.into(), now) {
             Weighed::Adopted => Offered::Taken,
             Weighed::Ignored => Offered::Kept,
             Weighed::Doubted => {
@@ -92,7 +96,7 @@ impl StsCache {
                 let why = doubt(known, offered.into(), now).unwrap_or(Doubt::Ahead);
                 Offered::Refused(why)
             }
-        }
+        })
     }
 
     /// Takes over policies that have been weighed: all of them or, when they cannot be written down, none. What a session
@@ -118,8 +122,7 @@ impl StsCache {
                 }
                 entry.in_force_of(&domain, now)
             });
-            self.shared.tally.evicted(evicted.enforced);
-            after.gone.extend(Batch::removing(&evicted.stored).gone);
+            after.gone.extend(self.shared.evicted(evicted).gone);
             after.rows.extend(kept.map(|held| held.row()));
         }
         if after == Batch::default() {

@@ -5,7 +5,7 @@
 //!
 //! `entry` and `held` (pure) know what one domain's answers mean and what is to be done next, `shelf` (pure) keeps
 //! entries within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `upkeep` (IO)
-//! fetches in advance, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
+//! fetches in advance, `recall` (IO) finds in the store what memory has no room for, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
 //! and changes entries for an operator, `tally` counts.
 
 mod discovery;
@@ -14,6 +14,7 @@ mod following;
 mod held;
 mod hinted;
 mod inspect;
+mod recall;
 mod shelf;
 pub mod tally;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Entries within a bound of memory, in the orders in which they are needed. Pure.
 //!
 //! When memory runs out, what can be had again goes first, then expired policies, then live ones that enforce nothing,
-//! each kind in the order of its last use; a live enforce policy goes only when there is nothing else. What is to be
+//! each kind in the order of its last use; a live enforce policy goes only when there is nothing else, and is then looked
+//! for in the store before its domain counts as one without. What is to be
 //! refreshed next, and what expires next, is known without a look at the rest: nothing here grows with the number of
 //! domains but a logarithm.
 
@@ -29,6 +30,8 @@ pub(super) struct Shelf {
     /// Live policies, by when they are to be fetched anew.
     agenda: BTreeSet<(Instant, Arc<Domain>)>,
     census: Census,
+    /// The store holds more than is here.
+    lacks: bool,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +54,10 @@ struct Place {
 /// What had to go.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Evicted {
-    /// Those that the store holds too.
+    /// Those that the store holds too and that enforce nothing.
     pub(super) stored: Vec<Domain>,
-    /// How many of them were in force.
-    pub(super) enforced: usize,
+    /// Those that were enforced: the store is to keep them.
+    pub(super) enforced: Vec<Domain>,
 }
 
 /// How many entries of each worth there are.
@@ -81,7 +84,18 @@ impl Shelf {
             expiries: BTreeSet::new(),
             agenda: BTreeSet::new(),
             census: Census::default(),
+            lacks: false,
         }
+    }
+
+    /// From now on the store holds more than is here.
+    pub(super) const fn lack(&mut self) {
+        self.lacks = true;
+    }
+
+    /// Is the store to be read before this domain counts as one without a policy?
+    pub(super) fn must_recall(&self, domain: &Domain) -> bool {
+        self.lacks && self.peek(domain).is_to_be_recalled()
     }
 
     /// Reads an entry, which is a use of it; what is not there is empty.
@@ -237,8 +251,10 @@ impl Shelf {
             if let Some(place) = slot.place {
                 self.leave(&key, place);
             }
-            evicted.enforced += usize::from(worth == Worth::Enforced);
-            if slot.entry.is_stored() {
+            if worth == Worth::Enforced {
+                self.lacks = true;
+                evicted.enforced.push((*key).clone());
+            } else if slot.entry.is_stored() {
                 evicted.stored.push((*key).clone());
             }
         }
@@ -359,7 +375,7 @@ mod tests {
             (
                 "c.enforce",
                 "enforce",
-                &["new.enforce"],
+                &[],
                 1,
                 &["a.enforce", "b.enforce", "c.enforce", "old.enforce"],
             ),
@@ -372,8 +388,9 @@ mod tests {
             ),
         ] {
             let evicted = put(&mut shelf, now, put_in, mode, 1);
-            let stored = stored.iter().map(|name| domain(name)).collect();
-            assert_eq!(evicted, Evicted { stored, enforced }, "{put_in}");
+            let stored: Vec<Domain> = stored.iter().map(|name| domain(name)).collect();
+            assert_eq!(evicted.stored, stored, "{put_in}");
+            assert_eq!(evicted.enforced.len(), enforced, "{put_in}");
             assert_eq!(names(&shelf), left, "{put_in}");
         }
     }
@@ -396,7 +413,10 @@ mod tests {
             ("e.enforce", "a.testing"),
         ] {
             let evicted = put(&mut shelf, later, put_in, "enforce", 1);
-            assert_eq!((evicted.stored, evicted.enforced), (vec![domain(gone)], 0));
+            assert_eq!(
+                (evicted.stored, evicted.enforced),
+                (vec![domain(gone)], vec![])
+            );
             check(&shelf);
         }
     }

@@ -36,7 +36,7 @@ pub struct StsVitals {
     pub expiring: usize,
     /// Fetches, in the order of [`FetchEnding::ALL`].
     pub fetches: [u64; FetchEnding::ALL.len()],
-    /// Live enforce policies that were forgotten for want of room.
+    /// Live enforce policies that memory had no room for.
     pub evicted_enforced: u64,
 }
 
@@ -88,7 +88,7 @@ impl Tally {
         self.fetches[FetchEnding::of(result) as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Each of them is a loss of protection.
+    /// Each of them is not fetched anew before mail goes there, and lost where no store keeps it.
     pub(super) fn evicted(&self, enforced: usize) {
         if enforced == 0 {
             return;
@@ -97,7 +97,8 @@ impl Tally {
             .fetch_add(enforced as u64, Ordering::Relaxed);
         warn!(
             policies = enforced,
-            "the MTA-STS cache is full of enforce policies: the least used are forgotten (raise mta_sts.cache_mib)"
+            "the MTA-STS cache is full of enforce policies: the least used are left to the store, and lost without one \
+            (raise mta_sts.cache_mib)"
         );
     }
 

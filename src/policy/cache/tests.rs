@@ -11,6 +11,7 @@ mod node;
 mod pace;
 mod peers;
 mod property;
+mod recall;
 mod refresh;
 mod world;
 

@@ -268,3 +268,83 @@ fn a_policy_that_an_operator_has_had_forgotten_is_forgotten_by_all() {
     assert_eq!(heard.len(), 1);
     assert_eq!(heard[0].1.body, None);
 }
+
+/// Changes a row of a node's own store behind its back.
+fn damage(world: &World, node: &str, key: &str) {
+    let other = rusqlite::Connection::open(world.snapshot(node)).unwrap();
+    let changed = other.execute("UPDATE row SET at = 7 WHERE key = ?1", [key]);
+    assert_eq!(changed.unwrap(), 1, "{key}");
+}
+
+#[test]
+fn sts_60_a_damaged_row_of_the_snapshot_is_told_and_keeps_no_peers_row_from_being_heard() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let (one, two) = (world.node("one"), world.node("two"));
+    let enforce = |domain: &str, mx: &str, age| world.policy(domain, "enforce", mx, age);
+    for domain in ["a.example", "b.example"] {
+        save(&one, &enforce(domain, "mx.example", 100));
+        assert!(known(&two, domain).is_some());
+    }
+    let since = two.changes(Kind::Policy, Revision::START, 9).unwrap();
+    let since = since.last().unwrap().0;
+    assert_eq!(two.trouble(), None);
+    for domain in ["a.example", "b.example"] {
+        damage(&world, "two", domain);
+    }
+    save(&one, &world.policy("a.example", "none", "mx.example", 50));
+    save(&one, &enforce("b.example", "mx2.example", 50));
+    save(&one, &enforce("c.example", "mx.example", 50));
+    let heard = two.changes(Kind::Policy, since, 9).unwrap();
+    let heard: Vec<&str> = heard.iter().map(|(_, row)| row.key.as_str()).collect();
+    // The last one is what nobody here goes by before the domain has been asked.
+    assert_eq!(heard, ["b.example", "c.example", "a.example"]);
+    assert_eq!(
+        known(&two, "b.example").as_deref(),
+        Some("enforce mx2.example"),
+        "what enforces is more than what cannot be read"
+    );
+    let unread = two.find(Kind::Policy, Query::Key("a.example"), 1);
+    assert!(unread.unwrap_err().damaged().is_some(), "not loosened");
+    let told = two.trouble().unwrap();
+    assert!(told.contains("\"a.example\" of kind sts-policy"), "{told}");
+    save(&two, &enforce("a.example", "mx.example", 10));
+    assert_eq!(two.trouble(), None, "written anew");
+}
+
+#[test]
+fn sts_60_a_damaged_row_of_the_snapshot_is_told_and_keeps_no_other_from_being_written() {
+    let Some(mut world) = World::new() else {
+        return;
+    };
+    let one = world.node("one");
+    world.server.stop();
+    for domain in ["a.example", "b.example", "c.example"] {
+        save(&one, &world.policy(domain, "enforce", "mx.example", 50));
+    }
+    for key in ["1", "2", "3"] {
+        one.write(&trace(key)).unwrap();
+    }
+    one.write(&count(3)).unwrap();
+    for key in ["b.example", "2"] {
+        damage(&world, "one", key);
+    }
+    world.server.go_on();
+    one.hurry();
+    assert!(one.changes(Kind::Pin, Revision::START, 9).is_ok());
+    let told = one.trouble().unwrap();
+    assert!(
+        told.contains("\"b.example\" of kind sts-policy") && told.contains("1 more"),
+        "{told}"
+    );
+    let two = world.open(Box::new(MemoryStore::default())).unwrap();
+    for (domain, is_known) in [
+        ("a.example", true),
+        ("b.example", false),
+        ("c.example", true),
+    ] {
+        assert_eq!(known(&two, domain).is_some(), is_known, "{domain}");
+    }
+    assert_eq!((two.counted(), traces(&two)), (3, 2));
+}

@@ -96,9 +96,8 @@ fn run(transaction: &Transaction<'_>, sql: &str) -> Result<(), StoreFault> {
 
 /// Rows as schema 1 wrote them.
 mod first_schema {
-    use ring::digest::{Context, SHA256};
-
     use super::{Kind, Row, StoreFault, Timestamp, sqlite};
+    use crate::digest;
 
     pub(super) fn row(policy: &rusqlite::Row<'_>) -> Result<Row, StoreFault> {
         let failed = sqlite("read a policy");
@@ -117,7 +116,7 @@ mod first_schema {
             return Err(damaged("it was fetched before 1970"));
         };
         if written
-            != digest(&[
+            != digest::of_fields(&[
                 domain.as_bytes(),
                 id.as_bytes(),
                 text.as_bytes(),
@@ -133,14 +132,5 @@ mod first_schema {
             at: Timestamp::from_unix(at),
             body: Some(serde_json::json!({ "id": id, "text": text }).to_string()),
         })
-    }
-
-    fn digest(fields: &[&[u8]]) -> Vec<u8> {
-        let mut context = Context::new(&SHA256);
-        for field in fields {
-            context.update(&(field.len() as u64).to_be_bytes());
-            context.update(field);
-        }
-        context.finish().as_ref().to_vec()
     }
 }

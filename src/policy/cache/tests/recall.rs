@@ -1,0 +1,137 @@
+//! Enforced policies that memory has no room for: the store has them, and no domain counts as one without before it was
+//! read.
+
+use std::sync::Arc;
+
+use super::node::{Node, Told, domain, kept, live};
+use super::world::{Host, NOW, Txt, WEEK, World, policy, refused};
+use crate::clock::Timestamp;
+use crate::mtasts::{Mode, PolicyId};
+use crate::name::Domain;
+use crate::policy::StsState;
+use crate::policy::cache::Offered;
+use crate::policy::cache::entry::ANSWER_LIFE;
+use crate::store::broken::Broken;
+use crate::store::memory::MemoryStore;
+use crate::store::{Store, StoredPolicy};
+
+/// More than fit into the memory of a node.
+const MANY: usize = 1500;
+
+/// A node that knew the policy of the domain before those of too many others.
+fn overflowing(world: &Arc<World>, store: Arc<dyn Store>) -> Node {
+    let node = Node::over(world, store);
+    assert_eq!(node.told(), live("Enforce mx0.example"));
+    for number in 0..MANY {
+        let other = format!("d{number}.example").parse().unwrap();
+        let state = node.runtime.block_on(node.cache.state(&other));
+        assert!(state.enforces(), "{other}");
+    }
+    assert!(node.cache.vitals().evicted_enforced > 0);
+    assert_eq!(node.cache.told(&domain()), None, "crowded out");
+    node
+}
+
+fn is_cached(told: &Told) -> bool {
+    matches!(told, Told::Cached(name, _) if name == "Enforce mx0.example")
+}
+
+#[test]
+fn attack_sts_10_an_enforced_policy_that_is_crowded_out_stays_in_the_store_and_is_found_again() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let mut node = overflowing(&world, Arc::new(Broken::default()));
+    assert_eq!(kept(&node).len(), MANY + 1);
+    // Now whoever wants to loosen it hides it.
+    world.serves(Host::Fails(refused()));
+    for txt in [Txt::Absent, Txt::Bogus, Txt::Unreachable] {
+        world.says(txt.clone());
+        assert!(is_cached(&node.told()), "{txt:?}");
+        node.restart();
+        assert!(is_cached(&node.told()), "{txt:?}, after a start");
+        node.restart();
+    }
+    world.pass(WEEK);
+    world.says(Txt::Absent);
+    assert_eq!(node.told(), Told::None, "to the end of its life");
+}
+
+#[test]
+fn attack_sts_10_with_a_store_that_cannot_be_read_what_was_crowded_out_is_unknown_and_not_none() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    let node = overflowing(&world, broken.clone());
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    broken.refuse_reads();
+    for _ in 0..2 {
+        assert!(matches!(node.told(), Told::Unknown(_)));
+    }
+    let last = format!("d{}.example", MANY - 1).parse().unwrap();
+    let state = node.runtime.block_on(node.cache.state(&last));
+    assert!(state.enforces(), "what is in memory needs no store");
+    broken.mend();
+    assert!(is_cached(&node.told()));
+    // What is served now is not unknown, whatever was before.
+    broken.refuse_reads();
+    world.says(Txt::id("v=STSv1; id=b"));
+    world.serves(Host::Serves(Mode::Testing, WEEK));
+    let new = "new.example".parse().unwrap();
+    let state = node.runtime.block_on(node.cache.state(&new));
+    assert!(matches!(state, StsState::Live { .. }));
+}
+
+#[test]
+fn sts_60_a_peer_does_not_loosen_what_was_crowded_out() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    let node = overflowing(&world, broken.clone());
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    let offered = StoredPolicy {
+        domain: domain(),
+        id: PolicyId::stored("peer".to_owned()),
+        policy: Arc::new(policy(Mode::Testing, WEEK, 7)),
+        fetched: Timestamp::from_unix(NOW + 30),
+    };
+    world.pass(60);
+    broken.refuse_reads();
+    node.cache.follows().heard(offered.row());
+    assert_eq!(
+        node.cache.told(&domain()),
+        None,
+        "unread, it is not adopted"
+    );
+    broken.mend();
+    node.cache.follows().heard(offered.row());
+    assert!(is_cached(&node.told()));
+    let weighed = node.runtime.block_on(node.cache.weigh(&offered)).unwrap();
+    assert!(matches!(weighed, Offered::Refused(_)), "{weighed:?}");
+}
+
+#[test]
+fn attack_sts_10_where_the_store_is_memory_too_it_is_bounded_as_well() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let node = overflowing(&world, Arc::new(MemoryStore::default()));
+    let held: usize = node.cache.vitals().domains.iter().map(|one| one.1).sum();
+    assert_eq!(kept(&node).len(), held);
+}
+
+#[test]
+fn a_domain_without_a_policy_costs_the_store_one_question() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    let node = overflowing(&world, broken.clone());
+    world.says(Txt::Absent);
+    // Room for what is known of it.
+    let last = format!("d{}.example", MANY - 1).parse().unwrap();
+    node.runtime.block_on(node.cache.forget(&last)).unwrap();
+    let new: Domain = "new.example".parse().unwrap();
+    let state = || node.runtime.block_on(node.cache.state(&new));
+    assert!(matches!(state(), StsState::None));
+    world.pass(ANSWER_LIFE.as_secs());
+    broken.refuse_reads();
+    assert!(
+        matches!(state(), StsState::None),
+        "it is known to hold nothing"
+    );
+}
