@@ -1,7 +1,4 @@
 //! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
-#![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
-
-use std::sync::Arc;
 
 use super::StsCache;
 use super::discovery::Errand;
@@ -9,7 +6,7 @@ use super::entry::{Entry, Told};
 use crate::dns::Failure;
 use crate::name::Domain;
 use crate::store::peers::{Doubt, Weighed, doubt, weigh};
-use crate::store::{Batch, Kind, Row, StoreError, StoreFault, StoredPolicy};
+use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
 
 /// A domain before and after it was looked at anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +71,7 @@ impl StsCache {
             rows: vec![gone],
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         self.shared.lock().shelf.remove(domain);
         Ok(before)
     }
@@ -110,7 +107,7 @@ impl StsCache {
             rows,
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         let mut after = Batch::default();
         for policy in offered {
             let domain = policy.domain.clone();
@@ -128,19 +125,6 @@ impl StsCache {
         if after == Batch::default() {
             return Ok(());
         }
-        self.write(after).await
-    }
-
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.shared.store);
-        let place = store.place();
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        written.unwrap_or_else(|broken| {
-            let fault = StoreFault::File {
-                doing: "write to it",
-                error: std::io::Error::other(broken),
-            };
-            Err(StoreError { place, fault })
-        })
+        self.shared.write(after).await
     }
 }
