@@ -24,6 +24,7 @@ mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
+mod pulse;
 pub mod recall;
 mod recollection;
 mod refusal;
@@ -62,6 +63,7 @@ use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use inherited::{InheritError, Inherited};
 pub use listen::ListenError;
+pub use pulse::{Pulse, Stopped};
 pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
@@ -75,6 +77,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     kinds: Vec<Via>,
     stage: watch::Sender<Stage>,
+    pulse: Pulse,
     shell: Arc<Shell>,
     drain_timeout: Duration,
 }
@@ -186,6 +189,7 @@ impl Proxy {
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
         let stage = watch::Sender::new(Stage::Running);
+        let mut pulse = Pulse::new(stage.subscribe());
         for bound in listeners {
             let door = Door {
                 config: Arc::clone(&configs[bound.index]),
@@ -193,7 +197,7 @@ impl Proxy {
                 shell: Arc::clone(&shell),
                 stage: stage.subscribe(),
             };
-            tokio::spawn(door.open(bound.listener));
+            tokio::spawn(door.open(bound.listener, pulse.door(bound.address)));
         }
         tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
         if let Some(files) = config.mta_sts.hints.clone() {
@@ -209,6 +213,7 @@ impl Proxy {
             addresses,
             kinds,
             stage,
+            pulse,
             shell,
             drain_timeout: config.drain_timeout,
         })
@@ -244,6 +249,12 @@ impl Proxy {
     #[must_use]
     pub fn status(&self) -> Status {
         Status::new(Arc::clone(&self.shell), self.stage.subscribe())
+    }
+
+    /// Whether it is alive, to be felt at any time.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
