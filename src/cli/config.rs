@@ -24,13 +24,25 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   danelaw config check --config /etc/danelaw.toml
-  danelaw config check --config danelaw.toml --json | jq '.problems[].key'")]
+  danelaw config check --config danelaw.toml --json | jq '.problems[].key'
+
+Exit codes:
+  0   nothing is wrong with the file
+  1   something is
+  2   the file cannot be read
+  64  the command line is wrong")]
     Check(File),
     /// Prints the configuration in force, in the format of the file, with the origin of each value.
     #[command(after_help = "\
 Examples:
   danelaw config show --config danelaw.toml
-  danelaw config show --config danelaw.toml | grep -v '# default'")]
+  danelaw config show --config danelaw.toml | grep -v '# default'
+
+Exit codes:
+  0   shown
+  1   something is wrong with the file: that is shown in place of it
+  2   the file cannot be read
+  64  the command line is wrong")]
     Show(File),
 }
 
