@@ -14,8 +14,8 @@ use crate::config::{Config, ConfigError, Loaded, Problem, defaults};
 /// For the help of both commands together.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  danelaw config check --config /etc/danelaw.toml
-  danelaw config show --config /etc/danelaw.toml";
+  danelaw config check --config /etc/danelaw/danelaw.toml
+  danelaw config show --config /etc/danelaw/danelaw.toml";
 
 /// What to do with the file.
 #[derive(Subcommand)]
@@ -23,7 +23,7 @@ pub(super) enum Command {
     /// Prints everything that is wrong with the file; exit code 1 when something is.
     #[command(after_help = "\
 Examples:
-  danelaw config check --config /etc/danelaw.toml
+  danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw config check --config danelaw.toml --json | jq '.problems[].key'
 
 Exit codes:

@@ -53,12 +53,12 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
-  danelaw config check --config /etc/danelaw.toml
+  danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
   danelaw sts lint example.com
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 Exit codes:
   0   done, the answer is yes

@@ -26,7 +26,7 @@ use crate::report::metrics::{Metrics, Sessions};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to
 drain_timeout; a second signal ends them at once.
