@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
-pub const PATH: &str = "/etc/danelaw.toml";
+pub const PATH: &str = "/etc/danelaw/danelaw.toml";
 
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::pulse::Questions;
 use super::refusal::Full;
 use super::shell::{Place, Shell};
 use super::{Stage, bypass, handover, listen, refusal, session};
@@ -33,10 +34,15 @@ pub(super) struct Door {
 
 impl Door {
     /// Accepts until the proxy drains.
-    pub(super) async fn open(mut self, listener: TcpListener) {
+    pub(super) async fn open(mut self, listener: TcpListener, mut questions: Questions) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                Some(alive) = questions.recv() => {
+                    // Who asked may have lost patience.
+                    let _ = alive.send(());
+                    continue;
+                }
                 // Draining, or the proxy was dropped.
                 _ = self.stage.wait_for(Stage::is_closing) => return,
             };

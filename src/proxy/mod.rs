@@ -26,6 +26,7 @@ mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
+mod pulse;
 pub mod recall;
 mod recollection;
 mod refusal;
@@ -65,6 +66,7 @@ use crate::tls::server::{Acceptor, AcceptorError};
 pub use inherited::{InheritError, Inherited};
 pub use interception::LoopFound;
 pub use listen::ListenError;
+pub use pulse::{Pulse, Stopped};
 pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
@@ -78,6 +80,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     kinds: Vec<Via>,
     stage: watch::Sender<Stage>,
+    pulse: Pulse,
     shell: Arc<Shell>,
     drain_timeout: Duration,
 }
@@ -200,6 +203,7 @@ impl Proxy {
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
         let stage = watch::Sender::new(Stage::Starting);
+        let mut pulse = Pulse::new(stage.subscribe());
         for bound in listeners {
             let door = Door {
                 config: Arc::clone(&configs[bound.index]),
@@ -207,7 +211,7 @@ impl Proxy {
                 shell: Arc::clone(&shell),
                 stage: stage.subscribe(),
             };
-            tokio::spawn(door.open(bound.listener));
+            tokio::spawn(door.open(bound.listener, pulse.door(bound.address)));
         }
         // Until it returns nobody is served; when it fails the doors close, as their stage ends here.
         shell.interception.find_loop().await?;
@@ -217,6 +221,7 @@ impl Proxy {
             addresses,
             kinds,
             stage,
+            pulse,
             shell,
             drain_timeout: config.drain_timeout,
         })
@@ -252,6 +257,12 @@ impl Proxy {
     #[must_use]
     pub fn status(&self) -> Status {
         Status::new(Arc::clone(&self.shell), self.stage.subscribe())
+    }
+
+    /// Whether it is alive, to be felt at any time.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.

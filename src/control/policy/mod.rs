@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-pub use transfer::{Exported, Imported, Line, PolicyLine, Verdict};
+pub use transfer::{Exported, Imported, Line, Part, PolicyLine, Sheet, Verdict};
 pub use view::{FailureView, PolicyView, RecordView, View};
 
 use super::{Code, Failure, Items, result};
@@ -43,8 +43,8 @@ pub enum Request {
     },
     /// Every policy in force: an item ([`PolicyLine`]) each, in order; the result is [`Exported`].
     Export,
-    /// Take over the policies in the body, lines as [`Request::Export`] gives them: an item ([`Line`]) for each line that
-    /// is not taken over; the result is [`Imported`].
+    /// Take over the policies in the body, a file as a [`Sheet`] makes it: an item ([`Line`]) for each line that is not
+    /// taken over; the result is [`Imported`].
     Import,
 }
 

@@ -8,7 +8,7 @@ use super::discovery::{Cache, StsCache};
 use super::entry::{Entry, Moment};
 use super::shelf::Evicted;
 use crate::name::Domain;
-use crate::store::peers::{Weighed, weigh};
+use crate::store::peers::{Doubt, Weighed, weigh};
 use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
 
 impl StsCache {
@@ -52,13 +52,13 @@ impl Cache {
             // Nobody knows what it would loosen.
             Err(error) => {
                 warn!(%domain, %error, "what the store holds of the domain cannot be read");
-                Weighed::Doubted
+                Weighed::Doubted(Doubt::Mode)
             }
         };
         match weighed {
-            Weighed::Ignored => {}
-            Weighed::Doubted => {
-                debug!(%domain, "another node's MTA-STS policy would loosen this one's: the domain is asked");
+            Weighed::Ignored(_) => {}
+            Weighed::Doubted(why) => {
+                debug!(%domain, %why, "another node's MTA-STS policy is not adopted: the domain is asked");
                 memory.doubted.push(domain);
                 self.doubts.notify_one();
             }

@@ -23,4 +23,4 @@ mod upkeep;
 
 pub use discovery::{CacheOptions, StsCache};
 pub use entry::{Heard, Patience, Told, ToldFailure, ToldRecord};
-pub use inspect::{Offered, Refreshed};
+pub use inspect::{Offered, Refreshed, Taken};

@@ -155,10 +155,16 @@ fn sts_60_what_one_node_learns_the_others_know_and_none_is_loosened_by_it() {
         known(&two, "a.example").as_deref(),
         Some("none mx.a.example")
     );
-    // A node that knows nothing takes what there is.
+    // A node that knows nothing takes what enforces, and looks for itself for all else.
+    save(
+        &one,
+        &world.policy("b.example", "enforce", "mx.b.example", 10),
+    );
+    let three = world.node("three");
+    assert_eq!(known(&three, "a.example"), None);
     assert_eq!(
-        known(&world.node("three"), "a.example").as_deref(),
-        Some("none mx.a.example")
+        known(&three, "b.example").as_deref(),
+        Some("enforce mx.b.example")
     );
 }
 
