@@ -11,6 +11,7 @@ mod dane;
 mod demo;
 mod desk;
 mod dns;
+mod doctor;
 mod except;
 mod exchangers;
 mod manual;
@@ -53,6 +54,7 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
+  sudo danelaw doctor
   danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
@@ -83,6 +85,8 @@ enum Command {
     Check(check::Args),
     /// Looks a name up as a delivery would, and says how far the answer can be believed and why.
     Dns(dns::Args),
+    /// Says whether this host is fit for danelaw: rules, DNS, clock, limits, the running proxy.
+    Doctor(doctor::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
@@ -132,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),

@@ -29,7 +29,7 @@ pub const PORTS: [u16; 2] = [25, 587];
 /// From one look at the interception to the next.
 pub const WATCH_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Sessions at once: two sockets and some 20 KiB each.
+/// Sessions at once: two sockets and some 30 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
 
 /// Of one client: all of them, since a mail server is usually the only one.
