@@ -57,7 +57,10 @@ fn offline(directory: &Path, rest: &str) -> String {
         include_str!("../testdata/config/ca.pem"),
     )
     .unwrap();
-    format!("[dns]\nresolvers = [\"127.0.0.1:9\"]\n[tls]\nca_file = \"ca.pem\"\n{rest}")
+    format!(
+        "[dns]\nresolvers = [\"127.0.0.1:9\"]\n[tls]\nca_file = \"ca.pem\"\n\
+         [intercept]\ncanary = false\nwatch = \"off\"\n{rest}"
+    )
 }
 
 /// A proxy that runs, with the addresses it logged.
