@@ -413,6 +413,8 @@ impl Store for Fleet {
         let own = || self.own.find(kind, query, limit);
         let found = if kind == Kind::Trace {
             self.attempt(|_| self.database.find(kind, query, limit))
+        } else if !SHARED.contains(&kind) {
+            None
         } else {
             // As soon as it has been taken over.
             let _ = self.attempt(|state| self.pull(state, kind));

@@ -235,11 +235,11 @@ fn outcome(before: Option<&Told>, after: Option<&Told>) -> Outcome {
     if after.failed.is_some() || after.record.as_ref().is_some_and(|r| is_unknown(&r.heard)) {
         return Outcome::Failed;
     }
-    let live = |told: &Told| told.held.clone().filter(|_| told.is_live);
+    let live = |told: &Told| told.held.clone().filter(|_| told.is_live());
     match (before.and_then(live), after.held.as_ref()) {
         (Some(before), Some(after)) if before.policy.text == after.policy.text => Outcome::Same,
         (Some(_), Some(_)) => Outcome::Changed,
-        (None, Some(_)) if after.is_live => Outcome::New,
+        (None, Some(_)) if after.is_live() => Outcome::New,
         (_, Some(_) | None) => Outcome::NoPolicy,
     }
 }

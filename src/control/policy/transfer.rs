@@ -102,7 +102,10 @@ pub(super) async fn export(engine: &Engine, items: &Items) -> Result<Value, Fail
     let mut exported = Exported { exported: 0 };
     for domain in engine.sts.domains() {
         let told = engine.sts.told(&domain);
-        let Some(held) = told.filter(|told| told.is_live).and_then(|told| told.held) else {
+        let Some(held) = told
+            .filter(|told| told.is_live())
+            .and_then(|told| told.held)
+        else {
             continue; // Expired, or dropped since.
         };
         if items.tell(&PolicyLine::of(&held)).await.is_err() {

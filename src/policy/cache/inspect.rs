@@ -3,6 +3,7 @@
 use super::StsCache;
 use super::discovery::Errand;
 use super::entry::{Entry, Told};
+use super::lost;
 use crate::dns::Failure;
 use crate::name::Domain;
 use crate::store::peers::{Doubt, Idle, Weighed, weigh};
@@ -40,10 +41,11 @@ pub enum Taken {
 }
 
 impl StsCache {
-    /// The domains with a policy, expired ones too, in order.
+    /// The domains with a policy, expired and lost ones too, in order.
     #[must_use]
     pub fn domains(&self) -> Vec<Domain> {
-        let mut domains = self.shared.lock().shelf.domains(Entry::is_stored);
+        let is_told = |entry: &Entry| entry.is_stored() || entry.is_lost();
+        let mut domains = self.shared.lock().shelf.domains(is_told);
         domains.sort_unstable();
         domains
     }
@@ -80,6 +82,7 @@ impl StsCache {
         };
         let batch = Batch {
             rows: vec![gone],
+            gone: vec![lost::marked(domain)],
             ..Batch::default()
         };
         self.shared.write(batch).await?;
@@ -119,14 +122,17 @@ impl StsCache {
         for policy in &offered {
             let domain = policy.domain.clone();
             let now = self.shared.now();
+            let mut was_lost = false;
             let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
                 if weigh(entry.known(), policy.into(), now.wall) == Weighed::Adopted {
+                    was_lost = entry.is_lost();
                     entry.adopt(policy.clone());
                     return None;
                 }
                 entry.in_force_of(&domain, now)
             });
             after.gone.extend(self.shared.evicted(evicted).gone);
+            after.gone.extend(was_lost.then(|| lost::marked(&domain)));
             after.rows.extend(kept.map(|held| held.row()));
         }
         if after != Batch::default() {

@@ -320,6 +320,26 @@ fn sts_60_a_damaged_row_of_the_snapshot_is_told_and_keeps_no_peers_row_from_bein
 }
 
 #[test]
+fn sts_09_what_a_damaged_snapshot_has_lost_is_read_again_from_the_database() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let one = world.node("one");
+    for domain in ["a.example", "b.example"] {
+        save(&one, &world.policy(domain, "enforce", "mx.example", 100));
+    }
+    drop(one);
+    damage(&world, "one", "a.example");
+    let mended = SqliteStore::open_mending(&world.snapshot("one"), SystemClock.wall()).unwrap();
+    let one = world.open(Box::new(mended)).unwrap();
+    for domain in ["a.example", "b.example"] {
+        assert!(known(&one, domain).is_some(), "{domain}");
+    }
+    let lost = one.find(Kind::Lost, Query::Latest, 9).unwrap();
+    assert_eq!(lost.len(), 1, "marks are the node's own");
+}
+
+#[test]
 fn sts_60_a_damaged_row_of_the_snapshot_is_told_and_keeps_no_other_from_being_written() {
     let Some(mut world) = World::new() else {
         return;

@@ -93,7 +93,7 @@ fn file(lines: &[Vec<u8>]) -> Vec<u8> {
 fn in_force(engine: &Engine) -> Vec<Option<StoredPolicy>> {
     let held = |domain: &&str| {
         let told = engine.sts.told(&domain.parse().unwrap())?;
-        told.held.filter(|_| told.is_live)
+        told.held.clone().filter(|_| told.is_live())
     };
     DOMAINS.iter().map(held).collect()
 }
