@@ -13,8 +13,8 @@ use crate::store::upkeep::Keep;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
-    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, SmtpConfig,
-    StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ExceptionsConfig, InterceptConfig, ListenerConfig, LogConfig,
+    OwnBy, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -22,6 +22,9 @@ pub const PATH: &str = "/etc/danelaw.toml";
 
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;
+
+/// The user that danelaw runs as.
+pub const USER: &str = "danelaw";
 
 /// Sessions at once: two sockets and some 20 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
@@ -85,6 +88,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listeners: listeners().to_vec(),
+            intercept: intercept(),
             dns: DnsConfig {
                 resolvers: Vec::new(),
                 validate: Validate::Local,
@@ -136,6 +140,23 @@ impl Default for Config {
             modes: crate::policy::Modes::default(),
             exceptions: ExceptionsConfig::default(),
         }
+    }
+}
+
+fn intercept() -> InterceptConfig {
+    InterceptConfig {
+        layout: None,
+        guard: OwnBy::Uid,
+        user: USER.to_owned(),
+        listener_port: None,
+        ports: vec![25],
+        exempt: Vec::new(),
+        clients: Vec::new(),
+        uplinks: Vec::new(),
+        mask: 0xff,
+        mark: 0x25,
+        table: 2525,
+        pref: 25_250,
     }
 }
 

@@ -235,6 +235,8 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
     }
     section.finish();
     let listeners = listeners::read(reader, top);
+    let intercept = reader.section(top, "intercept");
+    let intercept = super::intercept::read(intercept, default.intercept);
     let dns = read_dns(reader.section(top, "dns"), default.dns);
     let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
     let (ca_file, resumption) = read_tls(reader.section(top, "tls"));
@@ -248,6 +250,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         max_sessions_per_destination,
         drain_timeout,
         listeners,
+        intercept,
         upstream,
         ca_file,
         resumption,
@@ -269,8 +272,9 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
     }
 }
 
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "listener",
+    "intercept",
     "dns",
     "upstream",
     "tls",

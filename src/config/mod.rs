@@ -8,6 +8,7 @@ pub mod defaults;
 mod destinations;
 mod duration;
 mod file;
+mod intercept;
 mod listeners;
 mod mta_sts;
 mod policy;
@@ -38,6 +39,7 @@ use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
+pub use intercept::{InterceptConfig, Interface, Layout, NoInterface, OwnBy};
 pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
@@ -47,6 +49,8 @@ pub use read::{Origin, Problem, Setting};
 pub struct Config {
     /// Where connections come in.
     pub listeners: Vec<ListenerConfig>,
+    /// How netfilter leads them there.
+    pub intercept: InterceptConfig,
     /// How names are resolved.
     pub dns: DnsConfig,
     /// How destinations are dialled.

@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::ClientTls;
 use super::mta_sts::{Prewarm, Unknown};
 use super::value::Value;
+use super::{ClientTls, Layout, OwnBy};
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, Continuity, InsecureMx, Mode};
@@ -51,6 +51,20 @@ impl Words for ClientTls {
         ("never", Self::Never),
         ("offer", Self::Offer),
     ];
+}
+
+impl Words for Layout {
+    const EXPECTED: &'static str = "\"host\", \"gateway\" or \"container\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("host", Self::Host),
+        ("gateway", Self::Gateway),
+        ("container", Self::Container),
+    ];
+}
+
+impl Words for OwnBy {
+    const EXPECTED: &'static str = "\"uid\" or \"mark\"";
+    const WORDS: &'static [(&'static str, Self)] = &[("uid", Self::Uid), ("mark", Self::Mark)];
 }
 
 impl Words for Unknown {

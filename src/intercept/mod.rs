@@ -7,6 +7,7 @@
 pub mod guard;
 pub mod proxy_protocol;
 pub mod redirect;
+pub mod rules;
 pub mod socks5;
 pub mod tproxy;
 

@@ -19,7 +19,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, intercept, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, got an unknown key",
+    ),
+    (
+        "rules that cannot be",
+        "[intercept]\nports = []\nclients = [\"a b\"]\nmask = 0xf\ntable = 254",
+        "/etc/d.toml:2 intercept.ports: expected a list of ports, as [25, 587], got []\n/etc/d.toml:2 intercept.mark: expected a mark within mask that is not 0, as 0x25, got nothing\n/etc/d.toml:3 intercept.clients: expected a list of network interfaces, as [\"lan0\"], got [\"a b\"]\n/etc/d.toml:5 intercept.table: expected the number of a routing table of its own, as 2525, got 254",
     ),
     (
         "an address without a port",
