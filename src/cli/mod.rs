@@ -18,6 +18,7 @@ mod manual;
 mod pins;
 mod policy;
 mod report;
+mod rules;
 mod run;
 mod sources;
 mod stored;
@@ -59,6 +60,7 @@ Examples:
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
+  danelaw rules apply
   danelaw sts lint example.com
   danelaw run --config /etc/danelaw/danelaw.toml
 
@@ -113,6 +115,9 @@ enum Command {
     /// Shows what MX hosts have been seen to do, and releases them.
     #[command(subcommand, after_help = continuity::EXAMPLES)]
     Continuity(continuity::Command),
+    /// Makes, loads, removes and checks the netfilter rules that lead mail to danelaw.
+    #[command(subcommand, after_help = rules::EXAMPLES)]
+    Rules(rules::Command),
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
@@ -145,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Trace(args) => trace::run(args),
         Command::Continuity(command) => continuity::run(command),
+        Command::Rules(command) => rules::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
         Command::Completions(args) => completions::run(args),

@@ -79,12 +79,17 @@ fn net_06_the_doctor_finds_each_thing_that_is_taken_away() {
     sandboxed(|| {
         let lab = Lab::start();
         let mta = &lab.network.mta;
-        rules::load(mta, Exempt::Danelaw);
         let start = || danelaw::start_listener(mta, (HOST, "[::1]:10225"), Rights::Nothing);
         let daemon = start();
+        apply(mta);
         until("danelaw to be ready", || {
             let ready = mta.sh("curl -s http://127.0.0.1:9225/readyz || true");
-            ready.starts_with("ready").then_some(())
+            let seen = mta.sh("curl -s http://127.0.0.1:9225/metrics || true");
+            let is_seen = |line: &&str| {
+                line.starts_with("danelaw_interception") && line.ends_with("state=\"working\"} 1")
+            };
+            let both = seen.lines().filter(is_seen).count() == 2;
+            (ready.starts_with("ready") && both).then_some(())
         });
         let arguments = ["--config", CONFIGURATION, "--egress", "192.0.2.31"];
         let visit = Visit::pay(mta.command(env!("CARGO_BIN_EXE_danelaw")), &arguments);
@@ -92,6 +97,7 @@ fn net_06_the_doctor_finds_each_thing_that_is_taken_away() {
             "all in place",
             0,
             &[
+                ("rules", &["green"]),
                 ("leak", BOTH),
                 ("loop", BOTH),
                 ("ready", &["green"]),
@@ -138,6 +144,12 @@ fn net_06_the_doctor_finds_each_thing_that_is_taken_away() {
     });
 }
 
+/// Loads the rules that the configuration asks for.
+fn apply(mta: &Namespace) {
+    let program = env!("CARGO_BIN_EXE_danelaw");
+    mta.sh(&format!("{program} rules apply --config {CONFIGURATION}"));
+}
+
 /// The redirect is lost, then its guard too.
 fn without_rules(mta: &Namespace) {
     rules::lose_redirect(mta);
@@ -156,6 +168,7 @@ fn without_rules(mta: &Namespace) {
         ],
     );
     assert!(visit.tells("leak", "mail waits"));
+    assert_eq!(visit.levels("rules").first(), Some(&"red"));
 
     mta.sh("nft delete table inet danelaw_guard");
     let visit = Visit::by_root(mta);

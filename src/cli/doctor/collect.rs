@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 
 use super::process;
 use super::users::{self, As, NOBODY};
@@ -18,8 +18,11 @@ use crate::config::{Config, DnsConfig, ListenOn, StoreConfig, StorePlace};
 use crate::dns::health::Monitor;
 use crate::dns::health::state::Health;
 use crate::dns::resolver::TrustAnchor;
-use crate::doctor::facts::{Facts, Kernel, Needs, Seer, Store, Way};
+use crate::doctor::facts::{Facts, Flight, Kernel, Needs, RuleFault, Seer, Store, Way};
 use crate::intercept::Via;
+use crate::intercept::rules::compare::{Difference, Grade, compare};
+use crate::intercept::rules::kernel;
+use crate::intercept::rules::plan::Plan;
 use crate::proxy::engine::resolver;
 use crate::store;
 use crate::tls::roots;
@@ -33,11 +36,13 @@ pub(super) fn facts(file: &Path, egress: &[String]) -> anyhow::Result<Facts> {
         .build()?;
     let roots = roots::load(config.ca_file.as_deref());
     let validation = health(&config, roots.as_ref().ok());
-    let (health, daemon) =
-        runtime.block_on(async { tokio::join!(validation, process::find(config.admin.address)) });
     let needs = needs(&config);
+    let (health, daemon, rules) = runtime.block_on(async {
+        let daemon = process::find(config.admin.address);
+        tokio::join!(validation, daemon, rules(&config, needs.way))
+    });
     let own = daemon.as_ref().map(|daemon| daemon.uid);
-    let own = own.or_else(named_user);
+    let own = own.or_else(|| named_user(&config.intercept.user));
     let seer = if geteuid().is_root() {
         Seer::Root
     } else {
@@ -52,7 +57,7 @@ pub(super) fn facts(file: &Path, egress: &[String]) -> anyhow::Result<Facts> {
         problems,
         needs,
         seer,
-        rules: None,
+        rules,
         flights: flights(&config, needs.way, as_own),
         health,
         anchor: anchor(&config.dns),
@@ -62,7 +67,7 @@ pub(super) fn facts(file: &Path, egress: &[String]) -> anyhow::Result<Facts> {
             Err(error) => Err(error.to_string()),
         },
         store: place(&config.store, own),
-        kernel: kernel(),
+        kernel: settings(),
         egress: egress
             .iter()
             .map(|host| {
@@ -119,18 +124,36 @@ fn needs(config: &Config) -> Needs {
     }
 }
 
-/// The packaged one.
-fn named_user() -> Option<u32> {
-    let user = User::from_name("danelaw").ok().flatten();
-    user.map(|user| user.uid.as_raw())
+/// By name or by number.
+fn named_user(name: &str) -> Option<u32> {
+    kernel::uid_of(name).or_else(|| name.parse().ok())
 }
 
-fn flights(config: &Config, way: Way, own: Option<As>) -> Vec<crate::doctor::facts::Flight> {
+/// What differs from what the configuration wants.
+async fn rules(config: &Config, way: Way) -> Option<Result<Vec<RuleFault>, String>> {
+    if way == Way::Handed {
+        return None;
+    }
+    let differences = async || -> anyhow::Result<Vec<Difference>> {
+        let plan = Plan::of(config, kernel::uid_of)?;
+        Ok(compare(&plan, &kernel::look(&plan).await?))
+    };
+    let fault = |difference: &Difference| {
+        (difference.grade() != Grade::Green).then(|| RuleFault {
+            is_grave: difference.grade() == Grade::Red,
+            seen: difference.to_string(),
+            remedy: difference.remedy(),
+        })
+    };
+    let differences = differences().await.map_err(|error| error.to_string());
+    Some(differences.map(|all| all.iter().filter_map(fault).collect()))
+}
+
+fn flights(config: &Config, way: Way, own: Option<As>) -> Vec<Flight> {
     if way == Way::Handed {
         return Vec::new();
     }
-    let ports = config.listeners.iter().flat_map(|one| one.ports.first());
-    let port = ports.copied().next().unwrap_or(25);
+    let port = config.intercept.ports.first().copied().unwrap_or(25);
     let me = geteuid().as_raw();
     let others = if geteuid().is_root() {
         Some(NOBODY)
@@ -218,7 +241,7 @@ fn place(config: &StoreConfig, own: Option<u32>) -> Store {
     }
 }
 
-fn kernel() -> Kernel {
+fn settings() -> Kernel {
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
     let count = number("/proc/sys/net/netfilter/nf_conntrack_count");
     let most = number("/proc/sys/net/netfilter/nf_conntrack_max");
