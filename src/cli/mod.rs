@@ -1,6 +1,7 @@
 //! The command line: one file per command, exit codes in one place.
 mod ca;
 mod check;
+mod completions;
 mod config;
 mod continuity;
 mod dane;
@@ -10,6 +11,7 @@ mod desk;
 mod dns;
 mod except;
 mod exchangers;
+mod manual;
 mod pins;
 mod policy;
 mod report;
@@ -49,12 +51,12 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
-  danelaw config check --config /etc/danelaw.toml
+  danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
   danelaw sts lint example.com
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 Exit codes:
   0   done, the answer is yes
@@ -108,6 +110,10 @@ enum Command {
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Writes the manual pages.
+    Man(manual::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -134,6 +140,8 @@ pub fn main() -> ExitCode {
         Command::Continuity(command) => continuity::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => manual::run(args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

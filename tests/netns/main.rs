@@ -22,6 +22,8 @@ mod faults;
 mod finger;
 mod gateway;
 mod holder;
+mod kept;
+mod loops;
 mod mail;
 mod opensmtpd;
 mod pki;

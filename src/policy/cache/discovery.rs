@@ -7,7 +7,7 @@
     reason = "IO: discoveries are tasks, the store blocks, refreshing goes by time"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{FutureExt, Shared};
@@ -24,7 +24,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Revision, Store, StoreError, policies};
+use crate::store::{Batch, Revision, Store, StoreError, StoreFault, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -50,6 +50,8 @@ pub(super) struct Memory {
     flights: HashMap<Domain, Flight>,
     /// Domains to be asked because somebody else knows another policy.
     pub(super) doubted: Vec<Domain>,
+    /// Domains whose policies the store did not take.
+    pub(super) unwritten: BTreeSet<Domain>,
     /// Domains to be asked because the store has lost their policies.
     pub(super) lost: Vec<Domain>,
 }
@@ -129,6 +131,7 @@ impl StsCache {
                     shelf,
                     flights: HashMap::new(),
                     doubted: Vec::new(),
+                    unwritten: BTreeSet::new(),
                     lost,
                 }),
                 loaded,
@@ -215,6 +218,19 @@ impl Cache {
             gone.extend(evicted.enforced);
         }
         Batch::removing(&gone)
+    }
+
+    pub(super) async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        let place = store.place();
+        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
+        written.unwrap_or_else(|broken| {
+            let fault = StoreFault::File {
+                doing: "write to it",
+                error: std::io::Error::other(broken),
+            };
+            Err(StoreError { place, fault })
+        })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -359,18 +375,15 @@ impl Discovery {
         if batch == Batch::default() {
             return;
         }
-        let store = Arc::clone(&self.cache.store);
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        let what = match written {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+        let Err(error) = self.cache.write(batch).await else {
+            return;
         };
         warn!(
             domain = %self.domain,
-            error = what,
-            "an MTA-STS policy is in force but not written down: a restart would forget it"
+            %error,
+            "an MTA-STS policy is in force but not written down: until it is, a restart would forget it"
         );
+        self.cache.lock().unwritten.insert(self.domain.clone());
     }
 }
 

@@ -1,7 +1,4 @@
 //! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
-#![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
-
-use std::sync::Arc;
 
 use super::StsCache;
 use super::discovery::Errand;
@@ -10,7 +7,7 @@ use super::lost;
 use crate::dns::Failure;
 use crate::name::Domain;
 use crate::store::peers::{Doubt, Idle, Weighed, weigh};
-use crate::store::{Batch, Kind, Row, StoreError, StoreFault, StoredPolicy};
+use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
 
 /// A domain before and after it was looked at anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +85,7 @@ impl StsCache {
             gone: vec![lost::marked(domain)],
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         self.shared.lock().shelf.remove(domain);
         Ok(before)
     }
@@ -120,7 +117,7 @@ impl StsCache {
             rows,
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         let mut after = Batch::default();
         for policy in &offered {
             let domain = policy.domain.clone();
@@ -139,7 +136,7 @@ impl StsCache {
             after.rows.extend(kept.map(|held| held.row()));
         }
         if after != Batch::default() {
-            self.write(after).await?;
+            self.shared.write(after).await?;
         }
         let memory = self.shared.lock();
         let taken = offered
@@ -152,18 +149,5 @@ impl StsCache {
                 None => Taken::Crowded,
             });
         Ok(taken.collect())
-    }
-
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.shared.store);
-        let place = store.place();
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        written.unwrap_or_else(|broken| {
-            let fault = StoreFault::File {
-                doing: "write to it",
-                error: std::io::Error::other(broken),
-            };
-            Err(StoreError { place, fault })
-        })
     }
 }
