@@ -22,6 +22,7 @@ mod faults;
 mod finger;
 mod gateway;
 mod holder;
+mod led;
 mod mail;
 mod opensmtpd;
 mod pki;
