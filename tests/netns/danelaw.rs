@@ -58,6 +58,18 @@ pub(crate) fn start_listener(
     daemon.await_ready("listens", || place.listens(socket))
 }
 
+/// Starts it with this configuration and what has it pass everything on as it is, which takes no name server.
+pub(crate) fn start_passing(
+    place: &Namespace,
+    (configuration, socket): (&str, &str),
+    rights: Rights,
+) -> Daemon {
+    const PASSING: &str = "[[bypass]]\ndestination = \"0.0.0.0/0\"\n[[bypass]]\ndestination = \"::/0\"\n\
+        [dns]\nprobe_good = \"\"\nprobe_bogus = []\n";
+    let daemon = launch(place, format!("{configuration}{PASSING}"), rights);
+    daemon.await_ready("listens", || place.listens(socket))
+}
+
 /// What it says when it does not start like that.
 pub(crate) fn fails_to_start(place: &Namespace, listener: &str, rights: Rights) -> String {
     let daemon = launch(

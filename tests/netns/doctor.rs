@@ -5,14 +5,12 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 use super::danelaw::{self, Rights};
-use super::rules::{self, Exempt};
+use super::rules::{self, CONFIGURATION, Exempt};
 use super::sandbox::{HOME, Namespace, read, sandboxed, sh, until, write};
 use super::{Lab, hear_from};
 
 /// One for each family.
 const BOTH: &[&str] = &["green", "green"];
-
-const CONFIGURATION: &str = "/run/lab/danelaw/danelaw.toml";
 
 const HOST: &str = "kind = \"redirect\"\naddress = \"127.0.0.1:10225\"\nclient_tls = \"never\"\n\
     [[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\nclient_tls = \"never\"\n\
@@ -81,7 +79,7 @@ fn net_06_the_doctor_finds_each_thing_that_is_taken_away() {
         let mta = &lab.network.mta;
         let start = || danelaw::start_listener(mta, (HOST, "[::1]:10225"), Rights::Nothing);
         let daemon = start();
-        apply(mta);
+        rules::load(mta, Exempt::Danelaw);
         until("danelaw to be ready", || {
             let ready = mta.sh("curl -s http://127.0.0.1:9225/readyz || true");
             let seen = mta.sh("curl -s http://127.0.0.1:9225/metrics || true");
@@ -142,12 +140,6 @@ fn net_06_the_doctor_finds_each_thing_that_is_taken_away() {
         assert!(hear_from(mta, "192.0.2.77", 25).starts_with("220 danelaw canary "));
         drop(daemon);
     });
-}
-
-/// Loads the rules that the configuration asks for.
-fn apply(mta: &Namespace) {
-    let program = env!("CARGO_BIN_EXE_danelaw");
-    mta.sh(&format!("{program} rules apply --config {CONFIGURATION}"));
 }
 
 /// The redirect is lost, then its guard too.

@@ -54,7 +54,8 @@ fn nothing_passes(lab: &Lab, client: &Client<'_>) {
     );
 }
 
-const TPROXY: &str = "kind = \"tproxy\"\naddress = \"[::]:10125\"\nclient_tls = \"never\"\n";
+const TPROXY: &str = "kind = \"tproxy\"\naddress = \"[::]:10125\"\nclient_tls = \"never\"\n\
+    [intercept]\nclients = [\"g0\"]\nuplinks = [\"g1\"]\n";
 
 #[test]
 fn net_02_net_04_net_05_by_tproxy_the_mx_hosts_see_the_mail_server_itself() {
@@ -62,7 +63,7 @@ fn net_02_net_04_net_05_by_tproxy_the_mx_hosts_see_the_mail_server_itself() {
         let (lab, gateway) = &Lab::behind_gateway();
         rules::count_arrivals(&lab.network.world);
         let daemon = danelaw::start_listener(gateway, (TPROXY, "*:10125"), Rights::NetRaw);
-        rules::load_tproxy(gateway, 10125);
+        rules::apply(gateway, &[]);
         let client = Client::start(&lab.network.mta);
         judged_and_seen_from(&client, [OVER_V4, OVER_V6]);
         assert!(rules::counted(gateway, "danelaw", "intercepted") > 0);
@@ -71,13 +72,18 @@ fn net_02_net_04_net_05_by_tproxy_the_mx_hosts_see_the_mail_server_itself() {
         for (place, host) in [
             (&lab.network.mta, "10.9.1.1"),
             (&lab.network.mta, "fd09:1::1"),
-            (&lab.network.world, "10.9.2.1"),
             (gateway, "127.0.0.1"),
         ] {
             let said = hear_from(place, host, 10125);
             let refused = said.starts_with("421 4.3.2 this port takes redirected connections only");
             assert!(refused && said.lines().count() == 1, "{host}: {said:?}");
         }
+
+        // From the world nobody gets as far as that.
+        let world = &lab.network.world;
+        assert_eq!(hear_from(world, "10.9.2.1", 10125).trim(), "");
+        assert_eq!(hear_from(world, "fd09:2::1", 10125).trim(), "");
+        assert_eq!(rules::counted(gateway, "danelaw", "strangers"), 2);
 
         daemon.stop();
         nothing_passes(lab, &client);
@@ -98,7 +104,7 @@ fn by_tproxy_both_families_arrive_though_marks_count_for_reverse_paths() {
             ));
         }
         let _danelaw = danelaw::start_listener(gateway, (TPROXY, "*:10125"), Rights::NetRaw);
-        rules::load_tproxy(gateway, 10125);
+        rules::apply(gateway, &[]);
         judged_and_seen_from(&Client::start(&lab.network.mta), [OVER_V4, OVER_V6]);
     });
 }
@@ -109,7 +115,7 @@ fn by_tproxy_without_keep_source_the_mx_hosts_see_the_gateway() {
         let (lab, gateway) = &Lab::behind_gateway();
         let listener = format!("{TPROXY}[upstream]\nkeep_source = false\n");
         let _danelaw = danelaw::start_listener(gateway, (&listener, "*:10125"), Rights::NetRaw);
-        rules::load_tproxy(gateway, 10125);
+        rules::apply(gateway, &[]);
         judged_and_seen_from(&Client::start(&lab.network.mta), GATEWAY);
     });
 }
@@ -134,12 +140,13 @@ fn net_02_net_04_net_05_by_redirect_on_a_gateway_the_mx_hosts_see_the_gateway() 
     sandboxed(|| {
         let (lab, gateway) = &Lab::behind_gateway();
         rules::count_arrivals(&lab.network.world);
-        let listener = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n";
+        let listener = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n\
+            [intercept]\nclients = [\"g0\"]\n";
         let daemon = danelaw::start_listener(gateway, (listener, "*:10225"), Rights::Nothing);
-        rules::load_gateway_redirect(gateway, 10225);
+        rules::apply(gateway, &[]);
         let client = Client::start(&lab.network.mta);
         judged_and_seen_from(&client, GATEWAY);
-        assert!(rules::counted(gateway, "danelaw", "intercepted") > 0);
+        assert!(rules::counted(gateway, "danelaw", "redirected") > 0);
         assert_eq!(rules::counted(gateway, "danelaw_guard", "leaked"), 0);
         for host in ["10.9.1.1", "fd09:1::1"] {
             let said = lab.hear(host, 10225);
@@ -172,7 +179,13 @@ fn net_02_net_04_haproxy_hands_over_with_a_header_of_either_version_and_a_strang
         let (lab, gateway) = &Lab::behind_gateway();
         sh(&format!("install -d {HOME}/haproxy"));
         let _danelaw = danelaw::start_listener(gateway, (HANDED, "*:10325"), Rights::Nothing);
-        rules::load_tproxy(gateway, 10126);
+        // HAProxy is the transparent one here.
+        let of_haproxy = write(
+            "haproxy/danelaw.toml",
+            "[[listener]]\nkind = \"tproxy\"\naddress = \"[::]:10126\"\n\
+            [intercept]\nclients = [\"g0\"]\nuplinks = [\"g1\"]\n",
+        );
+        rules::apply(gateway, &["--config", &of_haproxy.to_string_lossy()]);
         let client = Client::start(&lab.network.mta);
         for (send, who) in [("send-proxy", "one"), ("send-proxy-v2", "two")] {
             let haproxy = start_haproxy(gateway, send);

@@ -6,7 +6,8 @@ use super::sandbox::{Namespace, log_of, read, sandboxed, until, write};
 use super::world::Network;
 use super::{Lab, dns, hear_from, pki, policy_host};
 
-const BOTH: &str = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n";
+const BOTH: &str = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n\
+    [intercept]\nlayout = \"host\"\n";
 
 /// Addresses where nobody is.
 const NOBODY: [&str; 2] = ["192.0.2.77", "2001:db8::77"];
@@ -48,7 +49,7 @@ fn net_01_danelaw_does_not_start_where_its_own_connections_come_back() {
         assert_eq!(arrived, 0, "connections that left the host");
 
         // Who insists gets it, and the loop is cut all the same.
-        let insisting = format!("{BOTH}[intercept]\ncanary = false\n");
+        let insisting = format!("{BOTH}canary = false\n");
         danelaw::start_listener(mta, (&insisting, "*:10225"), Rights::Nothing).stop();
 
         rules::load(mta, Exempt::Danelaw);
@@ -76,9 +77,8 @@ fn net_06_rules_that_are_flushed_are_noticed_by_danelaw_itself_and_so_is_their_r
     sandboxed(|| {
         let network = network();
         let mta = &network.mta;
-        let watching = format!(
-            "{BOTH}[intercept]\nwatch_interval = \"200ms\"\n[admin]\naddress = \"127.0.0.1:9225\"\n"
-        );
+        let watching =
+            format!("{BOTH}watch_interval = \"200ms\"\n[admin]\naddress = \"127.0.0.1:9225\"\n");
         let _danelaw = danelaw::start_listener(mta, (&watching, "*:10225"), Rights::Nothing);
         for family in ["ipv4", "ipv6"] {
             assert!(

@@ -24,6 +24,7 @@ mod finger;
 mod gateway;
 mod holder;
 mod kept;
+mod led;
 mod loops;
 mod mail;
 mod opensmtpd;

@@ -195,7 +195,7 @@ fn apply(args: &Apply) -> anyhow::Result<ExitCode> {
 }
 
 fn remove(args: &Remove) -> anyhow::Result<ExitCode> {
-    let plan = args.place.plan()?;
+    let plan = args.place.plan_to_remove()?;
     let guard = if args.open {
         Guard::Removed
     } else {

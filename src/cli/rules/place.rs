@@ -48,6 +48,12 @@ impl Place {
         Ok(Plan::of(&self.config()?, kernel::uid_of)?)
     }
 
+    /// What is to be taken away, which does not depend on danelaw's user: there may be none any more.
+    pub(super) fn plan_to_remove(&self) -> anyhow::Result<Plan> {
+        let anybody = |_: &str| Some(u32::MAX);
+        Ok(Plan::of(&self.config()?, anybody)?)
+    }
+
     fn config(&self) -> anyhow::Result<Config> {
         let is_needed = self.config != Path::new(defaults::PATH) || self.config.exists();
         let mut config = match is_needed {

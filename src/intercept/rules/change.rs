@@ -106,7 +106,9 @@ pub async fn sets() -> Result<Option<(Sets, Vec<&'static str>)>, Trouble> {
     let mut tables = Vec::new();
     // The guard's are looked at only where the other table is missing.
     for name in [GUARD, DANELAW] {
-        if let Some(table) = kernel::table(name).await? {
+        let table = kernel::table(name).await?;
+        // One that lets sessions end has none.
+        if let Some(table) = table.filter(|table| table.sets.contains_key(PORTS)) {
             let networks = [EXEMPT4, EXEMPT6].map(|set| table.networks(set));
             found = Some(Sets {
                 exempt: networks.concat(),

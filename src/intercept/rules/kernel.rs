@@ -150,7 +150,7 @@ pub async fn routing(transparent: &Transparent, family: Family) -> Result<Routin
     let family = format!("-{}", family.number());
     let table = transparent.table.to_string();
     let rules = run(&IP, &["-N", "-j", &family, "rule", "show"], "").await?;
-    let routes = ["-N", "-j", &family, "route", "show", "table", &table];
+    let routes = ["-j", &family, "route", "show", "table", &table];
     let routes = match run(&IP, &routes, "").await {
         // Nobody has put anything into it yet.
         Err(Trouble::Failed { said, .. }) if said.contains(NO_TABLE) => String::new(),

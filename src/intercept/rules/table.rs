@@ -142,8 +142,12 @@ pub fn guard(plan: &Plan) -> Table {
 /// What takes the first table's place while its sessions end: it takes nothing over, but what it has taken over goes on.
 #[must_use]
 pub fn draining(plan: &Plan) -> Table {
-    let mut table = Table::with_sets(DANELAW, plan);
-    table.counters = vec![DRAINING];
+    let mut table = Table {
+        name: DANELAW,
+        sets: Vec::new(),
+        counters: vec![DRAINING],
+        chains: Vec::new(),
+    };
     // Connection tracking goes on translating only as long as some chain of the kind stands.
     let keep = |name, hook| Chain {
         name,
