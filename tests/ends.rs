@@ -428,12 +428,38 @@ fn dn_11_a_client_that_sends_no_more_still_hears_what_it_waits_for() {
 
 #[test]
 fn net_10_accept_rests_when_descriptors_are_used_up_and_goes_on_when_there_are_some() {
-    let service = Service::with_descriptors(48, OFFLINE);
-    let crowd: Vec<_> = (0..64)
+    // Nothing else takes a descriptor, or gives one back, meanwhile.
+    let quiet = format!("{OFFLINE}probe_good = \"\"\nprobe_bogus = []\n");
+    let service = Service::with_descriptors(48, &quiet);
+    let mut crowd: Vec<_> = (0..64)
         .map(|_| TcpStream::connect(service.address).unwrap())
         .collect();
     let told = service.logged("this host has no descriptor");
     assert!(told.contains("at=\"accept\""), "{told}");
+    // The first of them is in, and there is nothing left to dial with: no MX is to blame.
+    let mx = TcpListener::bind("127.0.0.1:0").unwrap();
+    let heard = asked_for(&mut crowd[0], mx.local_addr().unwrap());
+    let words = "421 4.3.2 busy: this host has no free port or descriptor";
+    assert!(heard.starts_with(words), "{heard}");
+    let told = service.logged("this host has no descriptor");
+    assert!(told.contains("at=\"dial\""), "{told}");
     drop(crowd);
     Delivery::until(Connected, &service).finish(Connected);
+}
+
+/// The first line that a SOCKS5 client hears of this destination.
+fn asked_for(client: &mut TcpStream, destination: SocketAddr) -> String {
+    let SocketAddr::V4(destination) = destination else {
+        panic!("{destination} is IPv6");
+    };
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1];
+    request.extend(destination.ip().octets());
+    request.extend(destination.port().to_be_bytes());
+    client.write_all(&request).unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[..4], [5, 0, 5, 0]);
+    let mut line = String::new();
+    BufReader::new(client).read_line(&mut line).unwrap();
+    line
 }

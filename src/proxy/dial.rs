@@ -286,6 +286,7 @@ mod tests {
             (Errno::EMFILE, true),
             (Errno::ENFILE, true),
             (Errno::ENOBUFS, true),
+            (Errno::ENOMEM, true),
             (Errno::ECONNREFUSED, false),
             (Errno::ENETUNREACH, false),
             (Errno::EHOSTUNREACH, false),

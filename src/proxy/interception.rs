@@ -150,8 +150,10 @@ impl Interception {
         // Without the mark: what exempts by mark shall not exempt this one.
         let seen = match fly(destination, None, &self.token).await {
             Heard::Answered(Answerer::Here) => Seen::Taken,
+            // Whoever accepts late for want of descriptors may be one of ours.
+            Heard::Answered(Answerer::Stranger(said)) if said.is_empty() => Seen::Untried,
             Heard::Answered(Answerer::Elsewhere | Answerer::Stranger(_)) => {
-                Seen::Missed("something beyond this host answered".into())
+                Seen::Missed("something else answered".into())
             }
             Heard::Silence => Seen::Missed("nobody answered".into()),
             Heard::Refused(why) => Seen::Missed(why),

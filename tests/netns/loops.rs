@@ -116,6 +116,47 @@ fn net_06_rules_that_are_flushed_are_noticed_by_danelaw_itself_and_so_is_their_r
     });
 }
 
+const REDIRECT: &str = "kind = \"redirect\"\naddress = \"[::]:10225\"\nclient_tls = \"never\"\n\
+    [intercept]\nclients = [\"g0\"]\n";
+
+const TPROXY: &str = "kind = \"tproxy\"\naddress = \"[::]:10125\"\nclient_tls = \"never\"\n\
+    [intercept]\nclients = [\"g0\"]\nuplinks = [\"g1\"]\n";
+
+/// As the manual has it.
+const BY_HAND: &str = "nft add chain inet danelaw canary '{ type nat hook output priority -100; }'
+    nft add rule inet danelaw canary ip daddr 192.0.2.78 meta l4proto tcp redirect to :10125
+    nft add rule inet danelaw canary ip6 daddr 2001:db8::78 meta l4proto tcp redirect to :10125";
+
+#[test]
+fn net_06_on_a_gateway_the_rules_are_seen_and_missed_by_its_own_canaries() {
+    sandboxed(|| {
+        pki::make(&policy_host::names());
+        dns::publish();
+        let (_network, gateway) = &Network::with_gateway();
+        for (listener, socket, rights, by_hand) in [
+            (REDIRECT, "*:10225", Rights::Nothing, ""),
+            (TPROXY, "*:10125", Rights::NetRaw, BY_HAND),
+        ] {
+            let admin = "watch_interval = \"200ms\"\n[admin]\naddress = \"127.0.0.1:9225\"\n";
+            let watching = format!("{listener}{admin}");
+            let daemon = danelaw::start_listener(gateway, (&watching, socket), rights);
+            rules::load(gateway, Exempt::Danelaw);
+            gateway.sh(by_hand);
+            for state in ["working", "lost"] {
+                for family in ["ipv4", "ipv6"] {
+                    until(&format!("{family} to be {state}: {listener}"), || {
+                        is_known(gateway, family, state).then_some(())
+                    });
+                }
+                if state == "working" {
+                    rules::lose_redirect(gateway);
+                }
+            }
+            daemon.stop();
+        }
+    });
+}
+
 /// Opens sessions from the second address of the MTA's host, each from a port of its own, and tells the first line of each.
 const CROWD: &str = "
 import socket, sys

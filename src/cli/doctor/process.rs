@@ -43,7 +43,7 @@ fn is_proxy(home: &Path) -> bool {
     let name = fs::read_to_string(home.join("comm")).unwrap_or_default();
     let line = fs::read(home.join("cmdline")).unwrap_or_default();
     let mut arguments = line.split(|octet| *octet == 0);
-    name.trim_end() == "danelaw" && arguments.any(|argument| argument == b"run")
+    name.trim_end() == "danelaw" && arguments.nth(1) == Some(b"run")
 }
 
 /// Whoever may not know takes it for one of ours.
