@@ -14,6 +14,7 @@ mod except;
 mod exchangers;
 mod pins;
 mod policy;
+mod reload;
 mod report;
 mod run;
 mod sources;
@@ -77,6 +78,8 @@ struct CommandLine {
 enum Command {
     /// Runs the proxy until SIGTERM or SIGINT, then lets sessions finish.
     Run(run::Args),
+    /// Has the running proxy read its configuration anew, and says what changed.
+    Reload(reload::Args),
     /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
     Check(check::Args),
     /// Looks a name up as a delivery would, and says how far the answer can be believed and why.
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &line.command {
         Command::Run(args) => run::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
         Command::Config(command) => config::run(command),

@@ -13,8 +13,8 @@ use crate::store::upkeep::Keep;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
-    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, SmtpConfig,
-    StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, RunConfig,
+    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -119,10 +119,7 @@ impl Default for Config {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
             },
-            admin: AdminConfig {
-                address: None,
-                allow_remote: false,
-            },
+            admin: AdminConfig { address: None },
             smtp: SmtpConfig::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
@@ -135,6 +132,7 @@ impl Default for Config {
             rules: Vec::new(),
             modes: crate::policy::Modes::default(),
             exceptions: ExceptionsConfig::default(),
+            run: RunConfig::default(),
         }
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod continuity;
+pub mod daemon;
 pub mod pins;
 pub mod policy;
 pub mod server;
@@ -39,6 +40,8 @@ pub enum Request {
     Continuity(continuity::Request),
     /// What cleared sessions.
     Pins(pins::Request),
+    /// The running proxy itself.
+    Daemon(daemon::Request),
 }
 
 impl Request {
@@ -50,6 +53,7 @@ impl Request {
             Self::Trace(_) => "trace",
             Self::Continuity(request) => request.label(),
             Self::Pins(request) => request.label(),
+            Self::Daemon(request) => request.label(),
         }
     }
 }
@@ -72,6 +76,7 @@ pub async fn answer(
         Request::Trace(request) => trace::answer(engine, request, items).await,
         Request::Continuity(request) => continuity::answer(engine, request, items).await,
         Request::Pins(request) => pins::answer(engine, request, items).await,
+        Request::Daemon(_) => Err(daemon::nobody()),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::generation::{Generation, Generations};
 use super::pulse::Questions;
 use super::shell::{Place, Shell};
 use super::{Stage, bypass, handover, listen, refusal, session};
@@ -22,10 +23,13 @@ use crate::smtp::Reply;
 /// One socket's accept loop.
 #[derive(Clone)]
 pub(super) struct Door {
-    pub(super) config: Arc<ListenerConfig>,
+    /// What its sessions begin with.
+    pub(super) generation: Generation,
+    pub(super) generations: Generations,
+    /// Of its listener.
+    pub(super) index: usize,
     /// Where the socket really listens.
     pub(super) address: SocketAddr,
-    pub(super) shell: Arc<Shell>,
     pub(super) stage: watch::Receiver<Stage>,
 }
 
@@ -44,7 +48,10 @@ impl Door {
                 _ = self.stage.changed() => return,
             };
             match accepted {
-                Ok((stream, client)) => self.admit(stream, canonical(client)),
+                Ok((stream, client)) => {
+                    self.renew();
+                    self.admit(stream, canonical(client));
+                }
                 Err(error) if listen::is_exhausted(&error) => {
                     warn!(%error, listener = %self.address, "accept has to wait");
                     tokio::time::sleep(BACK_OFF).await;
@@ -54,13 +61,29 @@ impl Door {
         }
     }
 
+    /// After a reload, what new sessions begin with.
+    fn renew(&mut self) {
+        if self.generations.has_changed().unwrap_or(false) {
+            self.generation = self.generations.borrow_and_update().clone();
+        }
+    }
+
+    fn config(&self) -> &ListenerConfig {
+        // A reload keeps the listeners that there are.
+        &self.generation.config.listeners[self.index]
+    }
+
+    fn shell(&self) -> &Arc<Shell> {
+        &self.generation.shell
+    }
+
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        let kind = self.config.kind;
+        let kind = self.config().kind;
         if !self.is_welcome(client) {
             return warn!(%client, listener = %self.address, "{}", stranger(kind));
         }
-        let Some(place) = self.shell.place(client) else {
+        let Some(place) = self.shell().place(client) else {
             return self.send_away(&stream, &refusal::busy());
         };
         // Small replies must not wait for one another; without it the session is only slower.
@@ -79,16 +102,16 @@ impl Door {
     /// Who names a destination must be known: by address, or by being on this host.
     fn is_welcome(&self, client: SocketAddr) -> bool {
         let ip = client.ip();
-        match self.config.kind {
+        match self.config().kind {
             Via::Redirect | Via::Tproxy => true,
-            Via::Socks5 => self.config.allow_remote || ip.is_loopback(),
-            Via::ProxyProtocol => self.config.trusted.iter().any(|one| one.contains(&ip)),
+            Via::Socks5 => self.config().allow_remote || ip.is_loopback(),
+            Via::ProxyProtocol => self.config().trusted.iter().any(|one| one.contains(&ip)),
         }
     }
 
     /// By netfilter.
     fn intercepted(&self, stream: TcpStream, client: SocketAddr, place: Place) {
-        let via = self.config.kind;
+        let via = self.config().kind;
         // At once: the answer is lost when connection tracking is flushed.
         let local = stream.local_addr().unwrap_or(self.address);
         let destination = match via {
@@ -110,7 +133,7 @@ impl Door {
             via,
             hint: None,
         };
-        let guard = &self.shell.guard;
+        let guard = &self.shell().guard;
         let checked = guard
             .check_client(&from)
             .and_then(|()| guard.check_destination(client, destination, listen::is_ours));
@@ -126,7 +149,7 @@ impl Door {
 
     /// By a SOCKS5 request.
     async fn socks5(mut self, mut stream: TcpStream, client: SocketAddr, place: Place) {
-        let shell = Arc::clone(&self.shell);
+        let shell = Arc::clone(self.shell());
         let negotiated = tokio::time::timeout(NEGOTIATION, shell.negotiate(&mut stream, client));
         let Some(negotiated) = self.unless_draining(negotiated).await else {
             return;
@@ -144,7 +167,7 @@ impl Door {
 
     /// By a PROXY header.
     async fn handed(mut self, mut stream: TcpStream, sender: SocketAddr, place: Place) {
-        let shell = Arc::clone(&self.shell);
+        let shell = Arc::clone(self.shell());
         let taken = handover::take(&shell, &mut stream, (sender, handover::DEADLINE));
         let Some(taken) = self.unless_draining(taken).await else {
             return self.send_away(&stream, &refusal::shutdown());
@@ -164,7 +187,7 @@ impl Door {
             }
         };
         // What the sender has is one thing, what each of its clients has another.
-        let Some(place) = self.shell.pass_on(place, from.client) else {
+        let Some(place) = self.shell().pass_on(place, from.client) else {
             return self.send_away(&stream, &refusal::busy());
         };
         self.serve(from, stream).await;
@@ -180,7 +203,8 @@ impl Door {
     }
 
     async fn serve(self, from: Intercepted, stream: TcpStream) {
-        serve(self.shell, from, stream, self.config.client_tls, self.stage).await;
+        let client_tls = self.config().client_tls;
+        serve(self.generation.shell, from, stream, client_tls, self.stage).await;
     }
 
     /// Refuses for a reason that somebody has to do something about.
@@ -195,7 +219,7 @@ impl Door {
     }
 
     fn send_away(&self, stream: &TcpStream, reply: &Reply) {
-        match self.config.kind {
+        match self.config().kind {
             // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
             Via::Redirect | Via::Tproxy | Via::ProxyProtocol => {
                 drop(SockRef::from(stream).send(&reply.encode()));

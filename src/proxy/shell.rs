@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, warn};
 
 use super::crowd::{Crowd, Member, client_network};
 use super::dial::Dialer;
 use super::engine::Engine;
 use super::listen;
+use super::room::{Room, Slot};
 use crate::config::ClientTls;
 use crate::intercept::guard::Guard;
 use crate::intercept::socks5::{self, Rep};
@@ -35,23 +36,24 @@ pub(super) struct Shell {
     pub(super) bare_line_ends: BareLineEnds,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) capacity: u32,
+    pub(super) room: Arc<Room>,
     pub(super) clients: Arc<Crowd>,
     pub(super) destinations: Arc<Crowd>,
-    pub(super) saturated: AtomicBool,
+    pub(super) saturated: Arc<AtomicBool>,
     pub(super) rechecks: Arc<Semaphore>,
+    /// Tells whoever reads files from time to time to read them now.
+    pub(super) relook: Arc<Notify>,
 }
 
 /// A session's claim on what there is only so much of.
 pub(super) struct Place {
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
     _client: Member,
 }
 
 impl Shell {
     pub(super) fn sessions(&self) -> usize {
-        (self.capacity as usize).saturating_sub(self.slots.available_permits())
+        self.room.taken()
     }
 
     /// A place for one more session of `client`.
@@ -60,10 +62,10 @@ impl Shell {
             debug!(%client, "a client has as many sessions as it may");
             return None;
         };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+        let Some(slot) = self.room.take() else {
             if !self.saturated.swap(true, Ordering::Relaxed) {
                 warn!(
-                    max_sessions = self.capacity,
+                    max_sessions = self.room.limit(),
                     "no more sessions are taken on"
                 );
             }

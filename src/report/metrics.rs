@@ -5,6 +5,7 @@
 //! `docs/metrics.md`, and a test holds it against the code.
 
 mod dns;
+mod reloads;
 mod store;
 mod sts;
 mod totals;
@@ -21,6 +22,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use reloads::Reloads;
 use totals::Totals;
 
 use super::{ClientLeg, Judgement, Record, Records};
@@ -165,6 +167,8 @@ pub struct Vitals {
     pub exceptions_unreadable: u64,
     /// MTA-STS policies.
     pub sts: StsVitals,
+    /// Reloads of the configuration.
+    pub reloads: Arc<Reloads>,
 }
 
 /// All metrics of a proxy.
@@ -236,7 +240,8 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         sessions_open(&vitals, &mut encoder)?;
         dns::encode(&vitals, &mut encoder)?;
         store::encode(&vitals, &mut encoder)?;
-        sts::encode(&vitals.sts, &mut encoder)
+        sts::encode(&vitals.sts, &mut encoder)?;
+        reloads::encode(&vitals.reloads, &mut encoder)
     }
 }
 
@@ -283,6 +288,7 @@ pub(in crate::report) mod tests {
             backlog: Backlog::default(),
             exceptions_unreadable: 0,
             sts: StsVitals::of_an_empty_cache(),
+            reloads: Arc::default(),
         })
     }
 
@@ -325,6 +331,7 @@ pub(in crate::report) mod tests {
         let words = words.chain(Ending::ALL.map(Ending::label));
         let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
         let words = words.chain(totals::HANDSHAKES);
+        let words = words.chain(reloads::OUTCOMES);
         let words = words.chain(crate::policy::exceptions::What::KINDS);
         let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
         let words = words.chain(
@@ -414,7 +421,13 @@ pub(in crate::report) mod tests {
 
     #[test]
     fn what_the_vitals_say_is_shown() {
-        let tally = Arc::new(Tally::with(Arc::new(AtomicU64::new(1))));
+        let tally = Arc::<Tally>::default();
+        tally.add(Arc::new(AtomicU64::new(1)));
+        let reloads = Arc::<Reloads>::default();
+        for is_applied in [true, false, false] {
+            reloads.count(is_applied);
+        }
+        assert!(reloads.is_last_refused());
         tally.count(Asked::Tlsa, Ending::ProvenAbsent);
         let metrics = Metrics::new(&Sessions::default(), move || Vitals {
             sessions_open: 3,
@@ -432,10 +445,13 @@ pub(in crate::report) mod tests {
                 evicted_enforced: 1,
                 ..StsVitals::of_an_empty_cache()
             },
+            reloads: Arc::clone(&reloads),
         });
         let rendered = metrics.render().unwrap();
         for line in [
             "danelaw_sessions_open 3",
+            "danelaw_reloads_total{outcome=\"applied\"} 1",
+            "danelaw_reloads_total{outcome=\"refused\"} 2",
             "danelaw_dns_health{state=\"clock-skew\"} 1",
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",
