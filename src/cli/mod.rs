@@ -1,8 +1,7 @@
 //! The command line: one file per command, exit codes in one place.
-#![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
-
 mod ca;
 mod check;
+mod completions;
 mod config;
 mod continuity;
 mod dane;
@@ -12,16 +11,17 @@ mod desk;
 mod dns;
 mod except;
 mod exchangers;
+mod manual;
 mod pins;
 mod policy;
 mod reload;
 mod report;
 mod run;
 mod sources;
-mod stored;
 mod sts;
 mod trace;
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -52,12 +52,12 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
-  danelaw config check --config /etc/danelaw.toml
+  danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
   danelaw sts lint example.com
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 Exit codes:
   0   done, the answer is yes
@@ -113,6 +113,10 @@ enum Command {
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Writes the manual pages.
+    Man(manual::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -140,13 +144,24 @@ pub fn main() -> ExitCode {
         Command::Continuity(command) => continuity::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => manual::run(args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("danelaw: {}", in_words(&error));
+        if !is_unread(&error) {
+            // Nor is there anybody to tell where stderr is closed.
+            let _ = writeln!(io::stderr(), "danelaw: {}", in_words(&error));
+        }
         Exit::Unknown.into()
     })
+}
+
+/// Whoever read what was printed has heard enough (`danelaw … | head -1`). There is no complaint, and no answer either.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The error with its causes; most of ours name their cause themselves, and once is enough.

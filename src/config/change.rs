@@ -1,6 +1,6 @@
 //! What differs between two configurations, and what of it a running process can follow.
 //!
-//! Listeners, store, admin address, control socket, log format and privileges belong to the process: they stay as they
+//! Listeners, interception, store, admin address, control socket, log format and privileges belong to the process: they stay as they
 //! were at the start, all else is followed.
 #![expect(
     clippy::disallowed_methods,
@@ -137,7 +137,7 @@ fn is_fixed(key: &Key<'_>) -> bool {
     match key.table {
         LISTENER => key.listeners_differ || SOCKET_KEYS.contains(&key.key),
         "[store]" => ["path", "url", "password_file", "snapshot"].contains(&key.key),
-        "[admin]" | "[control]" | "[run]" => true,
+        "[admin]" | "[control]" | "[intercept]" | "[run]" => true,
         "[log]" => key.key == "format",
         _ => false,
     }
@@ -206,6 +206,7 @@ impl Config {
             admin: running.admin,
             control: running.control.clone(),
             run: running.run.clone(),
+            intercept: running.intercept,
             log: LogConfig {
                 json: running.log.json,
                 filter: self.log.filter.clone(),

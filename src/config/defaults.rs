@@ -13,15 +13,21 @@ use crate::store::upkeep::Keep;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
-    AdminConfig, Config, DnsConfig, ExceptionsConfig, ListenerConfig, LogConfig, RunConfig,
-    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    AdminConfig, Config, DnsConfig, ExceptionsConfig, InterceptConfig, ListenerConfig, LogConfig,
+    RunConfig, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
-pub const PATH: &str = "/etc/danelaw.toml";
+pub const PATH: &str = "/etc/danelaw/danelaw.toml";
 
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;
+
+/// What connections are taken over for: MX hosts, and smart hosts that want a login. Implicit TLS (465) is none of ours.
+pub const PORTS: [u16; 2] = [25, 587];
+
+/// From one look at the interception to the next.
+pub const WATCH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Sessions at once: two sockets and some 20 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
@@ -85,6 +91,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listeners: listeners().to_vec(),
+            intercept: InterceptConfig {
+                canary: true,
+                watch: Watch::Auto,
+                watch_interval: WATCH_INTERVAL,
+            },
             dns: DnsConfig {
                 resolvers: Vec::new(),
                 validate: Validate::Local,
@@ -146,16 +157,25 @@ fn probes() -> Probes {
     }
 }
 
+/// Where netfilter decides what is taken over, that is checked.
+#[must_use]
+pub fn ports(kind: Via) -> Vec<u16> {
+    match kind {
+        Via::Redirect | Via::Tproxy => PORTS.to_vec(),
+        Via::ProxyProtocol | Via::Socks5 => Vec::new(),
+    }
+}
+
 /// REDIRECT in an output chain rewrites to the loopback address of the family, so these two suffice on the mail
 /// server's own host.
 #[must_use]
-pub const fn listeners() -> [ListenerConfig; 2] {
+pub fn listeners() -> [ListenerConfig; 2] {
     [
         loopback(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         loopback(IpAddr::V6(Ipv6Addr::LOCALHOST)),
     ]
 }
 
-const fn loopback(address: IpAddr) -> ListenerConfig {
+fn loopback(address: IpAddr) -> ListenerConfig {
     ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }

@@ -3,9 +3,9 @@
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::ClientTls;
 use super::mta_sts::{Prewarm, Unknown};
 use super::value::Value;
+use super::{ClientTls, Watch};
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, Continuity, InsecureMx, Mode};
@@ -50,6 +50,15 @@ impl Words for ClientTls {
         ("auto", Self::Auto),
         ("never", Self::Never),
         ("offer", Self::Offer),
+    ];
+}
+
+impl Words for Watch {
+    const EXPECTED: &'static str = "\"auto\", \"required\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("required", Self::Required),
+        ("off", Self::Off),
     ];
 }
 

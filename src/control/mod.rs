@@ -12,8 +12,10 @@
 pub mod client;
 pub mod continuity;
 pub mod daemon;
+pub mod except;
 pub mod pins;
 pub mod policy;
+pub mod report;
 pub mod server;
 mod socket;
 pub mod trace;
@@ -42,6 +44,10 @@ pub enum Request {
     Pins(pins::Request),
     /// The running proxy itself.
     Daemon(daemon::Request),
+    /// What the operator says of single domains.
+    Except(except::Request),
+    /// What was counted.
+    Report(report::Request),
 }
 
 impl Request {
@@ -54,6 +60,8 @@ impl Request {
             Self::Continuity(request) => request.label(),
             Self::Pins(request) => request.label(),
             Self::Daemon(request) => request.label(),
+            Self::Except(request) => request.label(),
+            Self::Report(request) => request.label(),
         }
     }
 }
@@ -77,6 +85,8 @@ pub async fn answer(
         Request::Continuity(request) => continuity::answer(engine, request, items).await,
         Request::Pins(request) => pins::answer(engine, request, items).await,
         Request::Daemon(_) => Err(daemon::nobody()),
+        Request::Except(request) => except::answer(engine, request, body, items).await,
+        Request::Report(request) => report::answer(engine, request, items).await,
     }
 }
 
@@ -99,6 +109,8 @@ pub struct Failure {
 pub enum Code {
     /// What the request is about is not there: the answer is no.
     NotFound,
+    /// What the request asks for is there already, or not to be changed here: the answer is no.
+    Conflict,
     /// What the request asks for is against a rule.
     Refused,
     /// The request cannot be read.

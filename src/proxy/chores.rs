@@ -14,12 +14,17 @@ use super::Stage;
 use super::engine::Engine;
 use super::generation::{Generation, Generations, as_each_wants};
 use super::history;
+use super::shell::Shell;
 use crate::config::Prewarm;
 
 /// Starts all of them.
 pub(super) fn start(generations: &Generations, stage: &watch::Receiver<Stage>) {
     let engine = Arc::clone(&generations.borrow().shell.engine);
     while_running(stage, keep_policies_fresh(Arc::clone(&engine)));
+    while_running(
+        stage,
+        watch_interception(Arc::clone(&generations.borrow().shell)),
+    );
     while_running(stage, follow_the_store(Arc::clone(&engine)));
     while_running(stage, tell_of_ends(engine));
     while_running(stage, prune_the_store(generations.clone()));
@@ -55,6 +60,12 @@ fn until(
 /// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
 async fn keep_policies_fresh(engine: Arc<Engine>) -> Infallible {
     engine.sts.keep_fresh().await;
+    pending().await
+}
+
+/// Notices when the rules are gone that lead connections here.
+async fn watch_interception(shell: Arc<Shell>) -> Infallible {
+    shell.interception.keep_watching().await;
     pending().await
 }
 

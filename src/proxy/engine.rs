@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
 use crate::dns::health::Monitor;
-use crate::dns::resolver::{AnchorError, Resolver, ResolverError};
+use crate::dns::resolver::{AnchorError, Resolver, ResolverError, Validate};
 use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
 use crate::name::DnsName;
@@ -70,6 +70,8 @@ pub struct Engine {
     pub exceptions: Arc<Held>,
     /// What DNS rests on; none where it is another's.
     pub basis: Option<Basis>,
+    /// Who validates DNSSEC.
+    pub validate: Validate,
 }
 
 /// Why there is no engine.
@@ -168,6 +170,7 @@ impl Engine {
             modes: config.modes.clone(),
             exceptions,
             basis: Some(basis),
+            validate: config.dns.validate,
         })
     }
 }

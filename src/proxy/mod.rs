@@ -12,6 +12,7 @@
 
 pub mod basis;
 mod bypass;
+pub mod canary;
 mod chores;
 mod client;
 mod crowd;
@@ -23,6 +24,7 @@ mod generation;
 mod handover;
 mod history;
 mod inherited;
+mod interception;
 mod judgement;
 pub mod learned;
 mod listen;
@@ -56,6 +58,7 @@ use door::Door;
 use engine::Engine;
 use generation::Generation;
 use history::History;
+use interception::Interception;
 use room::Room;
 use shell::Shell;
 
@@ -66,10 +69,12 @@ use crate::intercept::guard::Guard;
 use crate::report::Records;
 use crate::report::counts::Counting;
 use crate::report::metrics::Reloads;
+use crate::store::owned::{self, Owned};
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use inherited::{InheritError, Inherited};
+pub use interception::LoopFound;
 pub use listen::{ListenError, Sockets};
 pub use pulse::{Pulse, Stopped};
 pub use status::Status;
@@ -88,6 +93,8 @@ pub struct Proxy {
     pulse: Pulse,
     generations: watch::Sender<Generation>,
     reloads: Arc<Reloads>,
+    /// The store's file, to the end.
+    owned: Option<Owned>,
 }
 
 /// Why the proxy does not run.
@@ -111,16 +118,28 @@ pub enum StartError {
     /// A listener has no socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Its own connections come back.
+    #[error(transparent)]
+    Loop(#[from] LoopFound),
 }
 
 /// How long the proxy will go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Connections are taken, and wait.
+    Starting,
     Running,
     /// Sessions finish what is in flight.
     Draining,
     /// They end at once.
     Over,
+}
+
+impl Stage {
+    /// Are connections no longer taken?
+    fn is_closing(&self) -> bool {
+        matches!(self, Self::Draining | Self::Over)
+    }
 }
 
 impl Proxy {
@@ -137,32 +156,34 @@ impl Proxy {
     ///
     /// # Errors
     /// Why it cannot: nothing is served then.
-    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
     pub async fn on(
         sockets: Sockets,
         config: &Config,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
+        // Before anything is read of it, or moved aside.
+        let owned = owned::take(&config.store.place).map_err(engine::EngineError::from)?;
         let engine = Engine::mending(config, clock)?;
-        Self::open(config, Arc::new(engine), records, sockets)
+        let mut proxy = Self::open(config, Arc::new(engine), records, sockets).await?;
+        proxy.owned = Some(owned);
+        Ok(proxy)
     }
 
     /// The same with an engine that exists already.
     ///
     /// # Errors
     /// Why it cannot: nothing is served then.
-    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
     pub async fn serve(
         config: &Config,
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let sockets = Sockets::open(&config.listeners, Inherited::default())?;
-        Self::open(config, engine, records, sockets)
+        Self::open(config, engine, records, sockets).await
     }
 
-    fn open(
+    async fn open(
         config: &Config,
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
@@ -180,6 +201,8 @@ impl Proxy {
             acceptor: acceptor(config, &engine.clock)?,
             engine,
             guard: Guard::new(addresses.iter().copied()),
+            interception: Arc::new(Interception::new(config)),
+            tally: Arc::default(),
             records: Arc::new((records, (counting, history))),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
@@ -187,7 +210,6 @@ impl Proxy {
             room: Room::new(config.max_sessions),
             clients: Crowd::new(config.max_sessions_per_client),
             destinations: Crowd::new(config.max_sessions_per_destination),
-            saturated: Arc::default(),
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
             relook: Arc::default(),
         };
@@ -196,7 +218,7 @@ impl Proxy {
             shell: Arc::new(shell),
         };
         let generations = watch::Sender::new(generation.clone());
-        let stage = watch::Sender::new(Stage::Running);
+        let stage = watch::Sender::new(Stage::Starting);
         let mut pulse = Pulse::new(stage.subscribe());
         for bound in listeners {
             let door = Door {
@@ -213,6 +235,9 @@ impl Proxy {
             })?;
             tokio::spawn(door.open(listener, pulse.door(bound.address)));
         }
+        // Until it returns nobody is served; when it fails the doors close, as their stage ends here.
+        generation.shell.interception.find_loop().await?;
+        stage.send_replace(Stage::Running);
         chores::start(&generations.subscribe(), &stage.subscribe());
         Ok(Self {
             addresses,
@@ -221,7 +246,16 @@ impl Proxy {
             pulse,
             generations,
             reloads: Arc::default(),
+            owned: None,
         })
+    }
+
+    /// Lets another process take this one's place at the store ([`owned::take_over`]) while its sessions finish: what they
+    /// learn is still written, as a command writes.
+    pub fn disown_store(&mut self) {
+        if let Some(owned) = &mut self.owned {
+            owned.release();
+        }
     }
 
     /// Where it listens, in the order of the configuration.

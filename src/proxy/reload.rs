@@ -38,6 +38,8 @@ impl Proxy {
             dialer,
             acceptor,
             guard: shell.guard.clone(),
+            interception: Arc::clone(&shell.interception),
+            tally: Arc::clone(&shell.tally),
             records: Arc::clone(&shell.records),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
@@ -45,7 +47,6 @@ impl Proxy {
             room: Arc::clone(&shell.room),
             clients: Arc::clone(&shell.clients),
             destinations: Arc::clone(&shell.destinations),
-            saturated: Arc::clone(&shell.saturated),
             rechecks: Arc::clone(&shell.rechecks),
             relook: Arc::clone(&shell.relook),
         };

@@ -64,6 +64,7 @@ impl Engine {
             keep: config.store.keep,
             modes: config.modes.clone(),
             exceptions: Arc::clone(&self.exceptions),
+            validate: config.dns.validate,
             basis: Some(basis),
         };
         Ok(Renewal {

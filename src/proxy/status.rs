@@ -23,7 +23,7 @@ impl Status {
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
         let serving = match *self.stage.borrow() {
-            Stage::Running => None,
+            Stage::Starting | Stage::Running => None,
             Stage::Draining | Stage::Over => {
                 Some("shutting down: no new sessions are taken".into())
             }
@@ -42,6 +42,7 @@ impl Status {
         vec![
             Check::new("serving", serving),
             Check::new("dnssec", dns),
+            shell.interception.check(),
             store,
             Check::new("configuration", None).noting(refused),
         ]
@@ -54,6 +55,8 @@ impl Status {
         let engine = &shell.engine;
         Vitals {
             sessions_open: shell.sessions(),
+            doors: Arc::clone(&shell.tally),
+            sights: shell.interception.sights(),
             health: engine.monitor.health().label(),
             tally: Arc::clone(&engine.tally),
             store_works: engine.store.trouble().is_none(),

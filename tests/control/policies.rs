@@ -84,7 +84,7 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     let name = file.to_str().unwrap();
     here.printed(0, &["policy", "export", name]);
     let whole = fs::read_to_string(&file).unwrap();
-    assert_eq!(whole.lines().count(), 2);
+    assert_eq!(whole.lines().count(), 3, "the last says how many there are");
     assert_eq!(whole, here.printed(0, &["policy", "export"]));
 
     refuses_what_is_damaged(&there, name, &whole);
@@ -92,7 +92,10 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     let told = there.objects(0, &["policy", "import", name, "--json"]);
     assert_eq!(
         told,
-        [json!({"lines": 2, "taken": 2, "kept": 0, "refused": 0})]
+        [json!({
+            "lines": 2, "taken": 2, "kept": 0, "expired": 0, "known": 0, "enforcing_nothing": 0,
+            "overtaken": 0, "crowded": 0, "refused": 0
+        })]
     );
     assert_eq!(
         domains(&there.objects(0, &["policy", "list", "--json"])),
@@ -117,6 +120,8 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
 /// One damaged line keeps the others out.
 fn refuses_what_is_damaged(there: &Place, name: &str, whole: &str) {
     let damaged = whole.replacen("enforce", "testing", 1);
+    let end = whole.trim_end().rfind('\n').unwrap();
+    let cut = &whole[..=end];
     for (what, text, line, rule) in [
         (
             "a policy that was changed by hand",
@@ -126,20 +131,33 @@ fn refuses_what_is_damaged(there: &Place, name: &str, whole: &str) {
         ),
         (
             "a line that breaks off",
-            whole[..whole.len() - 9].into(),
+            cut[..cut.len() - 9].into(),
             2,
             "not a policy as JSON",
         ),
         (
+            "a file that is cut at a line end",
+            cut.into(),
+            2,
+            "does not come after this one",
+        ),
+        ("an empty file", String::new(), 1, "the file is empty"),
+        (
             "a domain twice",
-            format!("{whole}\n{whole}"),
-            4,
+            format!("{cut}{whole}"),
+            3,
             "line 1 is about the same domain",
         ),
         (
+            "two files",
+            format!("{whole}\n{whole}"),
+            5,
+            "the file ends at line 3",
+        ),
+        (
             "another file",
-            format!("{whole}root:x:0:0\n"),
-            3,
+            "root:x:0:0\n".into(),
+            1,
             "not a policy as JSON",
         ),
     ] {
@@ -204,4 +222,27 @@ fn without_a_proxy_and_without_a_store_commands_say_what_is_missing() {
         complaint.contains("a running proxy hears of changes"),
         "{complaint}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_proxy_with_the_same_file_is_refused_and_a_killed_one_blocks_nobody() {
+    let world = world().await;
+    let place = Place::new();
+    let config = place.configure(&world, "");
+    let first = Service::start(&config);
+    // One with a socket of its own.
+    let other = config.replace("control.sock", "other.sock");
+    fs::write(place.path("danelaw.toml"), other).unwrap();
+    let complaint = place.complaint(2, &["run"]);
+    let owner = fs::read_to_string(place.path("danelaw.db.lock")).unwrap();
+    let pid = format!("(pid {})", owner.trim());
+    for part in [pid.as_str(), "store.url", "danelaw.db.lock"] {
+        assert!(complaint.contains(part), "{part} in {complaint}");
+    }
+    // Commands write beside it.
+    let path = place.path("danelaw.db");
+    let store = ["--store", path.to_str().unwrap()];
+    place.printed(0, &[&["policy", "refresh", BOTH[0]], &store[..]].concat());
+    drop(first);
+    drop(Service::start(&config));
 }

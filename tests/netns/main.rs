@@ -23,6 +23,7 @@ mod finger;
 mod gateway;
 mod holder;
 mod kept;
+mod loops;
 mod mail;
 mod opensmtpd;
 mod pki;

@@ -24,7 +24,7 @@ pub(crate) fn load(mta: &Namespace, exempt: Exempt) {
             "table inet danelaw {{}}\ndelete table inet danelaw\ntable inet danelaw {{\n\
             counter own {{ }}\ncounter redirected {{ }}\n\
             chain output {{ type nat hook output priority -100; policy accept; tcp dport 25 jump smtp; }}\n\
-            chain smtp {{\n{own}\nfib daddr type local accept\n\
+            chain smtp {{\n{WATCHED}\n{own}\nfib daddr type local accept\n\
             meta l4proto tcp counter name redirected redirect to :10225\n}}\n}}\n"
         ),
     );
@@ -37,6 +37,10 @@ pub(crate) fn load(mta: &Namespace, exempt: Exempt) {
         chain smtp {\nmeta skuid \"danelaw\" accept\ncounter name leaked reject with tcp reset\n}\n}\n",
     );
 }
+
+/// What is led to danelaw whoever connects to it.
+const WATCHED: &str = "ip daddr 192.0.2.78 meta l4proto tcp redirect to :10225\n\
+    ip6 daddr 2001:db8::78 meta l4proto tcp redirect to :10225";
 
 /// Loads what a gateway needs whose sockets are transparent: the recipe with its reject for what is not taken over, in
 /// a table of its own, and the routes that lead marked packets to the sockets.

@@ -35,10 +35,15 @@ use crate::supervisor::{Supervisor, Word};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to
-drain_timeout; a second signal ends them at once. SIGHUP, or `danelaw reload`, reads the configuration anew.")]
+drain_timeout; a second signal ends them at once. SIGHUP, or `danelaw reload`, reads the configuration anew.
+
+Exit codes:
+  0   stopped by a signal
+  2   it could not be started, or could not go on
+  64  the command line is wrong")]
 pub(super) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = defaults::PATH)]

@@ -19,7 +19,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, run, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, intercept, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, run, got an unknown key",
     ),
     (
         "an address without a port",
@@ -65,6 +65,26 @@ const WRONG: &[(&str, &str, &str)] = &[
         "net_02: PROXY headers of everybody",
         "[[listener]]\nkind = \"proxy-protocol\"\naddress = \"127.0.0.1:1\"\ntrusted = [\"127.0.0.1\", \"::/0\"]",
         "/etc/d.toml:4 listener[0].trusted: expected the networks whose PROXY headers are believed, as [\"192.0.2.7\", \"2001:db8::/64\"], and not all there are, got [\"127.0.0.1\", \"::/0\"]",
+    ),
+    (
+        "no port to take over",
+        "[[listener]]\nkind = \"tproxy\"\naddress = \"[::]:1\"\nports = []",
+        "/etc/d.toml:4 listener[0].ports: expected the ports that the rules take over, as [25, 587], got []",
+    ),
+    (
+        "ports where netfilter has no part in it",
+        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\nports = [25]",
+        "/etc/d.toml:4 listener[0].ports: expected nothing, or kind = \"redirect\" or \"tproxy\", got [25]",
+    ),
+    (
+        "no port at all",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\nports = [0]",
+        "/etc/d.toml:4 listener[0].ports: expected a list of ports, as [25, 587], got [0]",
+    ),
+    (
+        "neither yes nor no",
+        "[intercept]\nwatch = \"maybe\"",
+        "/etc/d.toml:2 intercept.watch: expected \"auto\", \"required\" or \"off\", got \"maybe\"",
     ),
     (
         "somebody trusted to say what nobody asks",

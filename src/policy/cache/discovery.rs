@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
+use super::lost;
 use super::shelf::{Evicted, Shelf};
 use super::tally::Tally;
 use crate::clock::Clock;
@@ -57,6 +58,8 @@ pub(super) struct Memory {
     pub(super) doubted: Vec<Domain>,
     /// Domains whose policies the store did not take.
     pub(super) unwritten: BTreeSet<Domain>,
+    /// Domains to be asked because the store has lost their policies.
+    pub(super) lost: Vec<Domain>,
 }
 
 /// What the operator says of the cache.
@@ -121,6 +124,7 @@ impl StsCache {
             tally.evicted(evicted.enforced.len());
             Ok(())
         })?;
+        let lost = lost::mark(&*store, &mut shelf, now)?;
         Ok(Self {
             shared: Arc::new(Cache {
                 sources: RwLock::new(Sources {
@@ -136,6 +140,7 @@ impl StsCache {
                     flights: HashMap::new(),
                     doubted: Vec::new(),
                     unwritten: BTreeSet::new(),
+                    lost,
                 }),
                 loaded,
                 doubts: Notify::new(),
@@ -376,12 +381,16 @@ impl Discovery {
     /// Changes the entry, then the store: a policy is in force even if it cannot be written down.
     async fn change<T>(&self, change: impl FnOnce(&mut Entry, Moment) -> (T, Write)) -> T {
         let now = self.cache.now();
-        let ((result, write), evicted) =
-            self.cache
-                .lock()
-                .shelf
-                .change(&self.domain, now, |entry| change(entry, now));
+        let ((result, write, is_found), evicted) =
+            self.cache.lock().shelf.change(&self.domain, now, |entry| {
+                let was_lost = entry.is_lost();
+                let (result, write) = change(entry, now);
+                (result, write, was_lost && !entry.is_lost())
+            });
         let mut batch = self.cache.evicted(evicted);
+        if is_found {
+            batch.gone.push(lost::marked(&self.domain));
+        }
         match write {
             Write::Nothing => {}
             Write::Save(policy) => batch.rows.push(policy.row()),

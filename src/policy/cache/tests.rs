@@ -7,6 +7,7 @@
 mod ahead;
 mod clocks;
 mod crowd;
+mod lost;
 mod node;
 mod pace;
 mod peers;

@@ -56,6 +56,7 @@ impl StsCache {
             let now = self.shared.now();
             self.shared.notice_step(before, now);
             before = now;
+            self.ask_lost().await;
             self.refresh_due().await;
             if now.instant.duration_since(noticed.instant) >= NOTICE_PERIOD {
                 self.shared.tell_of_expiring();
@@ -163,7 +164,7 @@ impl Cache {
 }
 
 /// Fetches at a time: some may take their whole minute, and the others must not wait for them.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 /// Between two domains that are asked in advance.
 const PREFETCH_PACE: Duration = Duration::from_millis(50);

@@ -20,6 +20,8 @@ use crate::store::{Follows, Kind, Query, Row, Store, StoreError};
 #[derive(Debug)]
 pub struct Held {
     state: Mutex<State>,
+    /// Whoever changes them has it.
+    turn: Mutex<()>,
     unreadable: AtomicU64,
 }
 
@@ -54,6 +56,7 @@ impl Held {
         state.reindex();
         Self {
             state: Mutex::new(state),
+            turn: Mutex::new(()),
             unreadable: AtomicU64::new(0),
         }
     }
@@ -103,6 +106,24 @@ impl Held {
         };
         state.reindex();
         Ok(true)
+    }
+
+    /// What may be granted.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        self.state().terms
+    }
+
+    /// Those that the configuration declares.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Exception> {
+        let state = self.state();
+        state.declared.iter().map(|one| (**one).clone()).collect()
+    }
+
+    /// One command at a time looks at those that there are and changes them. Blocks.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many rows could not be read since the start.

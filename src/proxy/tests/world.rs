@@ -11,7 +11,7 @@ pub(super) use super::client::Client;
 pub(super) use super::sink::{Offers, Sink, converse};
 use crate::clock::SystemClock;
 use crate::config::defaults::KEEP;
-use crate::config::{ClientTls, Config, ListenerConfig};
+use crate::config::{ClientTls, Config, InterceptConfig, ListenerConfig, Watch};
 use crate::dns::health::Monitor;
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
@@ -160,6 +160,11 @@ impl World {
         };
         let mut config = Config {
             listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],
+            intercept: InterceptConfig {
+                canary: false,
+                watch: Watch::Off,
+                ..Config::default().intercept
+            },
             ..Config::default()
         };
         change(&mut config);
@@ -272,6 +277,7 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         keep: KEEP,
         modes: Modes::default(),
         exceptions: Arc::default(),
+        validate: crate::dns::resolver::Validate::Local,
     }
 }
 
