@@ -45,6 +45,19 @@ fn hear(manager: &UnixDatagram, words: &str) -> Vec<String> {
     }
 }
 
+/// Waits for word of a reload, and gives its time.
+fn hear_reloading(manager: &UnixDatagram) -> u64 {
+    loop {
+        let mut heard = [0; 4096];
+        let length = manager.recv(&mut heard).unwrap();
+        let heard = String::from_utf8(heard[..length].to_vec()).unwrap();
+        let since = heard.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+        if let Some(since) = since {
+            return since.parse().unwrap();
+        }
+    }
+}
+
 #[test]
 fn the_service_manager_hears_of_the_start_of_life_and_of_the_end() {
     let directory = tempfile::tempdir().unwrap();
@@ -58,6 +71,10 @@ fn the_service_manager_hears_of_the_start_of_life_and_of_the_end() {
     );
     hear(&manager, "WATCHDOG=1");
     hear(&manager, "WATCHDOG=1");
+    service.signal(Signal::SIGHUP);
+    let since = hear_reloading(&manager);
+    assert!(since > 0);
+    hear(&manager, "READY=1\nSTATUS=serving");
     service.signal(Signal::SIGTERM);
     hear(&manager, "STOPPING=1");
     assert_eq!(service.ended(), Some(0));

@@ -15,6 +15,7 @@ mod exchangers;
 mod manual;
 mod pins;
 mod policy;
+mod reload;
 mod report;
 mod rules;
 mod run;
@@ -81,6 +82,8 @@ struct CommandLine {
 enum Command {
     /// Runs the proxy until SIGTERM or SIGINT, then lets sessions finish.
     Run(run::Args),
+    /// Has the running proxy read its configuration anew, and says what changed.
+    Reload(reload::Args),
     /// Says how mail to a domain would be judged now, with a live handshake to its MX hosts.
     Check(check::Args),
     /// Looks a name up as a delivery would, and says how far the answer can be believed and why.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
     };
     let done = match &line.command {
         Command::Run(args) => run::run(args),
+        Command::Reload(args) => reload::run(args),
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -14,7 +14,7 @@ use crate::store::upkeep::Keep;
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
     AdminConfig, Config, DnsConfig, ExceptionsConfig, InterceptConfig, ListenerConfig, LogConfig,
-    OwnBy, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
+    OwnBy, RunConfig, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -126,10 +126,7 @@ impl Default for Config {
                 json: false,
                 filter: LOG_FILTER.to_owned(),
             },
-            admin: AdminConfig {
-                address: None,
-                allow_remote: false,
-            },
+            admin: AdminConfig { address: None },
             smtp: SmtpConfig::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
@@ -142,6 +139,7 @@ impl Default for Config {
             rules: Vec::new(),
             modes: crate::policy::Modes::default(),
             exceptions: ExceptionsConfig::default(),
+            run: RunConfig::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, Resolvers};
 use super::words::LogFormat;
 use super::{AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, UpstreamConfig};
-use super::{destinations, intercept, listeners, mta_sts, store};
+use super::{destinations, intercept, listeners, mta_sts, run, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
@@ -259,19 +259,20 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
         modes,
         store: store::read(reader.section(top, "store"), default.store),
         log: read_log(reader.section(top, "log"), default.log),
-        admin: read_admin(reader.section(top, "admin"), default.admin),
+        admin: read_admin(reader.section(top, "admin")),
         smtp: read_smtp(reader.section(top, "smtp"), default.smtp),
         timeouts: read_timeouts(reader.section(top, "timeouts"), default.timeouts),
         limits: read_limits(reader.section(top, "limits"), default.limits),
         control: read_path(reader.section(top, "control"), "socket"),
         keep_traces: read_trace(reader.section(top, "trace"), default.keep_traces),
         rules: destinations::read(reader, top),
+        run: run::read(reader.section(top, "run")),
         exceptions: super::policy::read_exceptions(reader, top, default.exceptions, dns.validate),
         dns,
     }
 }
 
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "listener",
     "intercept",
     "dns",
@@ -292,6 +293,7 @@ const TABLES: [&str; 20] = [
     "bypass",
     "exceptions",
     "exception",
+    "run",
 ];
 
 fn read_dns(mut section: Section<'_, '_>, default: DnsConfig) -> DnsConfig {
@@ -375,16 +377,18 @@ fn read_log(mut section: Section<'_, '_>, default: LogConfig) -> LogConfig {
     }
 }
 
-fn read_admin(mut section: Section<'_, '_>, default: AdminConfig) -> AdminConfig {
+fn read_admin(mut section: Section<'_, '_>) -> AdminConfig {
     let admin = AdminConfig {
         address: section.optional("address"),
-        allow_remote: section.read("allow_remote", default.allow_remote),
     };
     let open = admin
         .address
         .is_some_and(|address| !address.ip().to_canonical().is_loopback());
-    if open && !admin.allow_remote {
-        section.contradiction("address", "a loopback address, or allow_remote = true");
+    if open {
+        section.contradiction(
+            "address",
+            "a loopback address (a web server before it can ask others for a login)",
+        );
     }
     section.finish();
     admin

@@ -4,6 +4,7 @@
 //! line ([`Problem`]); an unknown key is a fault. [`Loaded`] keeps where each value comes from and prints itself in the
 //! format of the file. The reference for operators is `docs/configuration.md`; a test holds it against this module.
 
+pub mod change;
 pub mod defaults;
 mod destinations;
 mod duration;
@@ -13,6 +14,7 @@ mod listeners;
 mod mta_sts;
 mod policy;
 mod read;
+mod run;
 mod show;
 mod store;
 mod value;
@@ -43,6 +45,7 @@ pub use intercept::{InterceptConfig, Interface, Layout, NoInterface, OwnBy, Watc
 pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
+pub use run::RunConfig;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +98,8 @@ pub struct Config {
     pub modes: Modes,
     /// What is said of single domains.
     pub exceptions: ExceptionsConfig,
+    /// As whom the process runs.
+    pub run: RunConfig,
 }
 
 /// Exceptions.
@@ -227,10 +232,8 @@ pub enum StorePlace {
 /// State and metrics by HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// Where; none means nowhere.
+    /// Where, on loopback; none means nowhere.
     pub address: Option<SocketAddr>,
-    /// Another address than loopback must be asked for.
-    pub allow_remote: bool,
 }
 
 /// The log.

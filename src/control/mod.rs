@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod continuity;
+pub mod daemon;
 pub mod except;
 pub mod pins;
 pub mod policy;
@@ -41,6 +42,8 @@ pub enum Request {
     Continuity(continuity::Request),
     /// What cleared sessions.
     Pins(pins::Request),
+    /// The running proxy itself.
+    Daemon(daemon::Request),
     /// What the operator says of single domains.
     Except(except::Request),
     /// What was counted.
@@ -56,6 +59,7 @@ impl Request {
             Self::Trace(_) => "trace",
             Self::Continuity(request) => request.label(),
             Self::Pins(request) => request.label(),
+            Self::Daemon(request) => request.label(),
             Self::Except(request) => request.label(),
             Self::Report(request) => request.label(),
         }
@@ -80,6 +84,7 @@ pub async fn answer(
         Request::Trace(request) => trace::answer(engine, request, items).await,
         Request::Continuity(request) => continuity::answer(engine, request, items).await,
         Request::Pins(request) => pins::answer(engine, request, items).await,
+        Request::Daemon(_) => Err(daemon::nobody()),
         Request::Except(request) => except::answer(engine, request, body, items).await,
         Request::Report(request) => report::answer(engine, request, items).await,
     }

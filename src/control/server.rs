@@ -20,9 +20,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
 
+use super::daemon::{self, Orders};
 use super::socket::{self, SocketFile};
 use super::wire::{self, Envelope, Line, MAX_BODY, MAX_REQUEST};
-use super::{Code, Failure, Items, answer};
+use super::{Code, Failure, Items, Request, answer};
 use crate::proxy::engine::Engine;
 
 pub use super::socket::{SocketError, SocketFault};
@@ -37,6 +38,14 @@ pub struct Control {
 pub struct Serving {
     task: JoinHandle<()>,
     _file: SocketFile,
+}
+
+/// Who is asked.
+pub struct Host {
+    /// What requests are answered from, at the time.
+    pub engine: Box<dyn Fn() -> Arc<Engine> + Send + Sync>,
+    /// Where requests to the process itself go.
+    pub orders: Orders,
 }
 
 impl Control {
@@ -57,11 +66,11 @@ impl Control {
         Ok(Self { listener, file })
     }
 
-    /// Answers from now on.
+    /// Answers from now on; each request with the engine of the time.
     #[must_use]
-    pub fn serve(self, engine: Arc<Engine>) -> Serving {
+    pub fn serve(self, host: Host) -> Serving {
         Serving {
-            task: tokio::spawn(accept(self.listener, engine)),
+            task: tokio::spawn(accept(self.listener, Arc::new(host))),
             _file: self.file,
         }
     }
@@ -73,7 +82,7 @@ impl Drop for Serving {
     }
 }
 
-async fn accept(listener: UnixListener, engine: Arc<Engine>) {
+async fn accept(listener: UnixListener, host: Arc<Host>) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut connections = JoinSet::new();
     loop {
@@ -93,9 +102,9 @@ async fn accept(listener: UnixListener, engine: Arc<Engine>) {
             connections.spawn(send_away(stream, busy()));
             continue;
         };
-        let engine = Arc::clone(&engine);
+        let host = Arc::clone(&host);
         connections.spawn(async move {
-            if let Err(error) = serve(stream, engine).await {
+            if let Err(error) = serve(stream, host).await {
                 debug!(%error, "a control connection ended early");
             }
             drop(place);
@@ -103,7 +112,7 @@ async fn accept(listener: UnixListener, engine: Arc<Engine>) {
     }
 }
 
-async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
+async fn serve(stream: UnixStream, host: Arc<Host>) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     if !may_ask(&peer) {
         warn!(
@@ -131,8 +140,12 @@ async fn serve(stream: UnixStream, engine: Arc<Engine>) -> io::Result<()> {
     );
     let (items, told) = Items::channel();
     // A task of its own: it goes on when the connection breaks.
-    let answering =
-        tokio::spawn(async move { answer(&engine, envelope.request, body, &items).await });
+    let answering = tokio::spawn(async move {
+        if let Request::Daemon(request) = envelope.request {
+            return daemon::answer(&host.orders, request).await;
+        }
+        answer(&(host.engine)(), envelope.request, body, &items).await
+    });
     pass_on(&mut write, told).await?;
     let last = match answering.await {
         Ok(Ok(result)) => Line::Done(result),

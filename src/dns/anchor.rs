@@ -26,7 +26,17 @@ use super::proof::keys::RootTrust;
 
 /// Keys of the root zone.
 #[derive(Clone)]
-pub struct TrustAnchor(Arc<RootTrust>);
+pub struct TrustAnchor {
+    trust: Arc<RootTrust>,
+    /// As it was written; empty for the built-in one.
+    text: Arc<str>,
+}
+
+impl PartialEq for TrustAnchor {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
 /// Why there is no trust anchor.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +85,13 @@ impl TrustAnchor {
     /// The keys of the public root, as IANA publishes them.
     #[must_use]
     pub fn iana() -> Self {
-        Self(Arc::new(RootTrust {
-            keys: TrustAnchors::default(),
-            ds: Vec::new(),
-        }))
+        Self {
+            trust: Arc::new(RootTrust {
+                keys: TrustAnchors::default(),
+                ds: Vec::new(),
+            }),
+            text: Arc::default(),
+        }
     }
 
     /// Reads DNSKEY and DS lines from a file.
@@ -116,17 +129,20 @@ impl TrustAnchor {
         if keys.is_empty() && ds.is_empty() {
             return Err(AnchorError::Empty);
         }
-        Ok(Self(Arc::new(RootTrust { keys, ds })))
+        Ok(Self {
+            trust: Arc::new(RootTrust { keys, ds }),
+            text: text.into(),
+        })
     }
 
     pub(super) fn trust(&self) -> Arc<RootTrust> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.trust)
     }
 }
 
 impl std::fmt::Debug for TrustAnchor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let RootTrust { keys, ds } = &*self.0;
+        let RootTrust { keys, ds } = &*self.trust;
         write!(f, "TrustAnchor({} keys, {} digests)", keys.len(), ds.len())
     }
 }

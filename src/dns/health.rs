@@ -86,6 +86,12 @@ impl Monitor {
         }
     }
 
+    /// Are these the probes?
+    #[must_use]
+    pub fn asks(&self, probes: &Probes) -> bool {
+        self.probes == *probes
+    }
+
     /// The state as of the last round.
     #[must_use]
     pub fn health(&self) -> Health {

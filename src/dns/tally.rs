@@ -1,7 +1,7 @@
 //! How many lookups there were, and how they ended: counters that only grow, to be read at any time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Answer, Denial, Failure};
 
@@ -9,7 +9,8 @@ use super::{Answer, Denial, Failure};
 #[derive(Debug, Default)]
 pub struct Tally {
     lookups: [[AtomicU64; Ending::ALL.len()]; Asked::ALL.len()],
-    disagreements: Arc<AtomicU64>,
+    /// Of each resolver that there has been.
+    disagreements: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 /// The types that are asked for.
@@ -58,19 +59,21 @@ impl Tally {
         self.lookups[asked as usize][ending as usize].load(Ordering::Relaxed)
     }
 
-    /// With the counter of the resolver for what its own validation and ours disagree on.
-    #[must_use]
-    pub fn with(disagreements: Arc<AtomicU64>) -> Self {
-        Self {
-            disagreements,
-            ..Self::default()
-        }
+    /// With the counter of a resolver for what its own validation and ours disagree on.
+    pub fn add(&self, disagreements: Arc<AtomicU64>) {
+        self.all().push(disagreements);
     }
 
     /// How many answers there were of which the recursive resolver's AD bit says another thing than our own validation.
     #[must_use]
     pub fn disagreements(&self) -> u64 {
-        self.disagreements.load(Ordering::Relaxed)
+        let all = self.all();
+        all.iter().map(|one| one.load(Ordering::Relaxed)).sum()
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<AtomicU64>>> {
+        let all = self.disagreements.lock();
+        all.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,8 +159,10 @@ mod tests {
         }
         assert_eq!(tally.disagreements(), 0);
         let counter = Arc::new(AtomicU64::new(1));
-        let tally = Tally::with(Arc::clone(&counter));
+        let (first, second) = (Arc::clone(&counter), Arc::new(AtomicU64::new(3)));
+        tally.add(first);
+        tally.add(second);
         counter.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(tally.disagreements(), 2);
+        assert_eq!(tally.disagreements(), 5, "of both resolvers");
     }
 }

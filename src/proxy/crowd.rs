@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sessions by address.
 pub(super) struct Crowd {
-    limit: usize,
+    limit: AtomicUsize,
     members: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -20,9 +21,14 @@ impl Crowd {
     /// At most `limit` for each.
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             members: Mutex::default(),
         })
+    }
+
+    /// From now on so many. Those that are too many then go on.
+    pub(super) fn resize(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// One more, unless it would be one too many.
@@ -30,7 +36,7 @@ impl Crowd {
         let address = address.to_canonical();
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         let count = members.entry(address).or_default();
-        if *count >= self.limit {
+        if *count >= self.limit.load(Ordering::Relaxed) {
             return None;
         }
         *count += 1;

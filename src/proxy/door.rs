@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::generation::{Generation, Generations};
 use super::pulse::Questions;
 use super::refusal::Full;
 use super::shell::{Place, Shell};
@@ -25,10 +26,13 @@ use crate::smtp::Reply;
 /// One socket's accept loop.
 #[derive(Clone)]
 pub(super) struct Door {
-    pub(super) config: Arc<ListenerConfig>,
+    /// What its sessions begin with.
+    pub(super) generation: Generation,
+    pub(super) generations: Generations,
+    /// Of its listener.
+    pub(super) index: usize,
     /// Where the socket really listens.
     pub(super) address: SocketAddr,
-    pub(super) shell: Arc<Shell>,
     pub(super) stage: watch::Receiver<Stage>,
 }
 
@@ -47,9 +51,12 @@ impl Door {
                 _ = self.stage.wait_for(Stage::is_closing) => return,
             };
             match accepted {
-                Ok((stream, client)) => self.admit(stream, canonical(client)),
+                Ok((stream, client)) => {
+                    self.renew();
+                    self.admit(stream, canonical(client));
+                }
                 Err(error) if listen::is_exhausted(&error) => {
-                    self.shell.lacks(Lacked::Accept, &error);
+                    self.shell().lacks(Lacked::Accept, &error);
                     tokio::time::sleep(BACK_OFF).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
@@ -57,9 +64,25 @@ impl Door {
         }
     }
 
+    /// After a reload, what new sessions begin with.
+    fn renew(&mut self) {
+        if self.generations.has_changed().unwrap_or(false) {
+            self.generation = self.generations.borrow_and_update().clone();
+        }
+    }
+
+    fn config(&self) -> &ListenerConfig {
+        // A reload keeps the listeners that there are.
+        &self.generation.config.listeners[self.index]
+    }
+
+    fn shell(&self) -> &Arc<Shell> {
+        &self.generation.shell
+    }
+
     /// Gives a connection a session, or one line.
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
-        let kind = self.config.kind;
+        let kind = self.config().kind;
         if !self.is_welcome(client) {
             self.count(Turned::Stranger);
             return warn!(%client, listener = %self.address, "{}", stranger(kind));
@@ -71,10 +94,10 @@ impl Door {
         {
             debug!(%client, %destination, "a canary");
             return drop(
-                SockRef::from(&stream).send(self.shell.interception.greeting().as_bytes()),
+                SockRef::from(&stream).send(self.shell().interception.greeting().as_bytes()),
             );
         }
-        let place = match self.shell.place(client) {
+        let place = match self.shell().place(client) {
             Ok(place) => place,
             Err(full) => return self.is_full(&stream, client, full),
         };
@@ -96,17 +119,17 @@ impl Door {
     /// Who names a destination must be known: by address, or by being on this host.
     fn is_welcome(&self, client: SocketAddr) -> bool {
         let ip = client.ip();
-        match self.config.kind {
+        match self.config().kind {
             Via::Redirect | Via::Tproxy => true,
-            Via::Socks5 => self.config.allow_remote || ip.is_loopback(),
-            Via::ProxyProtocol => self.config.trusted.iter().any(|one| one.contains(&ip)),
+            Via::Socks5 => self.config().allow_remote || ip.is_loopback(),
+            Via::ProxyProtocol => self.config().trusted.iter().any(|one| one.contains(&ip)),
         }
     }
 
     /// Where the connection wanted to go, where netfilter decides that.
     fn destination(&self, stream: &TcpStream) -> Option<Result<SocketAddr, NotIntercepted>> {
         let local = stream.local_addr().unwrap_or(self.address);
-        match self.config.kind {
+        match self.config().kind {
             Via::Redirect => Some(redirect::destination(stream, local)),
             Via::Tproxy => {
                 let destination = tproxy::destination(local, self.address, listen::is_ours);
@@ -129,7 +152,7 @@ impl Door {
         (client, destination): (SocketAddr, Result<SocketAddr, NotIntercepted>),
         place: Place,
     ) {
-        let via = self.config.kind;
+        let via = self.config().kind;
         let destination = match destination {
             Ok(destination) => destination,
             Err(error) => {
@@ -144,7 +167,7 @@ impl Door {
             via,
             hint: None,
         };
-        let guard = &self.shell.guard;
+        let guard = &self.shell().guard;
         let checked = guard
             .check_client(&from)
             .and_then(|()| guard.check_destination(client, destination, listen::is_ours));
@@ -153,7 +176,7 @@ impl Door {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
         let port = destination.port();
-        if !self.shell.interception.takes(port) {
+        if !self.shell().interception.takes(port) {
             self.count(Turned::Port);
             let reply = refusal::wrong_port(port);
             return self.turn_away(&stream, client, (&reply, &WrongPort(destination)));
@@ -164,7 +187,7 @@ impl Door {
 
     /// By a SOCKS5 request.
     async fn socks5(mut self, mut stream: TcpStream, client: SocketAddr, place: Place) {
-        let shell = Arc::clone(&self.shell);
+        let shell = Arc::clone(self.shell());
         let negotiated = tokio::time::timeout(NEGOTIATION, shell.negotiate(&mut stream, client));
         let Some(negotiated) = self.unless_draining(negotiated).await else {
             return;
@@ -185,7 +208,7 @@ impl Door {
 
     /// By a PROXY header.
     async fn handed(mut self, mut stream: TcpStream, sender: SocketAddr, place: Place) {
-        let shell = Arc::clone(&self.shell);
+        let shell = Arc::clone(self.shell());
         let taken = handover::take(&shell, &mut stream, (sender, handover::DEADLINE));
         let Some(taken) = self.unless_draining(taken).await else {
             return self.send_away(&stream, &refusal::shutdown());
@@ -208,7 +231,7 @@ impl Door {
             }
         };
         // What the sender has is one thing, what each of its clients has another.
-        match self.shell.pass_on(place, from.client) {
+        match self.shell().pass_on(place, from.client) {
             Ok(place) => self.serve(from, stream, place).await,
             Err(full) => self.is_full(&stream, from.client, full),
         }
@@ -228,17 +251,18 @@ impl Door {
         if !matches!(stage, Ok(Stage::Running)) {
             return self.send_away(&stream, &refusal::shutdown());
         }
-        serve(self.shell, from, stream, self.config.client_tls, self.stage).await;
+        let client_tls = self.config().client_tls;
+        serve(self.generation.shell, from, stream, client_tls, self.stage).await;
         drop(place);
     }
 
     fn count(&self, why: Turned) {
-        let shell = &self.shell;
+        let shell = self.shell();
         shell.tally.turned(why, shell.engine.clock.instant());
     }
 
     fn is_full(&self, stream: &TcpStream, client: SocketAddr, full: Full) {
-        self.shell.is_full(full, client);
+        self.shell().is_full(full, client);
         self.send_away(stream, &full.reply());
     }
 
@@ -254,7 +278,7 @@ impl Door {
     }
 
     fn send_away(&self, stream: &TcpStream, reply: &Reply) {
-        match self.config.kind {
+        match self.config().kind {
             // Into the empty buffer of a fresh socket; whoever is gone needs no reply.
             Via::Redirect | Via::Tproxy | Via::ProxyProtocol => {
                 drop(SockRef::from(stream).send(&reply.encode()));

@@ -5,18 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::basis::{Basis, Watched};
 use super::learned::Learned;
 use super::listen::is_ours;
 use super::recall::Recall;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, StsConfig};
 use crate::dns::Lookup;
-use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
-use crate::dns::negative::NegativeAnchors;
-use crate::dns::resolver::{
-    AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, Validate, system_servers,
-};
+use crate::dns::resolver::{AnchorError, Resolver, ResolverError, Validate};
 use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
 use crate::name::DnsName;
@@ -56,7 +53,7 @@ pub struct Engine {
     /// MTA-STS policies.
     pub sts: Arc<StsCache>,
     /// Which host an address belongs to.
-    pub learned: Learned,
+    pub learned: Arc<Learned>,
     /// What sessions leave to the next ones.
     pub recall: Arc<Recall>,
     /// What survives a restart.
@@ -71,6 +68,8 @@ pub struct Engine {
     pub modes: Modes,
     /// What the operator says of single domains.
     pub exceptions: Arc<Held>,
+    /// What DNS rests on; none where it is another's.
+    pub basis: Option<Basis>,
     /// Who validates DNSSEC.
     pub validate: Validate,
 }
@@ -130,21 +129,10 @@ impl Engine {
         let roots = Arc::new(roots::load(config.ca_file.as_deref())?);
         let declared = config.exceptions.declared.clone();
         let exceptions = Arc::new(Held::new(declared, config.exceptions.terms));
-        let resolver = resolver(&config.dns, &roots, Arc::clone(&clock))?;
-        let negative: Arc<dyn NegativeAnchors> = exceptions.clone();
-        let resolver = Arc::new(resolver.exempting(negative));
-        let probes = config.dns.probes.clone();
-        let monitor = Monitor::new(Arc::clone(&resolver), probes, Arc::clone(&clock));
-        let (monitor, tally) = (
-            Arc::new(monitor),
-            Arc::new(Tally::with(resolver.disagreements())),
-        );
-        let lookup: Arc<dyn Lookup> = Arc::new(Gated::new(
-            resolver,
-            Arc::clone(&monitor),
-            Arc::clone(&tally),
-            config.dns.timeout,
-        ));
+        let basis = Basis::of(&config.dns, &roots)?;
+        let tally = Arc::default();
+        let Watched { lookup, monitor } =
+            basis.build(&config.dns, (&clock, &exceptions), &tally)?;
         let fetch = Arc::new(fetcher(&config.mta_sts, Arc::clone(&lookup), &roots)?);
         exceptions.load(&*store)?;
         let sts = Arc::new(StsCache::open(
@@ -173,7 +161,7 @@ impl Engine {
             identities: Identities::new(config.rules.clone()),
             clock,
             sts,
-            learned: Learned::default(),
+            learned: Arc::default(),
             recall,
             traces: Keeper::new(config.keep_traces, pen.clone()),
             pen,
@@ -181,6 +169,7 @@ impl Engine {
             keep: config.store.keep,
             modes: config.modes.clone(),
             exceptions,
+            basis: Some(basis),
             validate: config.dns.validate,
         })
     }
@@ -247,24 +236,5 @@ pub fn resolver(
     roots: &Arc<Roots>,
     clock: Arc<dyn Clock>,
 ) -> Result<Resolver, EngineError> {
-    let anchor = match &config.trust_anchor {
-        Some(path) => TrustAnchor::from_file(path).map_err(|source| EngineError::Anchor {
-            path: path.clone(),
-            source,
-        })?,
-        None => TrustAnchor::iana(),
-    };
-    let servers = if config.resolvers.is_empty() {
-        system_servers()?
-    } else {
-        config.resolvers.clone()
-    };
-    let options = ResolverOptions {
-        servers,
-        anchor,
-        timeout: config.timeout,
-        validate: config.validate,
-        roots: Some(Arc::clone(roots)),
-    };
-    Ok(Resolver::new(options, clock)?)
+    Basis::of(config, roots)?.resolver(clock)
 }

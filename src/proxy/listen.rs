@@ -2,11 +2,10 @@
 #![expect(clippy::disallowed_types, reason = "IO: listens")]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::TcpListener;
 
 use super::inherited::{InheritError, Inherited};
 use crate::config::{ListenOn, ListenerConfig};
@@ -14,6 +13,19 @@ use crate::intercept::Via;
 
 /// Connections that wait for accept: a burst of a mail server that starts its queue.
 const BACKLOG: i32 = 1024;
+
+/// All sockets of a proxy, bound and not yet served: that takes no privileges any more.
+pub struct Sockets(pub(super) Vec<Bound>);
+
+impl Sockets {
+    /// Binds all listeners, or takes over what the service manager has bound.
+    ///
+    /// # Errors
+    /// The first listener that has no socket.
+    pub fn open(listeners: &[ListenerConfig], inherited: Inherited) -> Result<Self, ListenError> {
+        open_all(listeners, inherited).map(Self)
+    }
+}
 
 /// A socket that listens, and the number of the listener that it belongs to.
 pub(super) struct Bound {
@@ -107,7 +119,7 @@ fn take_over(
         name: name.to_owned(),
         source,
     };
-    let listener = TcpListener::from_std(socket.into()).map_err(passed)?;
+    let listener = TcpListener::from(socket);
     let address = listener.local_addr().map_err(passed)?;
     if kind == Via::Tproxy && !is_transparent(&SockRef::from(&listener), address).map_err(passed)? {
         return Err(ListenError::NotTransparent {
@@ -159,7 +171,7 @@ fn bind(address: SocketAddr, stack: Stack, kind: Via) -> io::Result<TcpListener>
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Is this an address of this machine? The kernel knows, interface lists do not (AnyIP routes). Where it lets sockets
@@ -208,6 +220,14 @@ mod tests {
 
     use super::*;
 
+    impl Bound {
+        async fn accept(&self) -> (TcpStream, SocketAddr) {
+            let listener = self.listener.try_clone().unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            listener.accept().await.unwrap()
+        }
+    }
+
     fn open(address: SocketAddr) -> Result<Vec<Bound>, ListenError> {
         let listener = ListenerConfig::new(Via::Redirect, address);
         open_all(&[listener], Inherited::default())
@@ -230,7 +250,7 @@ mod tests {
         let listeners = open("[::]:0".parse().unwrap()).unwrap();
         let port = listeners[0].address.port();
         let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let (accepted, peer) = listeners[0].listener.accept().await.unwrap();
+        let (accepted, peer) = listeners[0].accept().await;
         assert_eq!(peer.ip().to_canonical(), client.local_addr().unwrap().ip());
         assert!(accepted.local_addr().unwrap().is_ipv6());
     }

@@ -10,14 +10,17 @@
     reason = "IO: accepts connections, starts sessions"
 )]
 
+pub mod basis;
 mod bypass;
 pub mod canary;
+mod chores;
 mod client;
 mod crowd;
 mod decide;
 pub mod dial;
 mod door;
 pub mod engine;
+mod generation;
 mod handover;
 mod history;
 mod inherited;
@@ -30,6 +33,9 @@ mod pulse;
 pub mod recall;
 mod recollection;
 mod refusal;
+mod reload;
+mod renewal;
+mod room;
 mod server;
 mod session;
 mod shell;
@@ -42,6 +48,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
@@ -49,24 +56,26 @@ use crowd::Crowd;
 use dial::{Dialer, MarkError, TransparentError};
 use door::Door;
 use engine::Engine;
+use generation::Generation;
 use history::History;
 use interception::Interception;
-use listen::Bound;
+use room::Room;
 use shell::Shell;
 
-use crate::config::{Config, Prewarm};
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::intercept::Via;
 use crate::intercept::guard::Guard;
-use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
 use crate::report::counts::Counting;
+use crate::report::metrics::Reloads;
 use crate::store::owned::{self, Owned};
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use inherited::{InheritError, Inherited};
 pub use interception::LoopFound;
-pub use listen::ListenError;
+pub use listen::{ListenError, Sockets};
 pub use pulse::{Pulse, Stopped};
 pub use status::Status;
 
@@ -82,8 +91,8 @@ pub struct Proxy {
     kinds: Vec<Via>,
     stage: watch::Sender<Stage>,
     pulse: Pulse,
-    shell: Arc<Shell>,
-    drain_timeout: Duration,
+    generations: watch::Sender<Generation>,
+    reloads: Arc<Reloads>,
     /// The store's file, to the end.
     owned: Option<Owned>,
 }
@@ -139,24 +148,24 @@ impl Proxy {
     /// # Errors
     /// Why it cannot: nothing is served then.
     pub async fn start(config: &Config, records: Arc<dyn Records>) -> Result<Self, StartError> {
-        Self::inherit(config, Inherited::default(), records).await
+        let sockets = Sockets::open(&config.listeners, Inherited::default())?;
+        Self::on(sockets, config, records).await
     }
 
-    /// The same with sockets that the service manager has bound.
+    /// The same with sockets that are bound already.
     ///
     /// # Errors
     /// Why it cannot: nothing is served then.
-    pub async fn inherit(
+    pub async fn on(
+        sockets: Sockets,
         config: &Config,
-        inherited: Inherited,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
         // Before anything is read of it, or moved aside.
         let owned = owned::take(&config.store.place).map_err(engine::EngineError::from)?;
         let engine = Engine::mending(config, clock)?;
-        let listeners = listen::open_all(&config.listeners, inherited)?;
-        let mut proxy = Self::open(config, Arc::new(engine), records, listeners).await?;
+        let mut proxy = Self::open(config, Arc::new(engine), records, sockets).await?;
         proxy.owned = Some(owned);
         Ok(proxy)
     }
@@ -170,67 +179,73 @@ impl Proxy {
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
-        let listeners = listen::open_all(&config.listeners, Inherited::default())?;
-        Self::open(config, engine, records, listeners).await
+        let sockets = Sockets::open(&config.listeners, Inherited::default())?;
+        Self::open(config, engine, records, sockets).await
     }
 
     async fn open(
         config: &Config,
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
-        listeners: Vec<Bound>,
+        Sockets(listeners): Sockets,
     ) -> Result<Self, StartError> {
-        let dialer = Dialer::new(config.upstream)?;
-        if config.listeners.iter().any(|one| one.kind == Via::Tproxy) {
-            dialer.try_transparent()?;
-        }
-        let acceptor = acceptor(config, &engine)?;
-        let configs: Vec<_> = config.listeners.iter().cloned().map(Arc::new).collect();
         let addresses: Vec<_> = listeners.iter().map(|bound| bound.address).collect();
-        let kinds = listeners.iter().map(|bound| configs[bound.index].kind);
+        let kinds = listeners
+            .iter()
+            .map(|bound| config.listeners[bound.index].kind);
         let kinds = kinds.collect();
         let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let history = History::new(engine.pen.clone(), Arc::clone(&engine.clock));
-        let capacity = u32::try_from(config.max_sessions).unwrap_or(u32::MAX);
-        let shell = Arc::new(Shell {
+        let shell = Shell {
+            dialer: dialer(config)?,
+            acceptor: acceptor(config, &engine.clock)?,
             engine,
-            dialer,
-            acceptor,
             guard: Guard::new(addresses.iter().copied()),
-            interception: Interception::new(config),
+            interception: Arc::new(Interception::new(config)),
             tally: Arc::default(),
             records: Arc::new((records, (counting, history))),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
             limits: config.limits,
-            slots: Arc::new(Semaphore::new(capacity as usize)),
-            capacity,
+            room: Room::new(config.max_sessions),
             clients: Crowd::new(config.max_sessions_per_client),
             destinations: Crowd::new(config.max_sessions_per_destination),
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
-        });
+            relook: Arc::default(),
+        };
+        let generation = Generation {
+            config: Arc::new(config.clone()),
+            shell: Arc::new(shell),
+        };
+        let generations = watch::Sender::new(generation.clone());
         let stage = watch::Sender::new(Stage::Starting);
         let mut pulse = Pulse::new(stage.subscribe());
         for bound in listeners {
             let door = Door {
-                config: Arc::clone(&configs[bound.index]),
+                generation: generation.clone(),
+                generations: generations.subscribe(),
+                index: bound.index,
                 address: bound.address,
-                shell: Arc::clone(&shell),
                 stage: stage.subscribe(),
             };
-            tokio::spawn(door.open(bound.listener, pulse.door(bound.address)));
+            let listener = TcpListener::from_std(bound.listener);
+            let listener = listener.map_err(|source| ListenError::Bind {
+                address: bound.address,
+                source,
+            })?;
+            tokio::spawn(door.open(listener, pulse.door(bound.address)));
         }
         // Until it returns nobody is served; when it fails the doors close, as their stage ends here.
-        shell.interception.find_loop().await?;
+        generation.shell.interception.find_loop().await?;
         stage.send_replace(Stage::Running);
-        look_after(config, &shell, &stage);
+        chores::start(&generations.subscribe(), &stage.subscribe());
         Ok(Self {
             addresses,
             kinds,
             stage,
             pulse,
-            shell,
-            drain_timeout: config.drain_timeout,
+            generations,
+            reloads: Arc::default(),
             owned: None,
         })
     }
@@ -260,19 +275,34 @@ impl Proxy {
     /// Sessions that are open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.shell.sessions()
+        self.shell().sessions()
     }
 
     /// What its sessions share.
     #[must_use]
     pub fn engine(&self) -> Arc<Engine> {
-        Arc::clone(&self.shell.engine)
+        Arc::clone(&self.shell().engine)
+    }
+
+    /// What new sessions begin with.
+    fn shell(&self) -> Arc<Shell> {
+        Arc::clone(&self.generations.borrow().shell)
+    }
+
+    /// The same at any time, also after a reload.
+    pub fn engines(&self) -> impl Fn() -> Arc<Engine> + Send + Sync + 'static {
+        let generations = self.generations.subscribe();
+        move || Arc::clone(&generations.borrow().shell.engine)
     }
 
     /// How it fares, to be asked at any time.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::new(Arc::clone(&self.shell), self.stage.subscribe())
+        Status {
+            generations: self.generations.subscribe(),
+            stage: self.stage.subscribe(),
+            reloads: Arc::clone(&self.reloads),
+        }
     }
 
     /// Whether it is alive, to be felt at any time.
@@ -283,34 +313,43 @@ impl Proxy {
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
     pub async fn shutdown(self) {
+        let (shell, patience) = {
+            let generation = self.generations.borrow();
+            (
+                Arc::clone(&generation.shell),
+                generation.config.drain_timeout,
+            )
+        };
         self.stage.send_replace(Stage::Draining);
-        if tokio::time::timeout(self.drain_timeout, self.emptied())
+        if tokio::time::timeout(patience, shell.room.emptied())
             .await
             .is_err()
         {
             warn!(sessions = self.sessions(), "sessions are cut off");
             self.stage.send_replace(Stage::Over);
             // Each session has its own limit for its last words.
-            let _ = tokio::time::timeout(FAREWELL + session::LINGER, self.emptied()).await;
+            let _ = tokio::time::timeout(FAREWELL + session::LINGER, shell.room.emptied()).await;
         }
-        let pen = self.shell.engine.pen.clone();
+        let pen = shell.engine.pen.clone();
         // It ends by itself when it cannot be waited for.
         let _ = tokio::task::spawn_blocking(move || pen.close(FAREWELL)).await;
     }
+}
 
-    /// All slots are free when no session is left.
-    async fn emptied(&self) {
-        let all = self.shell.slots.acquire_many(self.shell.capacity).await;
-        drop(all);
+fn dialer(config: &Config) -> Result<Dialer, StartError> {
+    let dialer = Dialer::new(config.upstream)?;
+    if config.listeners.iter().any(|one| one.kind == Via::Tproxy) {
+        dialer.try_transparent()?;
     }
+    Ok(dialer)
 }
 
 /// With the local CA, where there is one.
-fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartError> {
+fn acceptor(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Acceptor>, StartError> {
     let Some(files) = &config.client_ca else {
         return Ok(None);
     };
-    let now = engine.clock.wall();
+    let now = clock.wall();
     let authority = Authority::load(files, now)?;
     let left = authority.not_after().since(now);
     if left < LAST_DAYS {
@@ -320,92 +359,7 @@ fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartE
             "the local CA ends soon: make another with `danelaw ca init` and let the mail servers trust it"
         );
     }
-    Ok(Some(Acceptor::new(authority, Arc::clone(&engine.clock))?))
-}
-
-/// Starts what goes on beside the sessions.
-fn look_after(config: &Config, shell: &Arc<Shell>, stage: &watch::Sender<Stage>) {
-    tokio::spawn(watch_interception(Arc::clone(shell), stage.subscribe()));
-    tokio::spawn(keep_policies_fresh(Arc::clone(shell), stage.subscribe()));
-    if let Some(files) = config.mta_sts.hints.clone() {
-        tokio::spawn(keep_hinted(files, Arc::clone(shell), stage.subscribe()));
-    }
-    if config.mta_sts.prewarm == Prewarm::History {
-        tokio::spawn(ask_in_advance(Arc::clone(shell), stage.subscribe()));
-    }
-    tokio::spawn(watch_validation(Arc::clone(shell), stage.subscribe()));
-    tokio::spawn(mind_the_store(Arc::clone(shell), stage.subscribe()));
-    tokio::spawn(tell_of_ends(Arc::clone(shell), stage.subscribe()));
-}
-
-/// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
-async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    tokio::select! {
-        () = shell.engine.sts.keep_fresh() => {}
-        _ = stage.changed() => {}
-    }
-}
-
-/// Notices when the rules are gone that lead connections here.
-async fn watch_interception(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    tokio::select! {
-        () = shell.interception.keep_watching() => {}
-        _ = stage.changed() => {}
-    }
-}
-
-/// Hears what others write to the store, and lets go there of what is old.
-async fn mind_the_store(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    let engine = &shell.engine;
-    let (store, clock) = (Arc::clone(&engine.store), Arc::clone(&engine.clock));
-    tokio::select! {
-        never = engine.follower().follow() => match never {},
-        never = engine.keep.keep_pruned(store, clock) => match never {},
-        _ = stage.changed() => {}
-    }
-}
-
-/// The policies that a signed list names are known before any mail goes to their domains (RFC 8461 §10.2).
-async fn keep_hinted(files: HintsFiles, shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    tokio::select! {
-        () = shell.engine.sts.keep_hinted(&files) => {}
-        _ = stage.changed() => {}
-    }
-}
-
-/// What was sent to before is asked for its policies before it is sent to again.
-async fn ask_in_advance(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    let engine = &shell.engine;
-    tokio::select! {
-        never = history::keep_asking(&engine.sts, Arc::clone(&engine.store)) => match never {},
-        _ = stage.changed() => {}
-    }
-}
-
-/// The log says when an exception has ended, whether mail goes to its domain or not.
-async fn tell_of_ends(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    let engine = &shell.engine;
-    let telling = async {
-        loop {
-            engine.exceptions.tell_ends(engine.clock.wall());
-            tokio::time::sleep(BETWEEN_ENDS).await;
-        }
-    };
-    tokio::select! {
-        () = telling => {}
-        _ = stage.changed() => {}
-    }
-}
-
-/// How late the end of an exception may be told.
-const BETWEEN_ENDS: Duration = Duration::from_secs(30);
-
-/// Also while sessions finish: they may still have questions.
-async fn watch_validation(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
-    tokio::select! {
-        never = shell.engine.monitor.watch() => match never {},
-        _ = stage.wait_for(|stage| *stage == Stage::Over) => {}
-    }
+    Ok(Some(Acceptor::new(authority, Arc::clone(clock))?))
 }
 
 /// Second looks at MTA-STS policies that may be under way at once.

@@ -29,10 +29,11 @@ use crate::x509::path::{self, Roots};
 
 /// The memory of all sessions.
 pub struct Recall {
-    pins: Pins,
+    pins: Arc<Pins>,
     book: Book,
-    /// None where nothing is resumed.
-    tickets: Option<Tickets>,
+    tickets: Arc<Tickets>,
+    /// Whether tickets are used.
+    resumes: bool,
     roots: Arc<Roots>,
     pen: Pen,
     loaded: Loaded,
@@ -77,13 +78,33 @@ impl Recall {
         pen: Pen,
     ) -> Self {
         Self {
-            pins: Pins::default(),
+            pins: Arc::default(),
             book: Book::new(continuity),
-            tickets,
+            resumes: tickets.is_some(),
+            tickets: Arc::new(tickets.unwrap_or_default()),
             roots,
             pen,
             loaded: Loaded::default(),
         }
+    }
+
+    /// The same memory, for sessions that make another use of it.
+    #[must_use]
+    #[expect(clippy::fn_params_excessive_bools, reason = "as in the configuration")]
+    pub fn renewed(&self, continuity: Continuity, resumes: bool, roots: Arc<Roots>) -> Self {
+        Self {
+            pins: Arc::clone(&self.pins),
+            book: self.book.under(continuity),
+            tickets: Arc::clone(&self.tickets),
+            resumes,
+            roots,
+            pen: self.pen.clone(),
+            loaded: self.loaded,
+        }
+    }
+
+    fn tickets(&self) -> Option<&Tickets> {
+        self.resumes.then_some(&*self.tickets)
     }
 
     /// With what an earlier life has kept. Blocks.
@@ -143,7 +164,7 @@ impl Recall {
         now: Instant,
     ) -> Option<Arc<Pocket>> {
         let endpoint = endpoint(destination, sni)?;
-        let tickets = self.tickets.as_ref()?;
+        let tickets = self.tickets()?;
         Some(Arc::new(match handshake {
             Wanted::Any => tickets.offer(&endpoint, now),
             Wanted::Full => tickets.none(&endpoint, now),
@@ -152,7 +173,7 @@ impl Recall {
 
     /// A ticket has cost a connection.
     pub(super) fn in_the_way(&self, destination: SocketAddr, sni: Option<&DnsName>, now: Instant) {
-        if let (Some(tickets), Some(endpoint)) = (&self.tickets, endpoint(destination, sni)) {
+        if let (Some(tickets), Some(endpoint)) = (self.tickets(), endpoint(destination, sni)) {
             tickets.pause(&endpoint, now);
         }
     }
@@ -209,7 +230,7 @@ impl Recall {
             });
         }
         let endpoint = endpoint(destination, handshake.sni());
-        if let (Some(tickets), Some(endpoint), Some(pocket)) = (&self.tickets, endpoint, pocket) {
+        if let (Some(tickets), Some(endpoint), Some(pocket)) = (self.tickets(), endpoint, pocket) {
             let session = if handshake.is_resumed() {
                 Cleared::Resumed
             } else {
@@ -323,8 +344,9 @@ impl Recall {
 
     fn forget_tickets(&self, key: &pins::Key, now: Instant) {
         let endpoint = endpoint(key.destination, key.sni.as_ref());
-        if let (Some(tickets), Some(endpoint)) = (&self.tickets, endpoint) {
-            tickets.forget(&endpoint, now);
+        // Also where none are used: they may be again.
+        if let Some(endpoint) = endpoint {
+            self.tickets.forget(&endpoint, now);
         }
     }
 

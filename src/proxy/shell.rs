@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, warn};
 
 use super::crowd::{Crowd, Member, client_network};
@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::interception::Interception;
 use super::listen;
 use super::refusal::Full;
+use super::room::{Room, Slot};
 use crate::config::ClientTls;
 use crate::intercept::guard::Guard;
 use crate::intercept::socks5::{self, Rep};
@@ -33,34 +34,35 @@ pub(super) struct Shell {
     /// None without a local CA.
     pub(super) acceptor: Option<Acceptor>,
     pub(super) guard: Guard,
-    pub(super) interception: Interception,
+    pub(super) interception: Arc<Interception>,
     pub(super) tally: Arc<Tally>,
     pub(super) records: Arc<dyn Records>,
     pub(super) bare_line_ends: BareLineEnds,
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) capacity: u32,
+    pub(super) room: Arc<Room>,
     pub(super) clients: Arc<Crowd>,
     pub(super) destinations: Arc<Crowd>,
     pub(super) rechecks: Arc<Semaphore>,
+    /// Tells whoever reads files from time to time to read them now.
+    pub(super) relook: Arc<Notify>,
 }
 
 /// A session's claim on what there is only so much of.
 pub(super) struct Place {
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
     _client: Member,
 }
 
 impl Shell {
     pub(super) fn sessions(&self) -> usize {
-        (self.capacity as usize).saturating_sub(self.slots.available_permits())
+        self.room.taken()
     }
 
     /// A place for one more session of `client`.
     pub(super) fn place(&self, client: SocketAddr) -> Result<Place, Full> {
         let member = self.member(client)?;
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+        let Some(slot) = self.room.take() else {
             return Err(Full::All);
         };
         Ok(Place {
@@ -88,7 +90,7 @@ impl Shell {
             .tally
             .turned(full.turned(), self.engine.clock.instant())
         {
-            let (all, limit) = (self.capacity, full.turned().label());
+            let (all, limit) = (self.room.limit(), full.turned().label());
             warn!(%client, limit, max_sessions = all, "no more sessions are taken on");
         }
     }

@@ -6,6 +6,7 @@
 
 mod dns;
 mod doors;
+mod reloads;
 mod store;
 mod sts;
 mod totals;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use reloads::Reloads;
 use totals::Totals;
 
 use super::{ClientLeg, Judgement, Record, Records};
@@ -172,6 +174,8 @@ pub struct Vitals {
     pub exceptions_unreadable: u64,
     /// MTA-STS policies.
     pub sts: StsVitals,
+    /// Reloads of the configuration.
+    pub reloads: Arc<Reloads>,
 }
 
 /// All metrics of a proxy.
@@ -244,7 +248,8 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
         doors::encode(&vitals, &mut encoder)?;
         dns::encode(&vitals, &mut encoder)?;
         store::encode(&vitals, &mut encoder)?;
-        sts::encode(&vitals.sts, &mut encoder)
+        sts::encode(&vitals.sts, &mut encoder)?;
+        reloads::encode(&vitals.reloads, &mut encoder)
     }
 }
 
@@ -297,6 +302,7 @@ pub(in crate::report) mod tests {
             backlog: Backlog::default(),
             exceptions_unreadable: 0,
             sts: StsVitals::of_an_empty_cache(),
+            reloads: Arc::default(),
         })
     }
 
@@ -339,6 +345,7 @@ pub(in crate::report) mod tests {
         let words = words.chain(Ending::ALL.map(Ending::label));
         let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
         let words = words.chain(totals::HANDSHAKES);
+        let words = words.chain(reloads::OUTCOMES);
         let words = words.chain(Turned::ALL.map(Turned::label));
         let words = words.chain(Lacked::ALL.map(Lacked::label));
         let words = words.chain(Sight::ALL.map(Sight::label));
@@ -431,7 +438,13 @@ pub(in crate::report) mod tests {
 
     #[test]
     fn what_the_vitals_say_is_shown() {
-        let tally = Arc::new(Tally::with(Arc::new(AtomicU64::new(1))));
+        let tally = Arc::<Tally>::default();
+        tally.add(Arc::new(AtomicU64::new(1)));
+        let reloads = Arc::<Reloads>::default();
+        for is_applied in [true, false, false] {
+            reloads.count(is_applied);
+        }
+        assert!(reloads.is_last_refused());
         tally.count(Asked::Tlsa, Ending::ProvenAbsent);
         let doors = Arc::new(Doors::default());
         let now = SystemClock.instant();
@@ -455,10 +468,13 @@ pub(in crate::report) mod tests {
                 evicted_enforced: 1,
                 ..StsVitals::of_an_empty_cache()
             },
+            reloads: Arc::clone(&reloads),
         });
         let rendered = metrics.render().unwrap();
         for line in [
             "danelaw_sessions_open 3",
+            "danelaw_reloads_total{outcome=\"applied\"} 1",
+            "danelaw_reloads_total{outcome=\"refused\"} 2",
             "danelaw_connections_refused_total{reason=\"loop\"} 1",
             "danelaw_connections_refused_total{reason=\"direct\"} 0",
             "danelaw_host_exhausted_total{at=\"dial\"} 1",

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use nix::sys::signal::{Signal, kill};
@@ -20,7 +21,7 @@ pub(crate) struct Service {
     early: RefCell<Vec<String>>,
     /// Its SOCKS5 listener.
     pub(crate) address: SocketAddr,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Service {
@@ -52,9 +53,8 @@ impl Service {
 
     fn spawn(configuration: &str, command: impl FnOnce(&str) -> Command) -> Self {
         let directory = TempDir::new().unwrap();
-        let path = directory.path().join("danelaw.toml");
-        let listener = "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:0\"\n";
-        fs::write(&path, format!("{configuration}\n{listener}")).unwrap();
+        let path = directory.path().join(FILE);
+        write(&path, configuration);
         let mut child = command(env!("CARGO_BIN_EXE_danelaw"))
             .args(["run", "--config"])
             .arg(&path)
@@ -74,7 +74,7 @@ impl Service {
             log,
             early: RefCell::default(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            _directory: directory,
+            directory,
         };
         let listens = |line: &String| line.contains("listening address=");
         let mut early: Vec<String> = Vec::new();
@@ -101,6 +101,28 @@ impl Service {
         found.unwrap_or_else(|| panic!("the proxy ended without a word of {part}"))
     }
 
+    /// Gives it another configuration, which it has not read yet.
+    pub(crate) fn configure(&self, configuration: &str) {
+        write(&self.path(FILE), configuration);
+    }
+
+    /// A file in the directory of its configuration.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs a command with its configuration.
+    pub(crate) fn command(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danelaw"));
+        command.args(words).arg("--config").arg(self.path(FILE));
+        command.output().unwrap()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(self.child.id().try_into().unwrap());
@@ -111,6 +133,16 @@ impl Service {
     pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
+}
+
+const FILE: &str = "danelaw.toml";
+
+fn write(path: &Path, configuration: &str) {
+    let listener = "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:0\"\n";
+    // In one go: half a file is another configuration.
+    let draft = path.with_extension("new");
+    fs::write(&draft, format!("{configuration}\n{listener}")).unwrap();
+    fs::rename(draft, path).unwrap();
 }
 
 impl Drop for Service {

@@ -4,23 +4,28 @@
 //! line `state and metrics` for the admin address where there is one.
 #![expect(clippy::disallowed_methods, reason = "IO: starts the watchdog's task")]
 
+mod life;
+mod log;
 mod watchdog;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
+
+use life::{Life, Signals};
+use log::LogHandle;
 
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, LogConfig, Problems, StorePlace, defaults};
-use crate::control::server::Control;
-use crate::proxy::{Inherited, Proxy};
+use crate::config::change::Read;
+use crate::config::{Config, Loaded, Problems, StorePlace, defaults};
+use crate::control::server::{Control, Host};
+use crate::privilege;
+use crate::proxy::{Inherited, Proxy, Sockets};
 use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
 use crate::report::metrics::{Metrics, Sessions};
@@ -33,7 +38,7 @@ Examples:
   danelaw run --config /etc/danelaw/danelaw.toml
 
 The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to
-drain_timeout; a second signal ends them at once.
+drain_timeout; a second signal ends them at once. SIGHUP, or `danelaw reload`, reads the configuration anew.
 
 Exit codes:
   0   stopped by a signal
@@ -48,24 +53,32 @@ pub(super) struct Args {
 /// Runs the proxy.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = Config::load(&args.config)?;
+    let config = &loaded.config;
+    // While there are no other threads.
+    let inherited = Inherited::from_env()?;
+    let log = log::start(&config.log)?;
+    privilege::limit(config.max_sessions);
+    let sockets = Sockets::open(&config.listeners, inherited)?;
+    privilege::give_up(config)?;
+    // By the user that will read them again.
     let unusable = loaded.unusable_files(&args.config, SystemClock.wall());
     if !unusable.is_empty() {
         anyhow::bail!(Problems(unusable));
     }
-    let config = loaded.config;
-    // While there are no other threads.
-    let inherited = Inherited::from_env()?;
-    start_log(&config.log)?;
-    raise_descriptor_limit(config.max_sessions);
     tokio::runtime::Runtime::new()
         .context("the runtime cannot be started")?
-        .block_on(serve(&config, inherited))
+        .block_on(serve(&loaded, &args.config, sockets, log))
 }
 
-async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode> {
+async fn serve(
+    loaded: &Loaded,
+    file: &Path,
+    sockets: Sockets,
+    log: LogHandle,
+) -> anyhow::Result<ExitCode> {
+    let config = &loaded.config;
     // Before anything is bound, so that no signal finds the default handler.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     let admin = match config.admin.address {
         Some(address) => Some(Admin::bind(address).await?),
         None => None,
@@ -76,16 +89,47 @@ async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode
     };
     let sessions = Sessions::default();
     let records = Arc::new((Log, sessions.clone()));
-    let proxy = Proxy::inherit(config, inherited, records).await?;
+    let proxy = Proxy::on(sockets, config, records).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
     for (address, via) in proxy.listening() {
         info!(%address, via = via.label(), "listening");
     }
-    let _control = control.map(|control| control.serve(proxy.engine()));
+    let (orders, mut ordered) = mpsc::channel(1);
+    let _control = control.map(|control| {
+        control.serve(Host {
+            engine: Box::new(proxy.engines()),
+            orders,
+        })
+    });
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
     let supervisor = supervisor();
-    let alive = watchdog::keep(Arc::clone(&supervisor), proxy.pulse());
-    tokio::spawn(alive);
+    tokio::spawn(watchdog::keep(Arc::clone(&supervisor), proxy.pulse()));
+    warn_of_what_is_forgotten(config);
+    supervisor.tell(&[Word::Ready, Word::Status("serving")]);
+    let read = Read::of(loaded);
+    let mut life = Life {
+        proxy: &proxy,
+        supervisor: &supervisor,
+        file: file.to_owned(),
+        log,
+        started: read.clone(),
+        last: read,
+    };
+    life.live(&mut signals, &mut ordered).await;
+    // Whoever gives an order now hears that it is too late.
+    drop(ordered);
+    let sessions = proxy.sessions();
+    info!(sessions, "draining");
+    let status = format!("draining: {sessions} sessions had not ended");
+    supervisor.tell(&[Word::Stopping, Word::Status(&status)]);
+    tokio::select! {
+        () = proxy.shutdown() => info!("stopped"),
+        () = signals.end() => warn!("stopped before all sessions had ended"),
+    }
+    Ok(Exit::Ok.into())
+}
+
+fn warn_of_what_is_forgotten(config: &Config) {
     match &config.store.place {
         StorePlace::Memory => {
             warn!("no store.path: MTA-STS policies are forgotten at every restart");
@@ -95,17 +139,6 @@ async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode
         }
         StorePlace::File(_) | StorePlace::Database { .. } => {}
     }
-    supervisor.tell(&[Word::Ready, Word::Status("serving")]);
-    either(&mut terminate, &mut interrupt).await;
-    let sessions = proxy.sessions();
-    info!(sessions, "draining");
-    let status = format!("draining: {sessions} sessions had not ended");
-    supervisor.tell(&[Word::Stopping, Word::Status(&status)]);
-    tokio::select! {
-        () = proxy.shutdown() => info!("stopped"),
-        () = either(&mut terminate, &mut interrupt) => warn!("stopped before all sessions had ended"),
-    }
-    Ok(Exit::Ok.into())
 }
 
 /// A service manager that cannot be told is no reason to refuse mail; it will say so itself.
@@ -123,43 +156,4 @@ fn show(admin: Admin, proxy: &Proxy, sessions: &Sessions) -> Serving {
     let (status, vitals) = (proxy.status(), proxy.status());
     let metrics = Metrics::new(sessions, move || vitals.vitals());
     admin.serve(metrics, move || status.checks())
-}
-
-async fn either(one: &mut Signal, other: &mut Signal) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
-}
-
-fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let started = if config.json {
-        log.json().try_init()
-    } else {
-        log.with_ansi(false).try_init()
-    };
-    started.map_err(|error| anyhow::anyhow!(error))
-}
-
-/// A session takes two descriptors. The soft limit is a relic for programs that use select(2): the hard one is taken.
-fn raise_descriptor_limit(sessions: usize) {
-    const BESIDE: u64 = 64;
-    let needed = BESIDE + 2 * sessions as u64;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
-    };
-    let limit = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
-    };
-    if limit < needed {
-        warn!(
-            limit,
-            needed, "too few file descriptors for max_sessions (raise LimitNOFILE)"
-        );
-    }
 }

@@ -19,7 +19,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "an unknown table",
         "\n[dnss]",
-        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, intercept, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, got an unknown key",
+        "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, intercept, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, run, got an unknown key",
     ),
     (
         "rules that cannot be",
@@ -134,7 +134,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "net_14: an open admin address that nobody asked for",
         "[admin]\naddress = \"192.0.2.1:9225\"",
-        "/etc/d.toml:2 admin.address: expected a loopback address, or allow_remote = true, got \"192.0.2.1:9225\"",
+        "/etc/d.toml:2 admin.address: expected a loopback address (a web server before it can ask others for a login), got \"192.0.2.1:9225\"",
     ),
     (
         "port 0",

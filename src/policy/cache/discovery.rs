@@ -8,7 +8,7 @@
 )]
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::future::{FutureExt, Shared};
 use tokio::sync::{Notify, oneshot};
@@ -32,17 +32,23 @@ pub struct StsCache {
 }
 
 pub(super) struct Cache {
-    lookup: Arc<dyn Lookup>,
-    fetch: Arc<dyn FetchPolicy>,
+    sources: RwLock<Sources>,
     pub(super) store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    patience: Patience,
     pub(super) tally: Tally,
     memory: Mutex<Memory>,
     /// How far the store was read at the start.
     pub(super) loaded: Revision,
     /// Somebody else's policy is doubted.
     pub(super) doubts: Notify,
+}
+
+/// Who is asked, and for how long it may be waited for.
+#[derive(Clone)]
+struct Sources {
+    lookup: Arc<dyn Lookup>,
+    fetch: Arc<dyn FetchPolicy>,
+    patience: Patience,
 }
 
 pub(super) struct Memory {
@@ -121,11 +127,13 @@ impl StsCache {
         let lost = lost::mark(&*store, &mut shelf, now)?;
         Ok(Self {
             shared: Arc::new(Cache {
-                lookup,
-                fetch,
+                sources: RwLock::new(Sources {
+                    lookup,
+                    fetch,
+                    patience: options.patience,
+                }),
                 store,
                 clock,
-                patience: options.patience,
                 tally,
                 memory: Mutex::new(Memory {
                     shelf,
@@ -138,6 +146,20 @@ impl StsCache {
                 doubts: Notify::new(),
             }),
         })
+    }
+
+    /// From now on asks these, within these bounds; what is known stays.
+    pub fn ask(&self, lookup: Arc<dyn Lookup>, fetch: Arc<dyn FetchPolicy>, options: CacheOptions) {
+        let mut sources = self.shared.sources.write();
+        **sources
+            .as_mut()
+            .unwrap_or_else(|poisoned| poisoned.get_mut()) = Sources {
+            lookup,
+            fetch,
+            patience: options.patience,
+        };
+        drop(sources);
+        self.shared.lock().shelf.resize(options.capacity);
     }
 
     /// The policy of a domain, discovered or refreshed when it must be. Without IO for a minute after the records were
@@ -181,7 +203,7 @@ impl Cache {
         let mut memory = self.lock();
         if matches!(errand, Errand::Session | Errand::Ahead)
             && !memory.shelf.must_recall(domain)
-            && let Step::Ready(state) = memory.shelf.get(domain).step(self.patience, now)
+            && let Step::Ready(state) = memory.shelf.get(domain).step(self.sources().patience, now)
         {
             return Boarded::Known(state);
         }
@@ -261,6 +283,13 @@ impl Drop for Discovery {
     }
 }
 
+impl Cache {
+    fn sources(&self) -> Sources {
+        let sources = self.sources.read();
+        sources.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Discovery {
     async fn run(self) -> StsState {
         let recalled = self.cache.recall_aside(&self.domain).await;
@@ -277,7 +306,7 @@ impl Discovery {
     async fn discover(&self) -> StsState {
         let first = match self.errand {
             Errand::Session | Errand::Ahead => {
-                let (patience, now) = (self.cache.patience, self.cache.now());
+                let (patience, now) = (self.cache.sources().patience, self.cache.now());
                 let mut memory = self.cache.lock();
                 memory.shelf.get(&self.domain).step(patience, now)
             }
@@ -298,12 +327,12 @@ impl Discovery {
     async fn ask(&self) -> Step {
         // No parent domain and no public suffix is ever asked (RFC 8461 §3.4).
         let heard = match self.domain.name().prefixed("_mta-sts") {
-            Ok(name) => Heard::from(self.cache.lookup.txt(&name).await.answer),
+            Ok(name) => Heard::from(self.cache.sources().lookup.txt(&name).await.answer),
             // No such name can exist.
             Err(_) => Heard::Silent(NoRecord::None),
         };
         debug!(domain = %self.domain, ?heard, "MTA-STS record");
-        let (errand, patience) = (self.errand, self.cache.patience);
+        let (errand, patience) = (self.errand, self.cache.sources().patience);
         self.change(|entry, now| {
             entry.hear(heard, now);
             if matches!(errand, Errand::Session | Errand::Newer) {
@@ -323,13 +352,13 @@ impl Discovery {
     async fn fetch(&self, id: PolicyId) -> StsState {
         self.change(|entry, now| (entry.begin(now), Write::Nothing))
             .await;
-        let result = self.cache.fetch.fetch(&self.domain).await;
+        let result = self.cache.sources().fetch.fetch(&self.domain).await;
         self.cache.tally.fetched(&result);
         debug!(domain = %self.domain, id = id.as_str(), ok = result.is_ok(), "MTA-STS policy");
         if let Err(failure) = &result {
             self.alert(failure);
         }
-        let patience = self.cache.patience;
+        let patience = self.cache.sources().patience;
         self.change(|entry, now| entry.fetched(&self.domain, id, result, (patience, now)))
             .await
     }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::StsCache;
@@ -31,8 +32,8 @@ enum Unused {
 
 impl StsCache {
     /// Reads the list again and again and asks the domains that it names, without end. A list that is not in order changes
-    /// nothing, and what was fetched stays.
-    pub async fn keep_hinted(&self, files: &HintsFiles) {
+    /// nothing, and what was fetched stays. It is read at once when `now` is told.
+    pub async fn keep_hinted(&self, files: &HintsFiles, now: &Notify) {
         let mut applied = Applied::default();
         loop {
             let (wall, instant) = (self.shared.now().wall, self.shared.now().instant);
@@ -54,7 +55,10 @@ impl StsCache {
                     warn!(list = %files.list.display(), %why, "the list of hints is not used")
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = now.notified() => {}
+            }
         }
     }
 }

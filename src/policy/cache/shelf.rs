@@ -89,6 +89,11 @@ impl Shelf {
         }
     }
 
+    /// From now on holds about so many octets: what is too much goes when something is changed.
+    pub(super) const fn resize(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     /// From now on the store holds more than is here.
     pub(super) const fn lack(&mut self) {
         self.lacks = true;

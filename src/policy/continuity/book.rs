@@ -7,7 +7,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -34,7 +34,7 @@ pub struct Place {
 /// The memory, shared by all sessions.
 pub struct Book {
     mode: Continuity,
-    hosts: Mutex<LruCache<Place, Entry>>,
+    hosts: Arc<Mutex<LruCache<Place, Entry>>>,
 }
 
 #[derive(Default)]
@@ -69,7 +69,16 @@ impl Book {
     pub fn new(mode: Continuity) -> Self {
         Self {
             mode,
-            hosts: Mutex::new(LruCache::new(CAPACITY)),
+            hosts: Arc::new(Mutex::new(LruCache::new(CAPACITY))),
+        }
+    }
+
+    /// The same memory, for those who make another use of it.
+    #[must_use]
+    pub fn under(&self, mode: Continuity) -> Self {
+        Self {
+            mode,
+            hosts: Arc::clone(&self.hosts),
         }
     }
 

@@ -19,7 +19,6 @@ use crate::store::{Follows, Kind, Query, Row, Store, StoreError};
 /// All of them, and how they stand.
 #[derive(Debug)]
 pub struct Held {
-    terms: Terms,
     state: Mutex<State>,
     /// Whoever changes them has it.
     turn: Mutex<()>,
@@ -28,6 +27,7 @@ pub struct Held {
 
 #[derive(Debug, Default)]
 struct State {
+    terms: Terms,
     declared: Vec<Arc<Exception>>,
     stored: BTreeMap<Id, Arc<Exception>>,
     index: Arc<Exceptions>,
@@ -49,16 +49,24 @@ impl Held {
     #[must_use]
     pub fn new(declared: Vec<Exception>, terms: Terms) -> Self {
         let mut state = State {
+            terms,
             declared: declared.into_iter().map(Arc::new).collect(),
             ..State::default()
         };
         state.reindex();
         Self {
-            terms,
             state: Mutex::new(state),
             turn: Mutex::new(()),
             unreadable: AtomicU64::new(0),
         }
+    }
+
+    /// Replaces those that the configuration declares, and what all must keep to from now on.
+    pub fn declare(&self, declared: Vec<Exception>, terms: Terms) {
+        let mut state = self.state();
+        state.terms = terms;
+        state.declared = declared.into_iter().map(Arc::new).collect();
+        state.reindex();
     }
 
     /// Takes in those that the store has now.
@@ -84,10 +92,10 @@ impl Held {
     /// # Errors
     /// When it cannot be read: what was known stays.
     pub fn hear(&self, key: &str, body: Option<&str>) -> Result<bool, Unreadable> {
-        let heard = body
-            .map(|body| Exception::from_body(body, self.terms))
-            .transpose()?;
         let mut state = self.state();
+        let heard = body
+            .map(|body| Exception::from_body(body, state.terms))
+            .transpose()?;
         let key = Id::typed(key);
         if state.stored.get(&key).map(|known| &**known) == heard.as_ref() {
             return Ok(false);
@@ -102,8 +110,8 @@ impl Held {
 
     /// What may be granted.
     #[must_use]
-    pub const fn terms(&self) -> Terms {
-        self.terms
+    pub fn terms(&self) -> Terms {
+        self.state().terms
     }
 
     /// Those that the configuration declares.

@@ -9,7 +9,7 @@ use super::ends::unreachable;
 use super::world::{Client, Names, World, redirected};
 use crate::config::ClientTls;
 use crate::policy::identity::{Identity, Rule};
-use crate::proxy::{Proxy, door};
+use crate::proxy::door;
 
 fn bypass() -> Rule {
     Rule {
@@ -69,10 +69,10 @@ async fn net_01_smtp_25_the_loop_guard_holds_for_bypassed_destinations() {
     // One of its own connections, which shows only after accept.
     let sink = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut client, accepted, from) = redirected(sink.local_addr().unwrap()).await;
-    let Proxy { shell, stage, .. } = &world.proxy;
+    let (shell, stage) = (world.proxy.shell(), &world.proxy.stage);
     let _own = shell.guard.claim(from.client, from.destination);
     let served = door::serve(
-        Arc::clone(shell),
+        Arc::clone(&shell),
         from,
         accepted,
         ClientTls::Never,

@@ -16,7 +16,6 @@ use super::LITERAL;
 use super::world::{Client, Names, Offers, Sink, World, pinned};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ClientTls, Config};
-use crate::proxy::Proxy;
 use crate::report::{ClientLeg, Record};
 use crate::tls::authority::Files;
 use crate::tls::authority::found::{Charter, Existing, found};
@@ -314,7 +313,7 @@ async fn tls_9_what_is_offered_depends_on_the_listener_the_ca_and_where_the_clie
             Session::Hidden,
         ),
     ] {
-        let Proxy { shell, .. } = &world.proxy;
+        let shell = world.proxy.shell();
         let seen = shell.client_tls(wanted, client.parse().unwrap());
         assert_eq!(seen, offered, "{what}");
     }

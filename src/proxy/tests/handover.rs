@@ -181,7 +181,7 @@ async fn net_01_net_02_a_header_that_leads_nowhere_gets_one_line_and_a_check_get
 async fn net_01_our_own_connection_that_somebody_hands_over_again_is_a_loop() {
     let world = world("127.0.0.0/8").await;
     let sink = Sink::new(Offers::Nothing).await;
-    let guard = &world.proxy.shell.guard;
+    let guard = &world.proxy.shell().guard;
     let _own = guard.claim("127.0.0.9:4711".parse().unwrap(), sink.address);
     let heard = hear(&world, &v1("127.0.0.9", sink.address)).await;
     assert!(
@@ -197,7 +197,7 @@ async fn a_header_that_does_not_come_is_not_waited_for() {
     for begun in [&b""[..], b"PROXY TCP4 127", b"\r\n\r\n\0\r\nQUIT\n"] {
         let (mut near, mut far) = tokio::io::duplex(100);
         far.write_all(begun).await.unwrap();
-        let taken = handover::take(&world.proxy.shell, &mut near, (sender, Duration::ZERO)).await;
+        let taken = handover::take(&world.proxy.shell(), &mut near, (sender, Duration::ZERO)).await;
         let reply = taken.err().unwrap().reply().unwrap();
         assert!(
             reply.text.contains("PROXY header only"),

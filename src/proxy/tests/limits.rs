@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::LITERAL;
 use super::world::{Client, Names, Offers, Sink, World, redirected};
 use crate::config::ClientTls;
-use crate::proxy::{Proxy, session};
+use crate::proxy::session;
 
 /// All that is said to a client until it is sent away.
 async fn farewell(client: &mut TcpStream) -> String {
@@ -22,7 +22,7 @@ async fn net_01_a_socks_client_may_share_both_ends_with_one_of_our_sockets() {
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
     let (socket, address) = Client::socket();
-    let _own = world.proxy.shell.guard.claim(address, sink.address);
+    let _own = world.proxy.shell().guard.claim(address, sink.address);
     let mut stream = socket.connect(world.socks5()).await.unwrap();
     stream.write_all(&[5, 1, 0]).await.unwrap();
     let mut client = Client::request(stream, sink.address).await;
@@ -37,11 +37,11 @@ async fn net_01_a_loop_that_shows_only_after_accept_is_cut_before_anything_is_re
     let mut world = World::new(Names::default()).await;
     let sink = Sink::new(Offers::Nothing).await;
     let (mut client, accepted, from) = redirected(sink.address).await;
-    let Proxy { shell, stage, .. } = &world.proxy;
+    let (shell, stage) = (world.proxy.shell(), &world.proxy.stage);
     assert_eq!(shell.guard.check_client(&from), Ok(()));
     let _own = shell.guard.claim(from.client, sink.address);
     let driven = session::drive(
-        Arc::clone(shell),
+        Arc::clone(&shell),
         from,
         accepted,
         ClientTls::Never,

@@ -11,6 +11,7 @@ mod handover;
 mod limits;
 mod modes;
 mod recall;
+mod reload;
 mod routes;
 mod sink;
 pub(crate) mod world;

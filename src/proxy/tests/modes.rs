@@ -12,7 +12,7 @@ fn report_only(config: &mut crate::config::Config) {
 }
 
 async fn counted(world: &World) -> Vec<String> {
-    let engine = world.proxy.shell.engine.clone();
+    let engine = world.proxy.shell().engine.clone();
     let counts = tokio::task::spawn_blocking(move || {
         assert!(engine.pen.flush(Duration::from_secs(60)));
         engine.store.counts(0..=u32::MAX).unwrap()

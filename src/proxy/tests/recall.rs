@@ -48,8 +48,8 @@ async fn recorded(world: &mut World, host: &Host, domain: &str) -> (String, Reco
     world.asked(host.address, &format!("b@{domain}")).await
 }
 
-fn recall(world: &World) -> &Recall {
-    &world.proxy.shell.engine.recall
+fn recall(world: &World) -> Arc<Recall> {
+    Arc::clone(&world.proxy.shell().engine.recall)
 }
 
 fn heard(world: &World, row: &Row) {
@@ -127,7 +127,7 @@ async fn a_pin_is_written_down_and_once_revoked_nothing_of_it_counts() {
     send(&mut world, &host, "signed.example").await;
     let (_, seen) = send(&mut world, &host, "signed.example").await;
     assert_eq!(seen, format!("1 1(1) {PIN}"));
-    let store = Arc::clone(&world.proxy.shell.engine.store);
+    let store = Arc::clone(&world.proxy.shell().engine.store);
     // The writer is on a thread of its own.
     let rows = tokio::task::spawn_blocking(move || {
         for _ in 0..100_000_000_u64 {

@@ -28,7 +28,6 @@ use crate::policy::identity::Identities;
 use crate::policy::{Continuity, Modes};
 use crate::proxy::Proxy;
 use crate::proxy::engine::Engine;
-use crate::proxy::learned::Learned;
 use crate::proxy::recall::Recall;
 use crate::report::trace::keeper::{KeepTraces, Keeper};
 use crate::report::{Judgement, Record, Records};
@@ -270,7 +269,8 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         identities: Identities::default(),
         clock,
         sts,
-        learned: Learned::default(),
+        learned: Arc::default(),
+        basis: None,
         recall: Arc::new(recall),
         pen,
         store,
