@@ -41,7 +41,8 @@
 //! and is the server of clients that want TLS; [`intercept`] takes connections over.
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
-//! file, [`cli`] is the command line, [`control`] lets it ask the running proxy. [`lab`] is an embedded world for `danelaw demo` and the tests.
+//! file, [`cli`] is the command line, [`control`] lets it ask the running proxy, [`supervisor`] tells the service manager how it
+//! fares. [`lab`] is an embedded world for `danelaw demo` and the tests.
 
 mod calendar;
 pub mod cli;
@@ -61,6 +62,7 @@ pub mod proxy;
 pub mod report;
 pub mod smtp;
 pub mod store;
+pub mod supervisor;
 pub mod tls;
 pub mod verdict;
 pub mod x509;

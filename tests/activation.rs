@@ -35,7 +35,7 @@ fn start(socket: impl Into<OwnedFd>, listener: &str, variables: &str) -> Service
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("danelaw.toml");
     let configuration = format!(
-        "[[listener]]\n{listener}\n[dns]\nresolvers = [\"127.0.0.1:9\"]\nprobe_good = \"\"\nprobe_bogus = []\n"
+        "[[listener]]\n{listener}\n[intercept]\ncanary = false\nwatch = \"off\"\n[dns]\nresolvers = [\"127.0.0.1:9\"]\nprobe_good = \"\"\nprobe_bogus = []\n"
     );
     std::fs::write(&path, configuration).expect("the configuration is written");
     // As systemd does it: the process that the variables name becomes the service.

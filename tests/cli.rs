@@ -57,7 +57,10 @@ fn offline(directory: &Path, rest: &str) -> String {
         include_str!("../testdata/config/ca.pem"),
     )
     .unwrap();
-    format!("[dns]\nresolvers = [\"127.0.0.1:9\"]\n[tls]\nca_file = \"ca.pem\"\n{rest}")
+    format!(
+        "[dns]\nresolvers = [\"127.0.0.1:9\"]\n[tls]\nca_file = \"ca.pem\"\n\
+         [intercept]\ncanary = false\nwatch = \"off\"\n{rest}"
+    )
 }
 
 /// A proxy that runs, with the addresses it logged.
@@ -141,6 +144,8 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["dane", "rollover", "--help"],
         &["sts", "--help"],
         &["sts", "lint", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
         #[cfg(feature = "lab")]
         &["demo", "--help"],
     ] {

@@ -1,6 +1,7 @@
 //! A process that is killed while it writes policies, again and again: what it has said to be written is there.
 //!
-//! The process is this test itself, started anew with a store to write to.
+//! The process is this test itself, started anew with a store to write to; once it is killed by this test, at any moment,
+//! once by strace, at one system call after the other.
 
 #![allow(
     clippy::disallowed_methods,
@@ -13,7 +14,8 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -58,7 +60,24 @@ fn child() {
 }
 
 fn start(file: &Path, first: u64) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    spawn(Command::new(std::env::current_exe().unwrap()), file, first)
+}
+
+/// The same, killed where one of its threads makes its `call`-th system call that changes a file.
+fn start_until(file: &Path, first: u64, call: u64) -> Child {
+    const CALLS: &str =
+        "write,pwrite64,fsync,fdatasync,ftruncate,fallocate,link,linkat,unlink,rename,fchmod";
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-o", "/dev/null"])
+        .args(["-e", &format!("trace={CALLS}")])
+        .args(["-e", &format!("inject={CALLS}:signal=KILL:when={call}")])
+        .arg(std::env::current_exe().unwrap());
+    spawn(strace, file, first)
+}
+
+fn spawn(mut command: Command, file: &Path, first: u64) -> Child {
+    command
         .args(["--exact", "child", "--nocapture"])
         .env(FILE, file)
         .env(FIRST, first.to_string())
@@ -72,20 +91,15 @@ fn start(file: &Path, first: u64) -> Child {
 fn sts_09_killed_at_any_moment_of_its_writes_a_store_has_what_was_said_to_be_written() {
     let rounds = std::env::var("DANELAW_KILLS").map_or(ROUNDS, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("danelaw.db");
-    // By domain.
-    let mut written: HashMap<u64, u64> = HashMap::new();
-    let mut next = 0;
+    let mut victim = Victim::at(folder.path());
     for round in 0..rounds {
-        let mut child = start(&file, next);
+        let mut child = start(&victim.file, victim.next);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Killed after 0, 1, 2… writes, and a little into the next one.
         let enough = usize::try_from(round % 5).unwrap();
         let mut said = Vec::new();
         for line in lines.map_while(Result::ok) {
-            if let Some(number) = line.strip_prefix("written ") {
-                said.push(number.parse::<u64>().unwrap());
-            }
+            said.extend(number_in(&line));
             if said.len() >= enough && (enough > 0 || line.contains("running")) {
                 break;
             }
@@ -95,12 +109,71 @@ fn sts_09_killed_at_any_moment_of_its_writes_a_store_has_what_was_said_to_be_wri
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        for number in &said {
-            written.insert(number % DOMAINS, *number);
-        }
-        next = check(&file, &written, round).max(next) + 1;
+        victim.is_whole_after(&said, round);
     }
-    println!("{rounds} kills, {next} writes");
+    println!("{rounds} kills, {} writes", victim.next);
+}
+
+/// In a store that is begun, and in one that has lived through all the kills before.
+#[test]
+fn sts_09_killed_at_each_system_call_of_its_writes_a_store_has_what_was_said_to_be_written() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+        println!("skipped: strace is not installed");
+        return;
+    }
+    let kills = std::env::var("DANELAW_KILLS").map_or(ROUNDS, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = Victim::at(folder.path());
+    let mut writes = 0;
+    for call in 1..=kills / 2 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut new = Victim::at(folder.path());
+        for victim in [&mut new, &mut old] {
+            let child = start_until(&victim.file, victim.next, call);
+            let output = child.wait_with_output().unwrap();
+            // strace ends as what it has run has ended.
+            assert_eq!(output.status.signal(), Some(9), "{call}: {output:?}");
+            let said: Vec<u64> = String::from_utf8(output.stdout)
+                .unwrap()
+                .lines()
+                .filter_map(number_in)
+                .collect();
+            writes += said.len();
+            victim.is_whole_after(&said, call);
+        }
+    }
+    assert!(writes > 0, "none has come as far as a write");
+    println!("{kills} kills, {writes} writes");
+}
+
+fn number_in(line: &str) -> Option<u64> {
+    Some(line.strip_prefix("written ")?.parse().unwrap())
+}
+
+/// A store that is written to by one process after the other.
+struct Victim {
+    file: PathBuf,
+    /// The last number that was said to be written, by domain.
+    written: HashMap<u64, u64>,
+    next: u64,
+}
+
+impl Victim {
+    fn at(folder: &Path) -> Self {
+        Self {
+            file: folder.join("danelaw.db"),
+            written: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    fn is_whole_after(&mut self, said: &[u64], round: u64) {
+        for number in said {
+            self.written.insert(number % DOMAINS, *number);
+        }
+        self.next = check(&self.file, &self.written, round).max(self.next) + 1;
+    }
 }
 
 /// Every domain has what was last said to be written, or what came after it. Tells the last number there is.

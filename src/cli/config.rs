@@ -14,8 +14,8 @@ use crate::config::{Config, ConfigError, Loaded, Problem, defaults};
 /// For the help of both commands together.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  danelaw config check --config /etc/danelaw.toml
-  danelaw config show --config /etc/danelaw.toml";
+  danelaw config check --config /etc/danelaw/danelaw.toml
+  danelaw config show --config /etc/danelaw/danelaw.toml";
 
 /// What to do with the file.
 #[derive(Subcommand)]
@@ -23,14 +23,26 @@ pub(super) enum Command {
     /// Prints everything that is wrong with the file; exit code 1 when something is.
     #[command(after_help = "\
 Examples:
-  danelaw config check --config /etc/danelaw.toml
-  danelaw config check --config danelaw.toml --json | jq '.problems[].key'")]
+  danelaw config check --config /etc/danelaw/danelaw.toml
+  danelaw config check --config danelaw.toml --json | jq '.problems[].key'
+
+Exit codes:
+  0   nothing is wrong with the file
+  1   something is
+  2   the file cannot be read
+  64  the command line is wrong")]
     Check(File),
     /// Prints the configuration in force, in the format of the file, with the origin of each value.
     #[command(after_help = "\
 Examples:
   danelaw config show --config danelaw.toml
-  danelaw config show --config danelaw.toml | grep -v '# default'")]
+  danelaw config show --config danelaw.toml | grep -v '# default'
+
+Exit codes:
+  0   shown
+  1   something is wrong with the file: that is shown in place of it
+  2   the file cannot be read
+  64  the command line is wrong")]
     Show(File),
 }
 

@@ -119,7 +119,7 @@ pub(super) fn ended(done: anyhow::Result<Exit>) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks, and writes each item when it comes; gives what comes after the last.
-pub(super) async fn write_each<W: Write, I: DeserializeOwned, D: DeserializeOwned>(
+pub(super) async fn write_each<W, I: DeserializeOwned, D: DeserializeOwned>(
     desk: &Desk,
     question: impl Into<Question>,
     out: &mut W,

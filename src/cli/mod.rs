@@ -3,6 +3,7 @@
 
 mod ca;
 mod check;
+mod completions;
 mod config;
 mod continuity;
 mod dane;
@@ -12,6 +13,7 @@ mod desk;
 mod dns;
 mod except;
 mod exchangers;
+mod manual;
 mod pins;
 mod policy;
 mod report;
@@ -52,13 +54,13 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
-  danelaw config check --config /etc/danelaw.toml
+  danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
   danelaw rules apply
   danelaw sts lint example.com
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 Exit codes:
   0   done, the answer is yes
@@ -115,6 +117,10 @@ enum Command {
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Args),
+    /// Writes the manual pages.
+    Man(manual::Args),
     /// Sets up a world on this machine and puts the proxy to the test in it.
     #[cfg(feature = "lab")]
     Demo(demo::Args),
@@ -142,6 +148,8 @@ pub fn main() -> ExitCode {
         Command::Rules(command) => rules::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => manual::run(args),
         #[cfg(feature = "lab")]
         Command::Demo(args) => demo::run(args),
     };

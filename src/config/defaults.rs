@@ -14,17 +14,23 @@ use crate::store::upkeep::Keep;
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
     AdminConfig, Config, DnsConfig, ExceptionsConfig, InterceptConfig, ListenerConfig, LogConfig,
-    OwnBy, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig,
+    OwnBy, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
-pub const PATH: &str = "/etc/danelaw.toml";
+pub const PATH: &str = "/etc/danelaw/danelaw.toml";
 
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;
 
 /// The user that danelaw runs as.
 pub const USER: &str = "danelaw";
+
+/// What connections are taken over for: MX hosts, and smart hosts that want a login. Implicit TLS (465) is none of ours.
+pub const PORTS: [u16; 2] = [25, 587];
+
+/// From one look at the interception to the next.
+pub const WATCH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Sessions at once: two sockets and some 20 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
@@ -143,13 +149,17 @@ impl Default for Config {
     }
 }
 
-fn intercept() -> InterceptConfig {
+/// Whether interception is tried out, and what netfilter is told where the file says nothing.
+#[must_use]
+pub fn intercept() -> InterceptConfig {
     InterceptConfig {
+        canary: true,
+        watch: Watch::Auto,
+        watch_interval: WATCH_INTERVAL,
         layout: None,
         guard: OwnBy::Uid,
         user: USER.to_owned(),
         listener_port: None,
-        ports: vec![25],
         exempt: Vec::new(),
         clients: Vec::new(),
         uplinks: Vec::new(),
@@ -169,16 +179,25 @@ fn probes() -> Probes {
     }
 }
 
+/// Where netfilter decides what is taken over, that is checked.
+#[must_use]
+pub fn ports(kind: Via) -> Vec<u16> {
+    match kind {
+        Via::Redirect | Via::Tproxy => PORTS.to_vec(),
+        Via::ProxyProtocol | Via::Socks5 => Vec::new(),
+    }
+}
+
 /// REDIRECT in an output chain rewrites to the loopback address of the family, so these two suffice on the mail
 /// server's own host.
 #[must_use]
-pub const fn listeners() -> [ListenerConfig; 2] {
+pub fn listeners() -> [ListenerConfig; 2] {
     [
         loopback(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         loopback(IpAddr::V6(Ipv6Addr::LOCALHOST)),
     ]
 }
 
-const fn loopback(address: IpAddr) -> ListenerConfig {
+fn loopback(address: IpAddr) -> ListenerConfig {
     ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }

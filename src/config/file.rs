@@ -16,7 +16,7 @@ use super::read::{Origin, Place, Problem, Reader, Section, Setting};
 use super::value::{BogusProbes, Bound, GoodProbe, Resolvers};
 use super::words::LogFormat;
 use super::{AdminConfig, Config, DnsConfig, LogConfig, SmtpConfig, UpstreamConfig};
-use super::{destinations, listeners, mta_sts, store};
+use super::{destinations, intercept, listeners, mta_sts, store};
 use crate::clock::Timestamp;
 use crate::dns::health::Probes;
 use crate::dns::recursor::ServerAddress;
@@ -235,8 +235,7 @@ fn read<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Config {
     }
     section.finish();
     let listeners = listeners::read(reader, top);
-    let intercept = reader.section(top, "intercept");
-    let intercept = super::intercept::read(intercept, default.intercept);
+    let intercept = intercept::read(reader.section(top, "intercept"), default.intercept);
     let dns = read_dns(reader.section(top, "dns"), default.dns);
     let upstream = read_upstream(reader.section(top, "upstream"), default.upstream);
     let (ca_file, resumption) = read_tls(reader.section(top, "tls"));

@@ -1,4 +1,7 @@
-//! `[intercept]`: what `danelaw rules` makes netfilter do, as far as the listeners do not say it.
+//! The `[intercept]` table: what `danelaw rules` makes netfilter do, as far as the listeners do not say it, and how the
+//! proxy finds out what its own host does with connections.
+
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::Value as Json;
@@ -7,9 +10,15 @@ use toml::de::DeValue;
 use super::read::Section;
 use super::value::{Networks, Port, Value};
 
-/// Netfilter's part.
+/// Netfilter's part, and whether it is tried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterceptConfig {
+    /// Whether it is tried at the start that the proxy's own connections are left alone.
+    pub canary: bool,
+    /// Whether it is tried now and then that a connection is taken over.
+    pub watch: Watch,
+    /// How often.
+    pub watch_interval: Duration,
     /// Where this host stands, where the listeners leave it open.
     pub layout: Option<Layout>,
     /// By what the rules know danelaw's own connections.
@@ -18,8 +27,6 @@ pub struct InterceptConfig {
     pub user: String,
     /// The listener's port, where the listeners leave it open.
     pub listener_port: Option<u16>,
-    /// The ports whose connections are taken over.
-    pub ports: Vec<u16>,
     /// Destinations that are let go.
     pub exempt: Vec<IpNet>,
     /// On a gateway, the interfaces that mail servers are behind.
@@ -34,6 +41,17 @@ pub struct InterceptConfig {
     pub table: u32,
     /// The preference of the first rule that leads there.
     pub pref: u32,
+}
+
+/// What it means that the rules do not take a connection over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// They are gone if they did before.
+    Auto,
+    /// They are missing, whether they ever did or not.
+    Required,
+    /// It is not tried.
+    Off,
 }
 
 /// Where danelaw stands.
@@ -96,11 +114,13 @@ impl std::fmt::Display for Interface {
 
 pub(super) fn read(mut section: Section<'_, '_>, default: InterceptConfig) -> InterceptConfig {
     let intercept = InterceptConfig {
+        canary: section.read("canary", default.canary),
+        watch: section.read("watch", default.watch),
+        watch_interval: section.read("watch_interval", default.watch_interval),
         layout: section.optional("layout"),
         guard: section.read("guard", default.guard),
         user: section.read("user", default.user),
         listener_port: section.optional::<Port>("listener_port").map(|port| port.0),
-        ports: section.read("ports", Ports(default.ports)).0,
         exempt: section.read("exempt", Networks(default.exempt)).0,
         clients: section.read("clients", Interfaces(default.clients)).0,
         uplinks: section.read("uplinks", Interfaces(default.uplinks)).0,
@@ -155,26 +175,6 @@ impl InterceptConfig {
         .into_iter()
         .filter_map(|(is_wrong, fault)| is_wrong.then_some(fault))
         .collect()
-    }
-}
-
-/// TCP ports, at least one.
-struct Ports(Vec<u16>);
-
-impl Value for Ports {
-    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
-        let all = value.as_array();
-        all.and_then(|all| {
-            let ports = all.iter().map(|one| Port::read(one.get_ref()).ok());
-            ports.map(|port| port.map(|port| port.0)).collect()
-        })
-        .filter(|ports: &Vec<u16>| !ports.is_empty())
-        .map(Self)
-        .ok_or("a list of ports, as [25, 587]")
-    }
-
-    fn write(&self) -> Json {
-        self.0.iter().copied().collect()
     }
 }
 

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::value::Value;
-use super::{ClientTls, Layout, OwnBy};
+use super::{ClientTls, Layout, OwnBy, Watch};
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, Continuity, InsecureMx, Mode};
@@ -65,6 +65,15 @@ impl Words for Layout {
 impl Words for OwnBy {
     const EXPECTED: &'static str = "\"uid\" or \"mark\"";
     const WORDS: &'static [(&'static str, Self)] = &[("uid", Self::Uid), ("mark", Self::Mark)];
+}
+
+impl Words for Watch {
+    const EXPECTED: &'static str = "\"auto\", \"required\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("required", Self::Required),
+        ("off", Self::Off),
+    ];
 }
 
 impl Words for Unknown {

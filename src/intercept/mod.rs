@@ -2,14 +2,17 @@
 //!
 //! Each listener kind is explicit in the configuration, never guessed: [`redirect`] asks netfilter, [`tproxy`] the
 //! socket, [`proxy_protocol`] a trusted sender, [`socks5`] the client. [`guard`] refuses loops and connections that
-//! nobody intercepted.
+//! nobody intercepted; [`canary`] and [`watch`] are how it is found out whether interception works at all.
 
+pub mod canary;
 pub mod guard;
 pub mod proxy_protocol;
 pub mod redirect;
 pub mod rules;
 pub mod socks5;
+pub mod tally;
 pub mod tproxy;
+pub mod watch;
 
 use std::net::SocketAddr;
 

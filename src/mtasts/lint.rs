@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::policy::{self, Faults, MAX_AGE, MAX_MX, Policy, Rule};
+use super::policy::{self, Faults, MAX_AGE, MAX_MX, MxPattern, Policy, Rule};
 use super::record::{Malformed, NoRecord};
 
 /// A body, looked at as a whole.
@@ -63,6 +63,11 @@ pub enum Unwise {
     /// Any host of a whole top-level domain.
     #[error("`{0}` lists every host directly below a top-level domain")]
     Broad(String),
+    /// Letters, digits and hyphens, and no name that can be typed.
+    #[error(
+        "`{0}` has a label that begins with xn-- and is no A-label: it stands for no international name"
+    )]
+    FakeLabel(String),
     /// As the ABNF has it before erratum 6253, and as it has it after.
     #[error("some lines end with CRLF and some with LF")]
     MixedEnds,
@@ -147,11 +152,16 @@ impl Seen {
         let times = self.mx.entry(value.clone()).or_default();
         *times += 1;
         let repeated = (*times == 2).then(|| Unwise::Repeated(value.clone()));
+        // Of what is no pattern that is told.
+        let Some(pattern) = MxPattern::parse(&value) else {
+            return repeated.into_iter().collect();
+        };
         let top_level = value
             .strip_prefix("*.")
             .is_some_and(|rest| !rest.contains('.'));
-        let broad = top_level.then_some(Unwise::Broad(value));
-        repeated.into_iter().chain(broad).collect()
+        let broad = top_level.then_some(Unwise::Broad(value.clone()));
+        let fake = pattern.is_fake().then_some(Unwise::FakeLabel(value));
+        repeated.into_iter().chain(broad).chain(fake).collect()
     }
 }
 
@@ -199,6 +209,7 @@ impl Unwise {
             Self::Unknown { .. } => "key-unknown",
             Self::Repeated(_) => "mx-repeated",
             Self::Broad(_) => "mx-broad",
+            Self::FakeLabel(_) => "mx-fake-a-label",
             Self::MixedEnds => "line-ends-mixed",
             Self::Unended => "line-end-missing",
         }
@@ -219,6 +230,9 @@ impl Unwise {
             Self::Ignored(_) => "Remove this line.",
             Self::Unknown { .. } => "Mend the key, or remove the line.",
             Self::Repeated(_) => "Remove one of the two.",
+            Self::FakeLabel(_) => {
+                "Write the name as the MX record has it; `idn2 NAME` makes the A-labels of an international one."
+            }
             Self::Broad(_) => "List the hosts, or a wildcard below a domain of your own.",
             Self::MixedEnds => "End all lines with CRLF: every sender reads that.",
             Self::Unended => "End the last line too: every sender reads that.",
@@ -232,6 +246,7 @@ impl Unwise {
             Self::Testing => "RFC 8461 §5",
             Self::Withdrawn => "RFC 8461 §8.3",
             Self::Broad(_) => "RFC 8461 §4.1",
+            Self::FakeLabel(_) => "RFC 8461 §3.2, RFC 5890 §2.3.1",
             Self::NoLife
             | Self::ShortLife(_)
             | Self::LongLife(_)
@@ -408,6 +423,34 @@ mod tests {
             .map(|fault| fault.rule.label())
             .collect();
         assert_eq!(rules, ["bad-mode", "no-max-age"]);
+    }
+
+    #[test]
+    fn sts_45_a_fake_a_label_is_told_of_and_leaves_the_policy_in_force() {
+        for (mx, expected) in [
+            ("xn--a.example", &[(Some(3), "mx-fake-a-label")][..]),
+            ("*.XN--A.example", &[(Some(3), "mx-fake-a-label")]),
+            ("mx.xn--mller-kva-.example", &[]),
+            ("xn--mller-kva.example", &[]),
+            ("*.xn--nxasmm1c.example", &[]),
+            ("mx.xn--p1ai", &[]),
+        ] {
+            let body = format!("version: STSv1\nmode: enforce\nmx: {mx}\nmax_age: 2592000\n");
+            let is_a_name = !mx.contains("-.");
+            assert_eq!(Policy::parse(body.as_bytes()).is_ok(), is_a_name, "{mx}");
+            assert_eq!(remarks(&body), expected, "{mx}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_pattern_nothing_else_is_told() {
+        for mx in ["*.", "*.example.", "*.*", "*"] {
+            let body = format!("version: STSv1\nmode: enforce\nmx: {mx}\nmax_age: 2592000\n");
+            assert!(Policy::parse(body.as_bytes()).is_err(), "{mx}");
+            assert_eq!(remarks(&body), [], "{mx}");
+        }
+        let body = "version: STSv1\nmode: enforce\nmx: *.example\nmax_age: 2592000\n";
+        assert_eq!(remarks(body), [(Some(3), "mx-broad")]);
     }
 
     #[test]

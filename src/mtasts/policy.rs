@@ -371,10 +371,19 @@ impl MxPattern {
     }
 
     /// `["*."] Domain` of RFC 5321 §4.1.2: A-labels only, no trailing dot, no address.
-    fn parse(value: &str) -> Option<Self> {
+    ///
+    /// A label that begins with `xn--` and stands for no international one ([`Self::is_fake`]) is letters, digits and
+    /// hyphens like any other: to drop the policy for it would leave its other hosts without any.
+    pub(super) fn parse(value: &str) -> Option<Self> {
         let host = value.strip_prefix("*.").unwrap_or(value);
         let name = DnsName::parse(host).ok()?;
         (name.is_host_name() && !host.ends_with('.')).then(|| Self(value.to_ascii_lowercase()))
+    }
+
+    /// Has it a label that looks like an A-label and is none (RFC 5890 §2.3.1)?
+    pub(super) fn is_fake(&self) -> bool {
+        let host = self.0.strip_prefix("*.").unwrap_or(&self.0);
+        DnsName::parse_unicode(host).is_err()
     }
 
     /// RFC 8461 §4.1: the wildcard stands for the left-most label, whole and alone.

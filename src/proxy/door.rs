@@ -10,10 +10,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::pulse::Questions;
+use super::refusal::Full;
 use super::shell::{Place, Shell};
 use super::{Stage, bypass, handover, listen, refusal, session};
 use crate::config::{ClientTls, ListenerConfig};
-use crate::intercept::redirect::{self, canonical};
+use crate::intercept::canary::is_canary;
+use crate::intercept::redirect::{self, NotIntercepted, canonical};
+use crate::intercept::tally::{Lacked, Turned};
 use crate::intercept::{Intercepted, Via, socks5, tproxy};
 use crate::policy::identity::Identity;
 use crate::smtp::Reply;
@@ -30,17 +34,22 @@ pub(super) struct Door {
 
 impl Door {
     /// Accepts until the proxy drains.
-    pub(super) async fn open(mut self, listener: TcpListener) {
+    pub(super) async fn open(mut self, listener: TcpListener, mut questions: Questions) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                Some(alive) = questions.recv() => {
+                    // Who asked may have lost patience.
+                    let _ = alive.send(());
+                    continue;
+                }
                 // Draining, or the proxy was dropped.
-                _ = self.stage.changed() => return,
+                _ = self.stage.wait_for(Stage::is_closing) => return,
             };
             match accepted {
                 Ok((stream, client)) => self.admit(stream, canonical(client)),
                 Err(error) if listen::is_exhausted(&error) => {
-                    warn!(%error, listener = %self.address, "accept has to wait");
+                    self.shell.lacks(Lacked::Accept, &error);
                     tokio::time::sleep(BACK_OFF).await;
                 }
                 Err(error) => debug!(%error, "a connection was gone before it was accepted"),
@@ -52,20 +61,34 @@ impl Door {
     fn admit(&self, stream: TcpStream, client: SocketAddr) {
         let kind = self.config.kind;
         if !self.is_welcome(client) {
+            self.count(Turned::Stranger);
             return warn!(%client, listener = %self.address, "{}", stranger(kind));
         }
-        let Some(place) = self.shell.place(client) else {
-            return self.send_away(&stream, &refusal::busy());
+        // At once: the answer is lost when connection tracking is flushed.
+        let destination = self.destination(&stream);
+        if let Some(Ok(destination)) = destination
+            && is_canary(destination)
+        {
+            debug!(%client, %destination, "a canary");
+            return drop(
+                SockRef::from(&stream).send(self.shell.interception.greeting().as_bytes()),
+            );
+        }
+        let place = match self.shell.place(client) {
+            Ok(place) => place,
+            Err(full) => return self.is_full(&stream, client, full),
         };
         // Small replies must not wait for one another; without it the session is only slower.
         let _ = stream.set_nodelay(true);
         let door = self.clone();
-        match kind {
-            Via::Redirect | Via::Tproxy => self.intercepted(stream, client, place),
+        match (kind, destination) {
+            (_, Some(destination)) => self.intercepted(stream, (client, destination), place),
             // On the heap at once: a session is large, and spawning would copy it again and again.
-            Via::Socks5 => drop(tokio::spawn(Box::pin(door.socks5(stream, client, place)))),
-            Via::ProxyProtocol => {
+            (Via::ProxyProtocol, None) => {
                 drop(tokio::spawn(Box::pin(door.handed(stream, client, place))));
+            }
+            (Via::Redirect | Via::Tproxy | Via::Socks5, None) => {
+                drop(tokio::spawn(Box::pin(door.socks5(stream, client, place))));
             }
         }
     }
@@ -80,20 +103,37 @@ impl Door {
         }
     }
 
-    /// By netfilter.
-    fn intercepted(&self, stream: TcpStream, client: SocketAddr, place: Place) {
-        let via = self.config.kind;
-        // At once: the answer is lost when connection tracking is flushed.
+    /// Where the connection wanted to go, where netfilter decides that.
+    fn destination(&self, stream: &TcpStream) -> Option<Result<SocketAddr, NotIntercepted>> {
         let local = stream.local_addr().unwrap_or(self.address);
-        let destination = match via {
-            Via::Tproxy => tproxy::destination(local, self.address, listen::is_ours),
-            Via::Redirect | Via::Socks5 | Via::ProxyProtocol => {
-                redirect::destination(&stream, local)
+        match self.config.kind {
+            Via::Redirect => Some(redirect::destination(stream, local)),
+            Via::Tproxy => {
+                let destination = tproxy::destination(local, self.address, listen::is_ours);
+                // A gateway's own connections pass no TPROXY rule: its canaries are redirected.
+                Some(
+                    destination.or_else(|direct| match redirect::destination(stream, local) {
+                        Ok(destination) if is_canary(destination) => Ok(destination),
+                        Ok(_) | Err(_) => Err(direct),
+                    }),
+                )
             }
-        };
+            Via::Socks5 | Via::ProxyProtocol => None,
+        }
+    }
+
+    /// By netfilter.
+    fn intercepted(
+        &self,
+        stream: TcpStream,
+        (client, destination): (SocketAddr, Result<SocketAddr, NotIntercepted>),
+        place: Place,
+    ) {
+        let via = self.config.kind;
         let destination = match destination {
             Ok(destination) => destination,
             Err(error) => {
+                self.count(refusal::turned(&error));
                 let reply = refusal::not_intercepted(&error);
                 return self.turn_away(&stream, client, (&reply, &error));
             }
@@ -109,13 +149,17 @@ impl Door {
             .check_client(&from)
             .and_then(|()| guard.check_destination(client, destination, listen::is_ours));
         if let Err(looped) = checked {
+            self.count(Turned::Loop);
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
+        let port = destination.port();
+        if !self.config.ports.contains(&port) {
+            self.count(Turned::Port);
+            let reply = refusal::wrong_port(port);
+            return self.turn_away(&stream, client, (&reply, &WrongPort(destination)));
+        }
         let door = self.clone();
-        tokio::spawn(Box::pin(async move {
-            door.serve(from, stream).await;
-            drop(place);
-        }));
+        tokio::spawn(Box::pin(door.serve(from, stream, place)));
     }
 
     /// By a SOCKS5 request.
@@ -126,11 +170,14 @@ impl Door {
             return;
         };
         match negotiated {
-            Ok(Ok(from)) => self.serve(from, stream).await,
+            Ok(Ok(from)) => return self.serve(from, stream, place).await,
             Ok(Err(socks5::Refused::Io(error))) => {
                 debug!(%client, %error, "a SOCKS5 negotiation broke off");
             }
-            Ok(Err(error)) => warn!(%client, %error, "a SOCKS5 request was refused"),
+            Ok(Err(error)) => {
+                self.count(Turned::Unsaid);
+                warn!(%client, %error, "a SOCKS5 request was refused");
+            }
             Err(_) => debug!(%client, "a SOCKS5 negotiation took too long"),
         }
         drop(place);
@@ -146,6 +193,9 @@ impl Door {
         let from = match taken {
             Ok(from) => from,
             Err(why) => {
+                if let Some(turned) = why.turned() {
+                    self.count(turned);
+                }
                 if why.is_usual() {
                     debug!(%sender, error = %why, "a connection was not handed over");
                 } else {
@@ -158,23 +208,38 @@ impl Door {
             }
         };
         // What the sender has is one thing, what each of its clients has another.
-        let Some(place) = self.shell.pass_on(place, from.client) else {
-            return self.send_away(&stream, &refusal::busy());
-        };
-        self.serve(from, stream).await;
-        drop(place);
+        match self.shell.pass_on(place, from.client) {
+            Ok(place) => self.serve(from, stream, place).await,
+            Err(full) => self.is_full(&stream, from.client, full),
+        }
     }
 
     /// Who has not said yet where to go has nothing in flight that a shutdown would wait for.
     async fn unless_draining<T>(&mut self, asked: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             answer = asked => Some(answer),
-            _ = self.stage.wait_for(|stage| *stage != Stage::Running) => None,
+            _ = self.stage.wait_for(Stage::is_closing) => None,
         }
     }
 
-    async fn serve(self, from: Intercepted, stream: TcpStream) {
+    async fn serve(mut self, from: Intercepted, stream: TcpStream, place: Place) {
+        let is_decided = |stage: &Stage| *stage != Stage::Starting;
+        let stage = self.stage.wait_for(is_decided).await.map(|stage| *stage);
+        if !matches!(stage, Ok(Stage::Running)) {
+            return self.send_away(&stream, &refusal::shutdown());
+        }
         serve(self.shell, from, stream, self.config.client_tls, self.stage).await;
+        drop(place);
+    }
+
+    fn count(&self, why: Turned) {
+        let shell = &self.shell;
+        shell.tally.turned(why, shell.engine.clock.instant());
+    }
+
+    fn is_full(&self, stream: &TcpStream, client: SocketAddr, full: Full) {
+        self.shell.is_full(full, client);
+        self.send_away(stream, &full.reply());
     }
 
     /// Refuses for a reason that somebody has to do something about.
@@ -200,6 +265,13 @@ impl Door {
     }
 }
 
+/// A connection to a port that the rules should have left alone.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the destination {_0} has a port that is not among `listener.ports`: add it there, or take it out of the netfilter rules"
+)]
+struct WrongPort(SocketAddr);
+
 /// What is said of a client that is closed unheard.
 const fn stranger(kind: Via) -> &'static str {
     match kind {
@@ -219,7 +291,8 @@ pub(super) async fn serve(
     stage: watch::Receiver<Stage>,
 ) {
     let Some(_member) = shell.destinations.join(from.destination.ip()) else {
-        return session::send_away(&shell, &from, client, &refusal::crowded()).await;
+        shell.is_full(Full::Destination, from.client);
+        return session::send_away(&shell, &from, client, &Full::Destination.reply()).await;
     };
     match shell.engine.identities.of(from.destination) {
         Identity::Bypass => bypass::relay(shell, from, client, stage).await,

@@ -9,6 +9,7 @@ use super::shell::Shell;
 use super::{listen, refusal};
 use crate::intercept::guard::Loop;
 use crate::intercept::proxy_protocol::{self, Header, Proxied, Refused};
+use crate::intercept::tally::Turned;
 use crate::intercept::{Intercepted, Via};
 use crate::smtp::Reply;
 
@@ -39,6 +40,16 @@ impl Unhanded {
             Self::Late | Self::Header(Refused::Malformed(_)) => Some(refusal::no_header()),
             Self::Unknown => Some(refusal::no_destination()),
             Self::Loop(_, looped) => Some(refusal::of_loop(*looped)),
+            Self::Local | Self::Header(Refused::Io(_)) => None,
+        }
+    }
+
+    /// How it counts, where it does.
+    pub(super) const fn turned(&self) -> Option<Turned> {
+        match self {
+            Self::Late | Self::Header(Refused::Malformed(_)) => Some(Turned::Unsaid),
+            Self::Unknown => Some(Turned::NoDestination),
+            Self::Loop(..) => Some(Turned::Loop),
             Self::Local | Self::Header(Refused::Io(_)) => None,
         }
     }

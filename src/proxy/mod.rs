@@ -11,6 +11,7 @@
 )]
 
 mod bypass;
+pub mod canary;
 mod client;
 mod crowd;
 mod decide;
@@ -20,10 +21,12 @@ pub mod engine;
 mod handover;
 mod history;
 mod inherited;
+mod interception;
 mod judgement;
 pub mod learned;
 mod listen;
 pub mod probe;
+mod pulse;
 pub mod recall;
 mod recollection;
 mod refusal;
@@ -37,7 +40,6 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -48,6 +50,7 @@ use dial::{Dialer, MarkError, TransparentError};
 use door::Door;
 use engine::Engine;
 use history::History;
+use interception::Interception;
 use listen::Bound;
 use shell::Shell;
 
@@ -61,7 +64,9 @@ use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
 pub use inherited::{InheritError, Inherited};
+pub use interception::LoopFound;
 pub use listen::ListenError;
+pub use pulse::{Pulse, Stopped};
 pub use status::Status;
 
 /// How long the last octets may take on their way to a peer that is being left.
@@ -75,6 +80,7 @@ pub struct Proxy {
     addresses: Vec<SocketAddr>,
     kinds: Vec<Via>,
     stage: watch::Sender<Stage>,
+    pulse: Pulse,
     shell: Arc<Shell>,
     drain_timeout: Duration,
 }
@@ -100,16 +106,28 @@ pub enum StartError {
     /// A listener has no socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Its own connections come back.
+    #[error(transparent)]
+    Loop(#[from] LoopFound),
 }
 
 /// How long the proxy will go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// Connections are taken, and wait.
+    Starting,
     Running,
     /// Sessions finish what is in flight.
     Draining,
     /// They end at once.
     Over,
+}
+
+impl Stage {
+    /// Are connections no longer taken?
+    fn is_closing(&self) -> bool {
+        matches!(self, Self::Draining | Self::Over)
+    }
 }
 
 impl Proxy {
@@ -125,7 +143,6 @@ impl Proxy {
     ///
     /// # Errors
     /// Why it cannot: nothing is served then.
-    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
     pub async fn inherit(
         config: &Config,
         inherited: Inherited,
@@ -134,24 +151,23 @@ impl Proxy {
         let clock = Arc::new(crate::clock::SystemClock);
         let engine = Engine::mending(config, clock)?;
         let listeners = listen::open_all(&config.listeners, inherited)?;
-        Self::open(config, Arc::new(engine), records, listeners)
+        Self::open(config, Arc::new(engine), records, listeners).await
     }
 
     /// The same with an engine that exists already.
     ///
     /// # Errors
     /// Why it cannot: nothing is served then.
-    #[expect(clippy::unused_async, reason = "listening needs a runtime")]
     pub async fn serve(
         config: &Config,
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let listeners = listen::open_all(&config.listeners, Inherited::default())?;
-        Self::open(config, engine, records, listeners)
+        Self::open(config, engine, records, listeners).await
     }
 
-    fn open(
+    async fn open(
         config: &Config,
         engine: Arc<Engine>,
         records: Arc<dyn Records>,
@@ -174,6 +190,8 @@ impl Proxy {
             dialer,
             acceptor,
             guard: Guard::new(addresses.iter().copied()),
+            interception: Interception::new(config),
+            tally: Arc::default(),
             records: Arc::new((records, (counting, history))),
             bare_line_ends: config.smtp.bare_line_ends,
             timeouts: config.timeouts,
@@ -182,10 +200,10 @@ impl Proxy {
             capacity,
             clients: Crowd::new(config.max_sessions_per_client),
             destinations: Crowd::new(config.max_sessions_per_destination),
-            saturated: AtomicBool::new(false),
             rechecks: Arc::new(Semaphore::new(RECHECKS)),
         });
-        let stage = watch::Sender::new(Stage::Running);
+        let stage = watch::Sender::new(Stage::Starting);
+        let mut pulse = Pulse::new(stage.subscribe());
         for bound in listeners {
             let door = Door {
                 config: Arc::clone(&configs[bound.index]),
@@ -193,22 +211,17 @@ impl Proxy {
                 shell: Arc::clone(&shell),
                 stage: stage.subscribe(),
             };
-            tokio::spawn(door.open(bound.listener));
+            tokio::spawn(door.open(bound.listener, pulse.door(bound.address)));
         }
-        tokio::spawn(keep_policies_fresh(Arc::clone(&shell), stage.subscribe()));
-        if let Some(files) = config.mta_sts.hints.clone() {
-            tokio::spawn(keep_hinted(files, Arc::clone(&shell), stage.subscribe()));
-        }
-        if config.mta_sts.prewarm == Prewarm::History {
-            tokio::spawn(ask_in_advance(Arc::clone(&shell), stage.subscribe()));
-        }
-        tokio::spawn(watch_validation(Arc::clone(&shell), stage.subscribe()));
-        tokio::spawn(mind_the_store(Arc::clone(&shell), stage.subscribe()));
-        tokio::spawn(tell_of_ends(Arc::clone(&shell), stage.subscribe()));
+        // Until it returns nobody is served; when it fails the doors close, as their stage ends here.
+        shell.interception.find_loop().await?;
+        stage.send_replace(Stage::Running);
+        look_after(config, &shell, &stage);
         Ok(Self {
             addresses,
             kinds,
             stage,
+            pulse,
             shell,
             drain_timeout: config.drain_timeout,
         })
@@ -244,6 +257,12 @@ impl Proxy {
     #[must_use]
     pub fn status(&self) -> Status {
         Status::new(Arc::clone(&self.shell), self.stage.subscribe())
+    }
+
+    /// Whether it is alive, to be felt at any time.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Stops accepting, lets sessions finish what is in flight for at most [`Config::drain_timeout`], then ends them.
@@ -288,10 +307,33 @@ fn acceptor(config: &Config, engine: &Engine) -> Result<Option<Acceptor>, StartE
     Ok(Some(Acceptor::new(authority, Arc::clone(&engine.clock))?))
 }
 
+/// Starts what goes on beside the sessions.
+fn look_after(config: &Config, shell: &Arc<Shell>, stage: &watch::Sender<Stage>) {
+    tokio::spawn(watch_interception(Arc::clone(shell), stage.subscribe()));
+    tokio::spawn(keep_policies_fresh(Arc::clone(shell), stage.subscribe()));
+    if let Some(files) = config.mta_sts.hints.clone() {
+        tokio::spawn(keep_hinted(files, Arc::clone(shell), stage.subscribe()));
+    }
+    if config.mta_sts.prewarm == Prewarm::History {
+        tokio::spawn(ask_in_advance(Arc::clone(shell), stage.subscribe()));
+    }
+    tokio::spawn(watch_validation(Arc::clone(shell), stage.subscribe()));
+    tokio::spawn(mind_the_store(Arc::clone(shell), stage.subscribe()));
+    tokio::spawn(tell_of_ends(Arc::clone(shell), stage.subscribe()));
+}
+
 /// Policies are fetched anew long before they expire, whether mail goes to their domains or not (RFC 8461 §10.2).
 async fn keep_policies_fresh(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
     tokio::select! {
         () = shell.engine.sts.keep_fresh() => {}
+        _ = stage.changed() => {}
+    }
+}
+
+/// Notices when the rules are gone that lead connections here.
+async fn watch_interception(shell: Arc<Shell>, mut stage: watch::Receiver<Stage>) {
+    tokio::select! {
+        () = shell.interception.keep_watching() => {}
         _ = stage.changed() => {}
     }
 }

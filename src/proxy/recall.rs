@@ -305,7 +305,12 @@ impl Recall {
                     self.revoked(&row.key, now);
                 }
             }
-            Kind::Policy | Kind::Exception | Kind::Trace | Kind::Seen | Kind::Mirror => {}
+            Kind::Policy
+            | Kind::Exception
+            | Kind::Trace
+            | Kind::Seen
+            | Kind::Lost
+            | Kind::Mirror => {}
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use super::server::Undialled;
 use crate::intercept::guard::Loop;
 use crate::intercept::redirect::NotIntercepted;
+use crate::intercept::tally::Turned;
 use crate::smtp::{End, Reply};
 use crate::verdict::Reason;
 
@@ -13,6 +14,16 @@ pub(super) fn not_intercepted(why: &NotIntercepted) -> Reply {
         NotIntercepted::Direct => reply("4.3.2", "this port takes redirected connections only"),
         NotIntercepted::NoRecord | NotIntercepted::Unsupported | NotIntercepted::Failed(_) => {
             no_destination()
+        }
+    }
+}
+
+/// How it counts.
+pub(super) const fn turned(why: &NotIntercepted) -> Turned {
+    match why {
+        NotIntercepted::Direct => Turned::Direct,
+        NotIntercepted::NoRecord | NotIntercepted::Unsupported | NotIntercepted::Failed(_) => {
+            Turned::NoDestination
         }
     }
 }
@@ -49,20 +60,49 @@ pub(super) fn shutdown() -> Reply {
     reply("4.3.2", "shutdown: the proxy is going down")
 }
 
-/// When no more can be taken on.
-pub(super) fn busy() -> Reply {
+/// What there are as many sessions of as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All together.
+    All,
+    /// Of one client.
+    Client,
+    /// With one destination.
+    Destination,
+}
+
+impl Full {
+    pub(super) fn reply(self) -> Reply {
+        let whose = match self {
+            Self::All => "",
+            Self::Client => " of this client",
+            Self::Destination => " with this destination",
+        };
+        let text = format!("busy: too many sessions{whose} at present, try again later");
+        reply("4.3.2", &text)
+    }
+
+    pub(super) const fn turned(self) -> Turned {
+        match self {
+            Self::All => Turned::Full,
+            Self::Client => Turned::Client,
+            Self::Destination => Turned::Destination,
+        }
+    }
+}
+
+/// When this host has nothing to dial with.
+pub(super) fn exhausted() -> Reply {
     reply(
         "4.3.2",
-        "busy: too many sessions at present, try again later",
+        "busy: this host has no free port or descriptor at present, try again later",
     )
 }
 
-/// When no more can be taken on for this destination.
-pub(super) fn crowded() -> Reply {
-    reply(
-        "4.3.2",
-        "busy: too many sessions with this destination at present, try again later",
-    )
+/// For a destination port that the rules should have left alone.
+pub(super) fn wrong_port(port: u16) -> Reply {
+    let text = format!("port {port} is none that this proxy takes connections for");
+    reply("4.3.2", &text)
 }
 
 fn unreachable(what: &str) -> Reply {
@@ -75,7 +115,7 @@ pub(super) fn of_undialled(why: &Undialled) -> (Reply, End) {
     match why {
         Undialled::Looped(looped) => (of_loop(*looped), End::Refused),
         // The destination is not to blame.
-        Undialled::Exhausted => (busy(), End::Refused),
+        Undialled::Exhausted => (exhausted(), End::Refused),
         Undialled::Failed(what) => (unreachable(what), End::Unreachable),
     }
 }
@@ -129,8 +169,11 @@ mod tests {
             no_header(),
             no_destination(),
             shutdown(),
-            busy(),
-            crowded(),
+            Full::All.reply(),
+            Full::Client.reply(),
+            Full::Destination.reply(),
+            exhausted(),
+            wrong_port(65_535),
             unreachable("no route to host"),
         ];
         for reply in every {

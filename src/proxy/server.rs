@@ -13,13 +13,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::dial::{DialError, Source};
 use super::wire::{TALK, Upstream, Wire};
 use super::{FAREWELL, Shell};
 use crate::intercept::Intercepted;
 use crate::intercept::guard::{Loop, OwnAddress};
+use crate::intercept::tally::{Lacked, Turned};
 use crate::name::DnsName;
 use crate::tls::Handshake;
 use crate::tls::tickets::Pocket;
@@ -209,23 +210,32 @@ pub(super) async fn dial(
     from: Intercepted,
 ) -> Result<(TcpStream, OwnAddress), Undialled> {
     let destination = from.destination;
-    let stream = shell.dialer.dial(destination, Source::of(&from)).await?;
+    let dialled = shell.dialer.dial(destination, Source::of(&from)).await;
+    let stream = dialled.inspect_err(|error| {
+        if matches!(error, DialError::Exhausted(_)) {
+            shell.lacks(Lacked::Dial, error);
+        }
+    })?;
     let local = stream
         .local_addr()
         .map_err(|error| Undialled::Failed(error.to_string()))?;
     let own = shell.guard.claim(local, destination);
     // Our own address may have been claimed since accept: then the client is the other end of it.
-    shell.guard.check_client(&from).map_err(Undialled::Looped)?;
+    shell.guard.check_client(&from).map_err(|looped| {
+        let client = from.client;
+        warn!(%client, %destination, error = %looped, "a session was ended");
+        shell
+            .tally
+            .turned(Turned::Loop, shell.engine.clock.instant());
+        Undialled::Looped(looped)
+    })?;
     Ok((stream, own))
 }
 
 impl From<DialError> for Undialled {
     fn from(error: DialError) -> Self {
         match error {
-            DialError::Exhausted(error) => {
-                debug!(%error, "no socket to dial with");
-                Self::Exhausted
-            }
+            DialError::Exhausted(_) => Self::Exhausted,
             DialError::Timeout(_) | DialError::Refused(_) => Self::Failed(error.to_string()),
         }
     }

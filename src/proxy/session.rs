@@ -158,7 +158,7 @@ impl Driver {
                     self.shut_down();
                     continue;
                 }
-                Stage::Draining | Stage::Running => {}
+                Stage::Draining | Stage::Running | Stage::Starting => {}
             }
             tokio::select! {
                 () = std::future::poll_fn(|cx| self.poll(cx)) => {}
@@ -362,7 +362,7 @@ impl Driver {
         match why {
             Undialled::Looped(looped) => self.refuse(&refusal::of_loop(looped)),
             Undialled::Exhausted if self.greeting == Greeting::Nothing => {
-                self.refuse(&refusal::busy());
+                self.refuse(&refusal::exhausted());
             }
             Undialled::Exhausted => self.tell(Dialled::Exhausted),
             Undialled::Failed(what) => self.tell(Dialled::Failed(what)),

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -13,10 +12,13 @@ use tracing::{debug, warn};
 use super::crowd::{Crowd, Member, client_network};
 use super::dial::Dialer;
 use super::engine::Engine;
+use super::interception::Interception;
 use super::listen;
+use super::refusal::Full;
 use crate::config::ClientTls;
 use crate::intercept::guard::Guard;
 use crate::intercept::socks5::{self, Rep};
+use crate::intercept::tally::{Lacked, Tally};
 use crate::intercept::{Intercepted, Via};
 use crate::name::Domain;
 use crate::report::{ClientLeg, Open, Record, Records};
@@ -31,6 +33,8 @@ pub(super) struct Shell {
     /// None without a local CA.
     pub(super) acceptor: Option<Acceptor>,
     pub(super) guard: Guard,
+    pub(super) interception: Interception,
+    pub(super) tally: Arc<Tally>,
     pub(super) records: Arc<dyn Records>,
     pub(super) bare_line_ends: BareLineEnds,
     pub(super) timeouts: Timeouts,
@@ -39,7 +43,6 @@ pub(super) struct Shell {
     pub(super) capacity: u32,
     pub(super) clients: Arc<Crowd>,
     pub(super) destinations: Arc<Crowd>,
-    pub(super) saturated: AtomicBool,
     pub(super) rechecks: Arc<Semaphore>,
 }
 
@@ -55,37 +58,47 @@ impl Shell {
     }
 
     /// A place for one more session of `client`.
-    pub(super) fn place(&self, client: SocketAddr) -> Option<Place> {
-        let Some(member) = self.clients.join(client_network(client.ip())) else {
-            debug!(%client, "a client has as many sessions as it may");
-            return None;
-        };
+    pub(super) fn place(&self, client: SocketAddr) -> Result<Place, Full> {
+        let member = self.member(client)?;
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            if !self.saturated.swap(true, Ordering::Relaxed) {
-                warn!(
-                    max_sessions = self.capacity,
-                    "no more sessions are taken on"
-                );
-            }
-            return None;
+            return Err(Full::All);
         };
-        self.saturated.store(false, Ordering::Relaxed);
-        Some(Place {
+        Ok(Place {
             _slot: slot,
             _client: member,
         })
     }
 
     /// The same place for the client that its holder speaks for.
-    pub(super) fn pass_on(&self, place: Place, client: SocketAddr) -> Option<Place> {
-        let Some(member) = self.clients.join(client_network(client.ip())) else {
-            debug!(%client, "a client has as many sessions as it may");
-            return None;
-        };
-        Some(Place {
-            _client: member,
+    pub(super) fn pass_on(&self, place: Place, client: SocketAddr) -> Result<Place, Full> {
+        Ok(Place {
+            _client: self.member(client)?,
             ..place
         })
+    }
+
+    fn member(&self, client: SocketAddr) -> Result<Member, Full> {
+        let member = self.clients.join(client_network(client.ip()));
+        member.ok_or(Full::Client)
+    }
+
+    /// Counts a connection that finds no place, and tells the log now and then.
+    pub(super) fn is_full(&self, full: Full, client: SocketAddr) {
+        if self
+            .tally
+            .turned(full.turned(), self.engine.clock.instant())
+        {
+            let (all, limit) = (self.capacity, full.turned().label());
+            warn!(%client, limit, max_sessions = all, "no more sessions are taken on");
+        }
+    }
+
+    /// Counts that this host has run out of what it takes to go on, and tells the log now and then.
+    pub(super) fn lacks(&self, at: Lacked, error: &dyn std::fmt::Display) {
+        if self.tally.lacked(at, self.engine.clock.instant()) {
+            let at = at.label();
+            warn!(%error, at, "this host has no descriptor, port or memory left: connections wait or hear `busy`");
+        }
     }
 
     pub(super) async fn negotiate(

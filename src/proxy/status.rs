@@ -25,7 +25,7 @@ impl Status {
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
         let serving = match *self.stage.borrow() {
-            Stage::Running => None,
+            Stage::Starting | Stage::Running => None,
             Stage::Draining | Stage::Over => {
                 Some("shutting down: no new sessions are taken".into())
             }
@@ -40,6 +40,7 @@ impl Status {
         vec![
             Check::new("serving", serving),
             Check::new("dnssec", dns),
+            self.shell.interception.check(),
             store,
         ]
     }
@@ -50,6 +51,8 @@ impl Status {
         let engine = &self.shell.engine;
         Vitals {
             sessions_open: self.shell.sessions(),
+            doors: Arc::clone(&self.shell.tally),
+            sights: self.shell.interception.sights(),
             health: engine.monitor.health().label(),
             tally: Arc::clone(&engine.tally),
             store_works: engine.store.trouble().is_none(),

@@ -5,6 +5,7 @@
 //! `docs/metrics.md`, and a test holds it against the code.
 
 mod dns;
+mod doors;
 mod store;
 mod sts;
 mod totals;
@@ -25,6 +26,8 @@ use totals::Totals;
 
 use super::{ClientLeg, Judgement, Record, Records};
 use crate::dns::tally::Tally;
+use crate::intercept::tally::Tally as Doors;
+use crate::intercept::watch::Sights;
 use crate::policy::cache::tally::StsVitals;
 use crate::store::pen::Backlog;
 
@@ -153,6 +156,10 @@ impl SessionLabels {
 pub struct Vitals {
     /// Sessions that are open now.
     pub sessions_open: usize,
+    /// Connections that became none.
+    pub doors: Arc<Doors>,
+    /// Whether connections are taken over; none where nobody looks.
+    pub sights: Option<Sights>,
     /// The state of DNSSEC validation, one of [`Health::LABELS`](crate::dns::health::state::Health::LABELS).
     pub health: &'static str,
     /// Lookups.
@@ -234,6 +241,7 @@ impl<F: Fn() -> Vitals + Send + Sync + 'static> Collector for Scrape<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let vitals = (self.0)();
         sessions_open(&vitals, &mut encoder)?;
+        doors::encode(&vitals, &mut encoder)?;
         dns::encode(&vitals, &mut encoder)?;
         store::encode(&vitals, &mut encoder)?;
         sts::encode(&vitals.sts, &mut encoder)
@@ -264,8 +272,12 @@ pub(in crate::report) mod tests {
     use super::super::tests::{judgement, record};
     use super::super::{Trouble, Used};
     use super::*;
+    use crate::clock::{Clock, SystemClock};
     use crate::dns::health::state::Health;
     use crate::dns::tally::{Asked, Ending};
+    use crate::intercept::canary::Family::{V4, V6};
+    use crate::intercept::tally::{Lacked, Turned};
+    use crate::intercept::watch::Sight;
     use crate::policy::cache::tally::FetchEnding;
     use crate::policy::continuity;
     use crate::store::{Dropped, Kind};
@@ -277,6 +289,8 @@ pub(in crate::report) mod tests {
         let tally = Arc::new(Tally::default());
         Metrics::new(sessions, move || Vitals {
             sessions_open: 0,
+            doors: Arc::default(),
+            sights: Some([(V4, Sight::Unknown), (V6, Sight::Unknown)]),
             health: Health::Unknown.label(),
             tally: Arc::clone(&tally),
             store_works: true,
@@ -325,6 +339,9 @@ pub(in crate::report) mod tests {
         let words = words.chain(Ending::ALL.map(Ending::label));
         let words = words.chain(continuity::Kind::ALL.map(continuity::Kind::label));
         let words = words.chain(totals::HANDSHAKES);
+        let words = words.chain(Turned::ALL.map(Turned::label));
+        let words = words.chain(Lacked::ALL.map(Lacked::label));
+        let words = words.chain(Sight::ALL.map(Sight::label));
         let words = words.chain(crate::policy::exceptions::What::KINDS);
         let words = words.chain(FetchEnding::ALL.map(FetchEnding::label));
         let words = words.chain(
@@ -416,8 +433,14 @@ pub(in crate::report) mod tests {
     fn what_the_vitals_say_is_shown() {
         let tally = Arc::new(Tally::with(Arc::new(AtomicU64::new(1))));
         tally.count(Asked::Tlsa, Ending::ProvenAbsent);
+        let doors = Arc::new(Doors::default());
+        let now = SystemClock.instant();
+        doors.turned(Turned::Loop, now);
+        doors.lacked(Lacked::Dial, now);
         let metrics = Metrics::new(&Sessions::default(), move || Vitals {
             sessions_open: 3,
+            doors: Arc::clone(&doors),
+            sights: Some([(V4, Sight::Working), (V6, Sight::Lost)]),
             health: "clock-skew",
             tally: Arc::clone(&tally),
             store_works: false,
@@ -436,6 +459,12 @@ pub(in crate::report) mod tests {
         let rendered = metrics.render().unwrap();
         for line in [
             "danelaw_sessions_open 3",
+            "danelaw_connections_refused_total{reason=\"loop\"} 1",
+            "danelaw_connections_refused_total{reason=\"direct\"} 0",
+            "danelaw_host_exhausted_total{at=\"dial\"} 1",
+            "danelaw_interception{family=\"ipv4\",state=\"working\"} 1",
+            "danelaw_interception{family=\"ipv6\",state=\"lost\"} 1",
+            "danelaw_interception{family=\"ipv6\",state=\"working\"} 0",
             "danelaw_dns_health{state=\"clock-skew\"} 1",
             "danelaw_dns_health{state=\"working\"} 0",
             "danelaw_dns_lookups_total{rrtype=\"TLSA\",outcome=\"proven-absent\"} 1",

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::damage::{Damage, Piece, changes_past_damage};
-use super::peers::{Known, Weighed, weigh};
+use super::peers::{Doubt, Idle, Known, Weighed, weigh};
 use super::postgres::PostgresStore;
 use super::{
     Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault, StoredPolicy,
@@ -227,8 +227,8 @@ impl Fleet {
                         state.foreign.insert(row.digest());
                         batch.rows.push(row);
                     }
-                    Weighed::Doubted if state.doubted.len() < PIECE => state.doubted.push(row),
-                    Weighed::Doubted | Weighed::Ignored => {}
+                    Weighed::Doubted(_) if state.doubted.len() < PIECE => state.doubted.push(row),
+                    Weighed::Doubted(_) | Weighed::Ignored(_) => {}
                 }
             }
             if !batch.rows.is_empty() || step != state.step(kind) {
@@ -259,7 +259,7 @@ impl Fleet {
         let by_age = if is_newer {
             Weighed::Adopted
         } else {
-            Weighed::Ignored
+            Weighed::Ignored(Idle::Known)
         };
         if row.kind != Kind::Policy || row.body.is_none() {
             return Ok(by_age);
@@ -269,7 +269,7 @@ impl Fleet {
             Ok(None) => return Ok(by_age),
             Err(error) => {
                 error!(%error, "a policy in the database is passed over");
-                return Ok(Weighed::Ignored);
+                return Ok(Weighed::Ignored(Idle::EnforcesNothing));
             }
         };
         let own = own
@@ -413,6 +413,8 @@ impl Store for Fleet {
         let own = || self.own.find(kind, query, limit);
         let found = if kind == Kind::Trace {
             self.attempt(|_| self.database.find(kind, query, limit))
+        } else if !SHARED.contains(&kind) {
+            None
         } else {
             // As soon as it has been taken over.
             let _ = self.attempt(|state| self.pull(state, kind));
@@ -503,14 +505,14 @@ impl Step {
 /// waits: the damaged row may have been the newer one.
 fn weigh_against_damage(row: &Row, now: Timestamp) -> Weighed {
     if row.kind != Kind::Policy {
-        return Weighed::Ignored;
+        return Weighed::Ignored(Idle::Known);
     }
     match StoredPolicy::read(row) {
         Ok(Some(heard)) if heard.policy.mode == Mode::Enforce => weigh(None, (&heard).into(), now),
-        Ok(_) => Weighed::Doubted,
+        Ok(_) => Weighed::Doubted(Doubt::Mode),
         Err(error) => {
             error!(%error, "a policy in the database is passed over");
-            Weighed::Ignored
+            Weighed::Ignored(Idle::EnforcesNothing)
         }
     }
 }

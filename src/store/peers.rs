@@ -1,8 +1,9 @@
 //! What a policy that somebody else has written may do to one that is known here (a peer of the fleet, a command, an
 //! earlier life of this process). Pure.
 //!
-//! It may add: a policy where none is in force, or one that asks for no less and ends no earlier. Whatever would loosen
-//! what is enforced here only gives reason to ask the domain itself: peers can be wrong, behind, or lied to.
+//! It may add: a policy that enforces where none is in force, or one that asks for no less and ends no earlier. Whatever
+//! would loosen what is enforced here only gives reason to ask the domain itself: peers can be wrong, behind, or lied to.
+//! What enforces nothing adds nothing: held here, it would stand in for this node's own first look at the domain.
 
 use std::time::Duration;
 
@@ -22,12 +23,26 @@ pub struct Known<'a> {
 /// What becomes of the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weighed {
-    /// Nothing: it is known, older, or over.
-    Ignored,
+    /// Nothing.
+    Ignored(Idle),
     /// It takes the place of what is known.
     Adopted,
-    /// It could loosen what is known: ask the domain.
-    Doubted,
+    /// It could loosen what is known, or tells of a change: ask the domain.
+    Doubted(Doubt),
+}
+
+/// Why the other one adds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Idle {
+    /// Its life is over.
+    #[error("it has expired")]
+    Over,
+    /// What is known is as new.
+    #[error("this node has the same policy or a newer one")]
+    Known,
+    /// The domain is asked when mail goes there, and its own word counts.
+    #[error("it enforces nothing, and this node looks for itself before it delivers")]
+    EnforcesNothing,
 }
 
 impl<'a> From<&'a StoredPolicy> for Known<'a> {
@@ -54,32 +69,29 @@ pub enum Doubt {
     /// It lists hosts that the one in force does not.
     #[error("it lists MX hosts that the policy in force does not")]
     Hosts,
+    /// Neither enforces.
+    #[error("it enforces nothing, as the policy in force, but is another")]
+    Other,
 }
 
 /// Weighs what has been heard against what is known.
 #[must_use]
 pub fn weigh(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Weighed {
     if !heard.is_in_force(now) {
-        return Weighed::Ignored;
+        return Weighed::Ignored(Idle::Over);
     }
     let known = known.filter(|known| known.is_in_force(now));
-    let is_new = known.is_none_or(|known| heard.fetched > known.fetched);
-    if !is_new {
-        return Weighed::Ignored;
+    if known.is_some_and(|known| heard.fetched <= known.fetched) {
+        return Weighed::Ignored(Idle::Known);
     }
-    match doubt(known, heard, now) {
-        Some(_) => Weighed::Doubted,
-        None => Weighed::Adopted,
+    if !heard.enforces() && known.is_none_or(|known| heard.says_the_same_as(known)) {
+        return Weighed::Ignored(Idle::EnforcesNothing);
     }
-}
-
-/// Why what has been heard may not take the place of what is in force, where it may not.
-#[must_use]
-pub fn doubt(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Option<Doubt> {
     if heard.fetched.since(now) > SKEW {
-        return Some(Doubt::Ahead);
+        return Weighed::Doubted(Doubt::Ahead);
     }
-    heard.loosens(known?)
+    let doubt = known.and_then(|known| heard.doubted_against(known));
+    doubt.map_or(Weighed::Adopted, Weighed::Doubted)
 }
 
 impl Known<'_> {
@@ -87,14 +99,22 @@ impl Known<'_> {
         now.since(self.fetched) < self.policy.max_age
     }
 
+    fn enforces(&self) -> bool {
+        self.policy.mode == Mode::Enforce
+    }
+
+    fn says_the_same_as(&self, known: Known<'_>) -> bool {
+        self.policy.text == known.policy.text
+    }
+
     /// Would it let pass what `known` refuses, or refuse it for a shorter time? What enforces nothing cannot be loosened.
-    fn loosens(&self, known: Known<'_>) -> Option<Doubt> {
-        if known.policy.mode != Mode::Enforce {
-            return None;
+    fn doubted_against(&self, known: Known<'_>) -> Option<Doubt> {
+        if !known.enforces() {
+            return (!self.enforces()).then_some(Doubt::Other);
         }
         let end = |one: Known<'_>| one.fetched.plus(one.policy.max_age);
         let adds = |pattern| !known.policy.mx.contains(pattern);
-        if self.policy.mode != Mode::Enforce {
+        if !self.enforces() {
             Some(Doubt::Mode)
         } else if end(*self) < end(known) {
             Some(Doubt::Life)
@@ -140,7 +160,11 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn sts_60_a_peers_policy_may_only_add() {
+        use Doubt::{Ahead, Hosts, Life, Other};
+        use Idle::{EnforcesNothing, Over};
         use Weighed::{Adopted, Doubted, Ignored};
+        const MODE: Weighed = Doubted(Doubt::Mode);
+        const KNOWN: Weighed = Ignored(Idle::Known);
         let enforce = policy("enforce", &["a.example", "b.example"], 7 * DAY, 3600);
         let testing = policy("testing", &["a.example"], 7 * DAY, 3600);
         let none = policy("none", &[], 365 * DAY, 3600);
@@ -148,13 +172,35 @@ mod tests {
         let a = ["a.example"];
         let both = ["b.example", "a.example"];
         for (case, known, heard, expected) in [
-            ("nothing known", None, policy("none", &[], DAY, 1), Adopted),
-            ("nothing known, and it is over", None, over.clone(), Ignored),
+            (
+                "nothing known",
+                None,
+                policy("enforce", &a, DAY, 1),
+                Adopted,
+            ),
+            (
+                "nothing known, none",
+                None,
+                policy("none", &[], DAY, 1),
+                Ignored(EnforcesNothing),
+            ),
+            (
+                "nothing known, testing",
+                None,
+                policy("testing", &a, DAY, 1),
+                Ignored(EnforcesNothing),
+            ),
+            (
+                "nothing known, and it is over",
+                None,
+                over.clone(),
+                Ignored(Over),
+            ),
             (
                 "from ahead of time",
                 None,
                 policy("enforce", &a, DAY, -301),
-                Doubted,
+                Doubted(Ahead),
             ),
             (
                 "a little ahead",
@@ -166,14 +212,14 @@ mod tests {
                 "what is known is over",
                 Some(&over),
                 policy("testing", &a, DAY, 1),
-                Adopted,
+                Ignored(EnforcesNothing),
             ),
-            ("the same", Some(&enforce), enforce.clone(), Ignored),
+            ("the same", Some(&enforce), enforce.clone(), KNOWN),
             (
                 "older",
                 Some(&enforce),
                 policy("enforce", &a, 30 * DAY, 3601),
-                Ignored,
+                KNOWN,
             ),
             (
                 "fetched later",
@@ -191,31 +237,31 @@ mod tests {
                 "another host",
                 Some(&enforce),
                 policy("enforce", &["c.example"], 7 * DAY, 60),
-                Doubted,
+                Doubted(Hosts),
             ),
             (
                 "a wildcard",
                 Some(&enforce),
                 policy("enforce", &["*.example"], 7 * DAY, 60),
-                Doubted,
+                Doubted(Hosts),
             ),
             (
                 "a shorter life",
                 Some(&enforce),
                 policy("enforce", &a, DAY, 60),
-                Doubted,
+                Doubted(Life),
             ),
             (
                 "enforce no more",
                 Some(&enforce),
                 policy("testing", &a, 7 * DAY, 60),
-                Doubted,
+                MODE,
             ),
             (
                 "no policy any more",
                 Some(&enforce),
                 policy("none", &[], 365 * DAY, 60),
-                Doubted,
+                MODE,
             ),
             (
                 "from testing to enforce",
@@ -227,7 +273,13 @@ mod tests {
                 "from testing to none",
                 Some(&testing),
                 policy("none", &[], DAY, 60),
-                Adopted,
+                Doubted(Other),
+            ),
+            (
+                "testing anew",
+                Some(&testing),
+                policy("testing", &["a.example"], 7 * DAY, 60),
+                Ignored(EnforcesNothing),
             ),
             (
                 "from none to enforce",

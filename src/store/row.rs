@@ -23,19 +23,23 @@ pub enum Kind {
     Trace,
     /// A domain that was sent to; the key is the domain.
     Seen,
+    /// A domain whose policy a damaged file has lost, until the domain has been asked anew; the key is the domain. This
+    /// node's own.
+    Lost,
     /// How far this node is in step with a shared database; the key is the kind.
     Mirror,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Policy,
         Self::Exception,
         Self::Pin,
         Self::Continuity,
         Self::Trace,
         Self::Seen,
+        Self::Lost,
         Self::Mirror,
     ];
 
@@ -43,7 +47,7 @@ impl Kind {
     #[must_use]
     pub const fn is_precious(self) -> bool {
         match self {
-            Self::Policy | Self::Exception => true,
+            Self::Policy | Self::Exception | Self::Lost => true,
             Self::Pin | Self::Continuity | Self::Trace | Self::Seen | Self::Mirror => false,
         }
     }
@@ -58,6 +62,7 @@ impl Kind {
             Self::Continuity => "continuity",
             Self::Trace => "trace",
             Self::Seen => "seen",
+            Self::Lost => "lost",
             Self::Mirror => "mirror",
         }
     }

@@ -63,10 +63,12 @@ fn days_before(now: Timestamp, days: usize) -> Timestamp {
 /// Longer than any process that follows the store is cut off from it.
 const FORGOTTEN_DAYS: usize = 30;
 /// What sessions leave behind about domains and hosts: how much of it at most, and for how many days.
-const REMEMBERED: [(Kind, usize, usize); 3] = [
+const REMEMBERED: [(Kind, usize, usize); 4] = [
     (Kind::Seen, 100_000, 90),
     (Kind::Pin, 100_000, 90),
     (Kind::Continuity, 100_000, 400),
+    // No policy lives longer.
+    (Kind::Lost, usize::MAX, 366),
 ];
 const DAY: u64 = 24 * 3600;
 const PAUSE: Duration = Duration::from_hours(1);

@@ -34,7 +34,7 @@ apply() {
 :DANELAW_DIVERT - [0:0]
 -A DANELAW_IN -p tcp -m socket --transparent --nowildcard -j DANELAW_DIVERT
 -A DANELAW_IN -p icmp -m socket --transparent --nowildcard -j DANELAW_DIVERT
--A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
+-A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_IN_SMTP -p tcp -j TPROXY --on-port 10125 --tproxy-mark 0x25/0xff
 -A DANELAW_DIVERT -j MARK --set-xmark 0x25/0xff
@@ -43,7 +43,8 @@ COMMIT
 *nat
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
--A DANELAW_OUT -p tcp -m multiport --dports 25 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 192.0.2.78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -p tcp -j REDIRECT --to-ports 10225
@@ -55,10 +56,10 @@ COMMIT
 :DANELAW_GUARD_FWD_SMTP - [0:0]
 :DANELAW_INPUT - [0:0]
 :DANELAW_STRANGERS - [0:0]
--A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25 -j DANELAW_GUARD_OUT_SMTP
+-A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25,587 -j DANELAW_GUARD_OUT_SMTP
 -A DANELAW_GUARD_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_GUARD_OUT_SMTP -p tcp -j REJECT --reject-with tcp-reset
--A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_GUARD_FWD_SMTP
+-A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_GUARD_FWD_SMTP
 -A DANELAW_GUARD_FWD_SMTP -p tcp -j REJECT --reject-with tcp-reset
 -A DANELAW_INPUT -p tcp --syn --dport 10125 -j DANELAW_STRANGERS
 -A DANELAW_STRANGERS -i lo -j RETURN
@@ -73,7 +74,7 @@ END
 :DANELAW_DIVERT - [0:0]
 -A DANELAW_IN -p tcp -m socket --transparent --nowildcard -j DANELAW_DIVERT
 -A DANELAW_IN -p ipv6-icmp -m socket --transparent --nowildcard -j DANELAW_DIVERT
--A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
+-A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_IN_SMTP -p tcp -j TPROXY --on-port 10125 --tproxy-mark 0x25/0xff
 -A DANELAW_DIVERT -j MARK --set-xmark 0x25/0xff
@@ -82,7 +83,8 @@ COMMIT
 *nat
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
--A DANELAW_OUT -p tcp -m multiport --dports 25 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 2001:db8::78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -p tcp -j REDIRECT --to-ports 10225
@@ -94,10 +96,10 @@ COMMIT
 :DANELAW_GUARD_FWD_SMTP - [0:0]
 :DANELAW_INPUT - [0:0]
 :DANELAW_STRANGERS - [0:0]
--A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25 -j DANELAW_GUARD_OUT_SMTP
+-A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25,587 -j DANELAW_GUARD_OUT_SMTP
 -A DANELAW_GUARD_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_GUARD_OUT_SMTP -p tcp -j REJECT --reject-with tcp-reset
--A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_GUARD_FWD_SMTP
+-A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_GUARD_FWD_SMTP
 -A DANELAW_GUARD_FWD_SMTP -p tcp -j REJECT --reject-with tcp-reset
 -A DANELAW_INPUT -p tcp --syn --dport 10125 -j DANELAW_STRANGERS
 -A DANELAW_STRANGERS -i lo -j RETURN

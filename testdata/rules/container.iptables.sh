@@ -31,7 +31,8 @@ apply() {
 *nat
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
--A DANELAW_OUT -p tcp -m multiport --dports 25 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 192.0.2.78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m mark --mark 0x25/0xff -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -p tcp -j REDIRECT --to-ports 10225
@@ -39,7 +40,7 @@ COMMIT
 *filter
 :DANELAW_GUARD_OUT - [0:0]
 :DANELAW_GUARD_OUT_SMTP - [0:0]
--A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25 -j DANELAW_GUARD_OUT_SMTP
+-A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25,587 -j DANELAW_GUARD_OUT_SMTP
 -A DANELAW_GUARD_OUT_SMTP -m mark --mark 0x25/0xff -j RETURN
 -A DANELAW_GUARD_OUT_SMTP -p tcp -j REJECT --reject-with tcp-reset
 COMMIT
@@ -48,7 +49,8 @@ END
 *nat
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
--A DANELAW_OUT -p tcp -m multiport --dports 25 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 2001:db8::78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m mark --mark 0x25/0xff -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -p tcp -j REDIRECT --to-ports 10225
@@ -56,7 +58,7 @@ COMMIT
 *filter
 :DANELAW_GUARD_OUT - [0:0]
 :DANELAW_GUARD_OUT_SMTP - [0:0]
--A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25 -j DANELAW_GUARD_OUT_SMTP
+-A DANELAW_GUARD_OUT ! -o lo -p tcp --syn -m multiport --dports 25,587 -j DANELAW_GUARD_OUT_SMTP
 -A DANELAW_GUARD_OUT_SMTP -m mark --mark 0x25/0xff -j RETURN
 -A DANELAW_GUARD_OUT_SMTP -p tcp -j REJECT --reject-with tcp-reset
 COMMIT

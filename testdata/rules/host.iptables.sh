@@ -32,6 +32,7 @@ apply() {
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
 -A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 192.0.2.78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -d 10.99.0.0/16 -j RETURN
@@ -51,6 +52,7 @@ END
 :DANELAW_OUT - [0:0]
 :DANELAW_OUT_SMTP - [0:0]
 -A DANELAW_OUT -p tcp -m multiport --dports 25,587 -j DANELAW_OUT_SMTP
+-A DANELAW_OUT_SMTP -d 2001:db8::78 -p tcp -j REDIRECT --to-ports 10225
 -A DANELAW_OUT_SMTP -m owner --uid-owner 61025 -j RETURN
 -A DANELAW_OUT_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_OUT_SMTP -d 2001:db8:99::/48 -j RETURN

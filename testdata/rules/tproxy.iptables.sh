@@ -34,18 +34,22 @@ apply() {
 :DANELAW_DIVERT - [0:0]
 -A DANELAW_IN -p tcp -m socket --transparent --nowildcard -j DANELAW_DIVERT
 -A DANELAW_IN -p icmp -m socket --transparent --nowildcard -j DANELAW_DIVERT
--A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
+-A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_IN_SMTP -p tcp -j TPROXY --on-port 10125 --tproxy-mark 0x25/0xff
 -A DANELAW_DIVERT -j MARK --set-xmark 0x25/0xff
 -A DANELAW_DIVERT -j ACCEPT
+COMMIT
+*nat
+:DANELAW_WATCHED - [0:0]
+-A DANELAW_WATCHED -d 192.0.2.78 -p tcp -m multiport --dports 25,587 -j REDIRECT --to-ports 10125
 COMMIT
 *filter
 :DANELAW_GUARD_FWD - [0:0]
 :DANELAW_GUARD_FWD_SMTP - [0:0]
 :DANELAW_INPUT - [0:0]
 :DANELAW_STRANGERS - [0:0]
--A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_GUARD_FWD_SMTP
+-A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_GUARD_FWD_SMTP
 -A DANELAW_GUARD_FWD_SMTP -p tcp -j REJECT --reject-with tcp-reset
 -A DANELAW_INPUT -p tcp --syn --dport 10125 -j DANELAW_STRANGERS
 -A DANELAW_STRANGERS -i lo -j RETURN
@@ -60,18 +64,22 @@ END
 :DANELAW_DIVERT - [0:0]
 -A DANELAW_IN -p tcp -m socket --transparent --nowildcard -j DANELAW_DIVERT
 -A DANELAW_IN -p ipv6-icmp -m socket --transparent --nowildcard -j DANELAW_DIVERT
--A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
+-A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
 -A DANELAW_IN_SMTP -p tcp -j TPROXY --on-port 10125 --tproxy-mark 0x25/0xff
 -A DANELAW_DIVERT -j MARK --set-xmark 0x25/0xff
 -A DANELAW_DIVERT -j ACCEPT
+COMMIT
+*nat
+:DANELAW_WATCHED - [0:0]
+-A DANELAW_WATCHED -d 2001:db8::78 -p tcp -m multiport --dports 25,587 -j REDIRECT --to-ports 10125
 COMMIT
 *filter
 :DANELAW_GUARD_FWD - [0:0]
 :DANELAW_GUARD_FWD_SMTP - [0:0]
 :DANELAW_INPUT - [0:0]
 :DANELAW_STRANGERS - [0:0]
--A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_GUARD_FWD_SMTP
+-A DANELAW_GUARD_FWD -i lan0 -p tcp -m multiport --dports 25,587 -j DANELAW_GUARD_FWD_SMTP
 -A DANELAW_GUARD_FWD_SMTP -p tcp -j REJECT --reject-with tcp-reset
 -A DANELAW_INPUT -p tcp --syn --dport 10125 -j DANELAW_STRANGERS
 -A DANELAW_STRANGERS -i lo -j RETURN
@@ -90,19 +98,23 @@ END
   ip -6 rule add pref 25250 iif lan0 fwmark 0x25/0xff lookup 2525
   ip -6 rule add pref 25251 iif wan0 fwmark 0x25/0xff lookup 2525
   enter filter FORWARD DANELAW_GUARD_FWD
+  enter nat OUTPUT DANELAW_WATCHED
   enter mangle PREROUTING DANELAW_IN
   enter filter INPUT DANELAW_INPUT
 }
 
 # Mail is refused until the rules are applied again.
 remove() {
+  leave nat OUTPUT DANELAW_WATCHED
   leave mangle PREROUTING DANELAW_IN
   leave filter INPUT DANELAW_INPUT
+  each -t nat -F DANELAW_WATCHED
   each -t mangle -F DANELAW_IN
   each -t mangle -F DANELAW_IN_SMTP
   each -t mangle -F DANELAW_DIVERT
   each -t filter -F DANELAW_INPUT
   each -t filter -F DANELAW_STRANGERS
+  each -t nat -X DANELAW_WATCHED
   each -t mangle -X DANELAW_IN
   each -t mangle -X DANELAW_IN_SMTP
   each -t mangle -X DANELAW_DIVERT

@@ -84,7 +84,7 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     let name = file.to_str().unwrap();
     here.printed(0, &["policy", "export", name]);
     let whole = fs::read_to_string(&file).unwrap();
-    assert_eq!(whole.lines().count(), 2);
+    assert_eq!(whole.lines().count(), 3, "the last says how many there are");
     assert_eq!(whole, here.printed(0, &["policy", "export"]));
 
     refuses_what_is_damaged(&there, name, &whole);
@@ -92,7 +92,10 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
     let told = there.objects(0, &["policy", "import", name, "--json"]);
     assert_eq!(
         told,
-        [json!({"lines": 2, "taken": 2, "kept": 0, "refused": 0})]
+        [json!({
+            "lines": 2, "taken": 2, "kept": 0, "expired": 0, "known": 0, "enforcing_nothing": 0,
+            "overtaken": 0, "crowded": 0, "refused": 0
+        })]
     );
     assert_eq!(
         domains(&there.objects(0, &["policy", "list", "--json"])),
@@ -117,6 +120,8 @@ async fn an_import_adds_and_strengthens_and_takes_all_of_a_file_or_nothing() {
 /// One damaged line keeps the others out.
 fn refuses_what_is_damaged(there: &Place, name: &str, whole: &str) {
     let damaged = whole.replacen("enforce", "testing", 1);
+    let end = whole.trim_end().rfind('\n').unwrap();
+    let cut = &whole[..=end];
     for (what, text, line, rule) in [
         (
             "a policy that was changed by hand",
@@ -126,20 +131,33 @@ fn refuses_what_is_damaged(there: &Place, name: &str, whole: &str) {
         ),
         (
             "a line that breaks off",
-            whole[..whole.len() - 9].into(),
+            cut[..cut.len() - 9].into(),
             2,
             "not a policy as JSON",
         ),
         (
+            "a file that is cut at a line end",
+            cut.into(),
+            2,
+            "does not come after this one",
+        ),
+        ("an empty file", String::new(), 1, "the file is empty"),
+        (
             "a domain twice",
-            format!("{whole}\n{whole}"),
-            4,
+            format!("{cut}{whole}"),
+            3,
             "line 1 is about the same domain",
         ),
         (
+            "two files",
+            format!("{whole}\n{whole}"),
+            5,
+            "the file ends at line 3",
+        ),
+        (
             "another file",
-            format!("{whole}root:x:0:0\n"),
-            3,
+            "root:x:0:0\n".into(),
+            1,
             "not a policy as JSON",
         ),
     ] {

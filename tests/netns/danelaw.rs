@@ -92,22 +92,50 @@ pub(crate) fn hinted() -> PathBuf {
     write("danelaw/danelaw.toml", configuration("never") + hints)
 }
 
+/// The same with the clock that the file tells of, in the words of libfaketime.
+pub(crate) fn start_by(mta: &Namespace, clock: &Path) -> Daemon {
+    let configuration = write("danelaw/danelaw.toml", configuration("never"));
+    let clock = format!("FAKETIME_TIMESTAMP_FILE={}", clock.display());
+    let under = [
+        "env",
+        "LD_PRELOAD=libfaketimeMT.so.1",
+        "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/faketime:/usr/lib/aarch64-linux-gnu/faketime",
+        "FAKETIME_NO_CACHE=1",
+        // Only wall clocks are ever set.
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        &clock,
+    ];
+    listens(
+        mta,
+        launch_with(mta, &configuration, Rights::Nothing, &under),
+    )
+}
+
 fn start_as(mta: &Namespace, configuration: String) -> Daemon {
     start_with(mta, &write("danelaw/danelaw.toml", configuration))
 }
 
 fn start_with(mta: &Namespace, configuration: &Path) -> Daemon {
-    let daemon = launch_with(mta, configuration, Rights::Nothing);
+    listens(mta, launch_with(mta, configuration, Rights::Nothing, &[]))
+}
+
+fn listens(mta: &Namespace, daemon: Daemon) -> Daemon {
     daemon.await_ready("listens on both families", || {
         LISTENERS.iter().all(|address| mta.listens(address))
     })
 }
 
 fn launch(place: &Namespace, configuration: String, rights: Rights) -> Daemon {
-    launch_with(place, &write("danelaw/danelaw.toml", configuration), rights)
+    launch_with(
+        place,
+        &write("danelaw/danelaw.toml", configuration),
+        rights,
+        &[],
+    )
 }
 
-fn launch_with(place: &Namespace, configuration: &Path, rights: Rights) -> Daemon {
+/// `under` is the command that runs it, if any.
+fn launch_with(place: &Namespace, configuration: &Path, rights: Rights, under: &[&str]) -> Daemon {
     let program = format!("{HOME}/danelaw/danelaw");
     // The build directory may lie where another user cannot go.
     sh(&format!(
@@ -129,8 +157,6 @@ fn launch_with(place: &Namespace, configuration: &Path, rights: Rights) -> Daemo
         ],
     };
     let command = [
-        "--no-new-privs",
-        "--",
         &program,
         "run",
         "--config",
@@ -139,7 +165,14 @@ fn launch_with(place: &Namespace, configuration: &Path, rights: Rights) -> Daemo
     place.daemon(
         "danelaw",
         "setpriv",
-        &[&as_danelaw[..], &with_rights, &command].concat(),
+        &[
+            &as_danelaw[..],
+            &with_rights,
+            &["--no-new-privs", "--"],
+            under,
+            &command,
+        ]
+        .concat(),
     )
 }
 

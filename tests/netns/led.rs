@@ -26,8 +26,8 @@ struct Layout {
 
 const HOST: Layout = Layout {
     name: "host",
-    configuration: "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:10225\"\n\
-        [[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\n[intercept]\nports = [25, 2525]\n",
+    configuration: "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:10225\"\nports = [25, 2525]\n\
+        [[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\nports = [25, 2525]\n",
     socket: "[::1]:10225",
     rights: Rights::Nothing,
     taken: "redirected",
@@ -258,6 +258,14 @@ fn loses_one_thing_after_the_other(layout: Layout) {
     let mut course = Course::new(layout);
     course.all_is_led("all is in place");
     assert_eq!(course.leaked(), 0, "nothing went past the rules");
+    for nobody in ["192.0.2.78", "2001:db8::78"] {
+        let greeting = Talk::dial(course.place(), &[nobody, "25"]).greeting.clone();
+        let stands = greeting.starts_with("220 danelaw canary ");
+        assert!(
+            stands,
+            "danelaw sees by {nobody} that its rules stand: {greeting}"
+        );
+    }
     assert_eq!(course.status().0, 0, "{}", course.status().1);
 
     course.stop();

@@ -16,8 +16,8 @@ pub(crate) enum Exempt {
 /// Has danelaw load its rules as its configuration wants them.
 pub(crate) fn load(place: &Namespace, exempt: Exempt) {
     match exempt {
-        Exempt::Danelaw => apply(place, &[]),
-        Exempt::Nobody => apply(place, &["--user", "61999"]),
+        Exempt::Danelaw => apply(place, &["--layout", "host"]),
+        Exempt::Nobody => apply(place, &["--layout", "host", "--user", "61999"]),
     }
 }
 

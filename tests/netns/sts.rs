@@ -1,12 +1,12 @@
 //! Every way in which a policy host and its records can be wrong, on a real nginx and a real name server, through
-//! `danelaw sts lint` and `danelaw check`; and a policy that is cached while they go wrong.
+//! `danelaw sts lint` and `danelaw check`; and policies that are fetched before any mail.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use nix::sys::signal::{self, Signal};
 use serde_json::Value;
 
+use super::kept::publish;
 use super::mail::Message;
 use super::postfix::Client;
 use super::rules::{self, Exempt};
@@ -89,6 +89,7 @@ fn rows() -> Vec<Row> {
     rows.extend(records());
     rows.extend(certificates());
     rows.extend(answers());
+    rows.extend(floods());
     rows.extend(bodies());
     rows.extend(addresses());
     rows
@@ -216,7 +217,7 @@ fn addresses() -> Vec<Row> {
     ]
 }
 
-/// STS-03, STS-04.
+/// STS-03.
 fn answers() -> Vec<Row> {
     let mut rows: Vec<Row> = [301, 302, 303, 307, 308]
         .iter()
@@ -240,8 +241,13 @@ fn answers() -> Vec<Row> {
             format!("default_type text/plain; return {code} \"{POLICY}\";"),
         )
     }));
+    rows
+}
+
+/// STS-04: what is no plain body of ordinary size.
+fn floods() -> Vec<Row> {
     let typed = |kind: &str| format!("default_type \"{kind}\"; return 200 \"{POLICY}\";");
-    rows.extend([
+    let mut rows = vec![
         failing("type-html", typed("text/html")),
         failing("type-none", typed("")),
         failing("type-octets", typed("application/octet-stream")),
@@ -267,8 +273,34 @@ fn answers() -> Vec<Row> {
             let headers: String = (0..100).map(|n| format!("add_header X-{n} y;")).collect();
             format!("{headers} {}", serves(POLICY))
         }),
+        // More than a megabyte of them.
+        failing("long-headers", {
+            let line = "$y".repeat(15);
+            let headers: String = (0..20)
+                .map(|n| format!("add_header X-{n} {line};"))
+                .collect();
+            format!("set $y {}; {headers} {}", "y".repeat(4000), serves(POLICY))
+        }),
+        // A quarter of a gigabyte, once it is unpacked.
+        failing(
+            "bomb",
+            format!(
+                "default_type text/plain; add_header Content-Encoding gzip; alias {HOME}/sts/bomb.gz;"
+            ),
+        ),
+        // In chunks that have no end, and without a length.
+        failing("endless", format!("proxy_pass http://{BACKEND};")),
         failing("silence", "return 444;".to_owned()),
-    ]);
+    ];
+    rows.extend(["br", "deflate", "x-gzip", "identity, gzip"].map(|coding| {
+        failing(
+            format!("coding-{}", coding.replace(", ", "-")),
+            format!(
+                "add_header Content-Encoding \"{coding}\"; {}",
+                serves(POLICY)
+            ),
+        )
+    }));
     rows
 }
 
@@ -321,7 +353,7 @@ fn serves(body: &str) -> String {
     format!("default_type text/plain; return 200 \"{body}\";")
 }
 
-fn record(text: &str) -> String {
+pub(crate) fn record(text: &str) -> String {
     format!("TXT \"{text}\"")
 }
 
@@ -358,9 +390,11 @@ pub(crate) fn zone() -> Vec<String> {
 }
 
 /// Starts nginx with one server for each row.
-fn serve(world: &Namespace, rows: &[Row]) -> Daemon {
+fn serve(world: &Namespace, rows: &[Row]) -> [Daemon; 2] {
     write("sts/policy", POLICY.replace("\\n", "\n"));
-    sh(&format!("truncate -s 1G {HOME}/sts/gigabyte"));
+    sh(&format!(
+        "truncate -s 1G {HOME}/sts/gigabyte; head -c 256M /dev/zero | gzip -1 >{HOME}/sts/bomb.gz"
+    ));
     make_certificates(rows);
     let blocks: String = rows.iter().map(block).collect();
     let conf = write(
@@ -378,14 +412,18 @@ fn serve(world: &Namespace, rows: &[Row]) -> Daemon {
             serves(POLICY)
         ),
     );
-    let daemon = world.daemon(
+    let backend = world
+        .daemon("sts-backend", "python3", &["-c", ENDLESS])
+        .await_ready("listens", || world.listens(BACKEND));
+    let nginx = world.daemon(
         "sts-nginx",
         "nginx",
         &["-e", "stderr", "-c", &conf.to_string_lossy()],
     );
-    daemon.await_ready("listens", || {
+    let nginx = nginx.await_ready("listens", || {
         world.listens(&format!("[{}]:443", v6(NUMBER)))
-    })
+    });
+    [nginx, backend]
 }
 
 fn block(row: &Row) -> String {
@@ -548,116 +586,6 @@ fn attack_sts_13_a_policy_host_that_is_not_on_the_public_internet_hears_nothing(
     });
 }
 
-/// How the published policy of `sts-wrong.test`, which is cached, goes wrong.
-const LOSSES: &[(&str, &[&str], &str)] = &[
-    ("the record is gone", &[], ""),
-    (
-        "the record is doubled",
-        &["v=STSv1; id=1;", "v=STSv1; id=2;"],
-        "",
-    ),
-    ("the record is malformed", &["v=STSv1; id=-"], ""),
-    (
-        "a new id, and no policy",
-        &["v=STSv1; id=2;"],
-        "return 404;",
-    ),
-    (
-        "a new id, and a policy that is none",
-        &["v=STSv1; id=3;"],
-        "default_type text/plain; return 200 \"mode: none\\n\";",
-    ),
-    (
-        "a new id, and a policy that has moved",
-        &["v=STSv1; id=4;"],
-        "return 302 https://mta-sts.sts.test/;",
-    ),
-];
-
-#[test]
-fn sts_01_sts_07_what_is_cached_stays_in_force_over_restarts_whatever_becomes_of_record_and_host() {
-    sandboxed(|| {
-        let lab = Lab::start();
-        let Network { mta, world } = &lab.network;
-        rules::load(mta, Exempt::Danelaw);
-        let client = Client::start(mta);
-        let daemon = danelaw::start(mta);
-        let first = Message::short("first@sts-wrong.test");
-        client.send(&first);
-        stays(
-            &client,
-            "the policy is fetched",
-            &first,
-            &["451 4.7.5", "sts-cert"],
-        );
-        daemon.stop();
-        for (number, (case, texts, answer)) in LOSSES.iter().enumerate() {
-            publish(&lab, world, texts, answer);
-            let daemon = danelaw::start(mta);
-            let message = Message::short(&format!("n{number}@sts-wrong.test"));
-            client.send(&message);
-            stays(&client, case, &message, &["451 4.7.5", "sts-cert"]);
-            daemon.stop();
-        }
-        // What was never known is not in force: the last of them, without the store.
-        sh(&format!("rm {HOME}/danelaw/state/danelaw.db*"));
-        let _daemon = danelaw::start(mta);
-        let last = Message::short("last@sts-wrong.test");
-        client.send(&last);
-        until("delivery without a policy", || {
-            client.reports_sent(last.recipient()).then_some(())
-        });
-    });
-}
-
-/// Lets the domain's record and its policy host say something else.
-fn publish(lab: &Lab, world: &Namespace, texts: &[&str], answer: &str) {
-    let zone = format!("{HOME}/dns/sts-wrong.test.zone");
-    let kept: String = read(&zone)
-        .lines()
-        .filter(|line| !line.contains(" TXT "))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let records: String = texts
-        .iter()
-        .map(|text| format!("_mta-sts.sts-wrong.test. {}\n", record(text)))
-        .collect();
-    write("dns/sts-wrong.test.zone", kept + &records);
-    if !answer.is_empty() {
-        let conf = read(format!("{HOME}/nginx/nginx.conf"));
-        let (before, rest) = conf
-            .split_once("server_name mta-sts.sts-wrong.test;")
-            .expect("its block");
-        let (head, rest) = rest.split_once("mta-sts.txt {").expect("its location");
-        let (_, after) = rest.split_once("} }").expect("its end");
-        write(
-            "nginx/nginx.conf",
-            format!(
-                "{before}server_name mta-sts.sts-wrong.test;{head}mta-sts.txt {{ {answer} }} }}{after}"
-            ),
-        );
-    }
-    for server in ["nsd", "unbound", "nginx"] {
-        signal::kill(lab.server(server).pid(), Signal::SIGHUP).expect("it runs");
-    }
-    let expected: BTreeSet<String> = texts.iter().map(|text| format!("{text:?}")).collect();
-    until("the new record", || {
-        let said = world.sh(&format!(
-            "dig +short @{} _mta-sts.sts-wrong.test TXT || true",
-            dns::RESOLVER
-        ));
-        let said: BTreeSet<String> = said.lines().map(str::to_owned).collect();
-        (said == expected).then_some(())
-    });
-    if !answer.is_empty() {
-        let url = "https://mta-sts.sts-wrong.test/.well-known/mta-sts.txt";
-        until("the new answer", || {
-            let said = world.sh(&format!("curl -sS --cacert {} {url} || true", pki::CA));
-            (!said.contains("mode: enforce")).then_some(())
-        });
-    }
-}
-
 #[test]
 fn a_signed_list_of_hints_is_gone_through_before_any_mail_and_one_by_a_stranger_stops_the_start() {
     sandboxed(|| {
@@ -718,3 +646,20 @@ fn text(value: &Value) -> String {
 const POLICY: &str = "version: STSv1\\nmode: enforce\\nmx: mx.sts.test\\nmax_age: 604800\\n";
 const ACCESS: &str = "/run/lab/log/sts-access";
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+
+/// Answers each request with a body that has neither length nor end.
+const BACKEND: &str = "127.0.0.1:8081";
+const ENDLESS: &str = r#"
+import http.server
+class Endless(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"mx: mx.sts.test\n" * 64)
+        except OSError:
+            pass
+http.server.ThreadingHTTPServer(("127.0.0.1", 8081), Endless).serve_forever()
+"#;

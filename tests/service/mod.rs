@@ -39,6 +39,17 @@ impl Service {
         })
     }
 
+    /// The same, with a service manager that listens at `socket` and wants to hear every `watchdog` microseconds.
+    pub(crate) fn supervised(socket: &str, watchdog: &str, configuration: &str) -> Self {
+        Self::spawn(configuration, |program| {
+            let mut command = Command::new(program);
+            command
+                .env("NOTIFY_SOCKET", socket)
+                .env("WATCHDOG_USEC", watchdog);
+            command
+        })
+    }
+
     fn spawn(configuration: &str, command: impl FnOnce(&str) -> Command) -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("danelaw.toml");

@@ -19,7 +19,7 @@ use crate::tls::authority::{Certificate, Files};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   danelaw ca init --dir /etc/danelaw
-  danelaw ca show --config /etc/danelaw.toml";
+  danelaw ca show --config /etc/danelaw/danelaw.toml";
 
 /// What to do.
 #[derive(Subcommand)]
@@ -28,7 +28,7 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   danelaw ca init --dir /etc/danelaw --name \"danelaw CA of gw1\"
-  danelaw ca init --config /etc/danelaw.toml --days 730
+  danelaw ca init --config /etc/danelaw/danelaw.toml --days 730
 
 Exit codes:
   0   made
@@ -55,7 +55,7 @@ struct Place {
     /// The directory with ca.pem and ca-key.pem.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     dir: Option<PathBuf>,
-    /// The configuration that names the CA in its table client_tls; /etc/danelaw.toml where neither is given.
+    /// The configuration that names the CA in its table client_tls; /etc/danelaw/danelaw.toml where neither is given.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Prints one JSON object.

@@ -25,7 +25,7 @@ Examples:
   danelaw check example.com
   danelaw check --json example.com example.net | jq 'select(.exit != 0)'
   danelaw check --no-connect example.com          # what is demanded, without connecting to any MX
-  danelaw check --resolver 127.0.0.1 --config /etc/danelaw.toml example.com
+  danelaw check --resolver 127.0.0.1 --config /etc/danelaw/danelaw.toml example.com
 
 Exit codes:
   0   every destination is authenticated as the domain demands, or nothing is demanded

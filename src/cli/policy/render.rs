@@ -50,6 +50,10 @@ pub(super) fn view(out: &mut impl Write, view: &View, now: Timestamp) -> io::Res
                 end(policy, now)
             )?;
         }
+        None if view.lost => writeln!(
+            out,
+            "policy    lost by a damaged store: mail waits until the domain is heard (policy drop ends that)"
+        )?,
         None => writeln!(out, "policy    none")?,
     }
     writeln!(out, "record    {}", record(view.record.as_ref()))?;

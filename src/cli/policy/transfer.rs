@@ -17,14 +17,18 @@ use crate::cli::desk::{self, Form, Whom};
 use crate::cli::{Exit, printable};
 use crate::control;
 use crate::control::client::{Desk, Question};
-use crate::control::policy::{Exported, Imported, Line, PolicyLine, Request, Verdict};
+use crate::control::policy::{Exported, Imported, Line, Part, PolicyLine, Request, Sheet, Verdict};
 use crate::control::wire::MAX_BODY;
 
 pub(super) const EXPORT_HELP: &str = "\
 Examples:
   danelaw policy export /var/backups/policies.jsonl
   danelaw policy export | ssh gw2 danelaw policy import -
-  danelaw policy export | jq -r .domain
+  danelaw policy export | jq -r '.domain // empty'
+  for n in 1 2 3 4; do danelaw policy export --part $n/4 policies-$n.jsonl; done
+
+The last line says how many policies there are, and has a digest of all of them: a file that is cut is not taken. The
+times and texts of policies count from their own fetch, wherever they are.
 
 Exit codes:
   0   written
@@ -35,13 +39,15 @@ pub(super) const IMPORT_HELP: &str = "\
 Examples:
   danelaw policy import policies.jsonl
   danelaw policy import policies.jsonl --json | jq -c 'select(.verdict == \"refused\")'
-  split -l 100000 policies.jsonl part- && for part in part-*; do danelaw policy import \"$part\"; done
+  for part in policies-*.jsonl; do danelaw policy import \"$part\"; done
 
-Lines that add nothing are passed over: this node has the policy or a newer one, or it has expired.
+Lines that add nothing are passed over: this node has the policy or a newer one, it has expired, or it enforces nothing
+(`testing`, `none`: this node looks for itself before mail goes there). No option makes an import loosen what is in force:
+`danelaw policy drop` forgets a policy, `danelaw except add` makes an exception, each with its own trace.
 
 Exit codes:
   0   taken over, or nothing to add
-  2   a line was refused and nothing was taken over, or nobody could be asked
+  2   a line was refused, or the file is empty or not whole, and nothing was taken over; or nobody could be asked
   64  the command line is wrong";
 
 /// Where to.
@@ -49,6 +55,9 @@ Exit codes:
 pub(in crate::cli) struct Export {
     /// The file, replaced when it is whole; standard output where none is named.
     file: Option<PathBuf>,
+    /// Only a share of the domains, always the same, such as 1/4: for files of more than 128 MiB, which no import takes.
+    #[arg(long, value_name = "NUMBER/OF")]
+    part: Option<Part>,
     #[command(flatten)]
     whom: Whom,
 }
@@ -69,10 +78,10 @@ pub(super) fn export(args: &Export) -> anyhow::Result<Exit> {
     args.whom.at_the_desk(async |desk| {
         let Some(file) = &args.file else {
             let out = BufWriter::new(io::stdout().lock());
-            return Ok(told(write(desk, out).await?));
+            return Ok(told(write(desk, Sheet::new(out, args.part)).await?));
         };
         let draft = draft_of(file);
-        let placed = write_file(desk, &draft, file).await;
+        let placed = write_file(desk, &draft, file, args.part).await;
         if placed.is_err() {
             // What is left of it is of no use; why it failed is told.
             let _ = fs::remove_file(&draft);
@@ -81,7 +90,12 @@ pub(super) fn export(args: &Export) -> anyhow::Result<Exit> {
     })
 }
 
-async fn write_file(desk: &Desk, draft: &Path, file: &Path) -> anyhow::Result<Exported> {
+async fn write_file(
+    desk: &Desk,
+    draft: &Path,
+    file: &Path,
+    part: Option<Part>,
+) -> anyhow::Result<usize> {
     let unwritable = || format!("{} cannot be written", file.display());
     // It lists whom this host writes to.
     let opened = OpenOptions::new()
@@ -91,24 +105,24 @@ async fn write_file(desk: &Desk, draft: &Path, file: &Path) -> anyhow::Result<Ex
         .mode(0o600)
         .open(draft)
         .with_context(unwritable)?;
-    let exported = write(desk, BufWriter::new(&opened)).await?;
+    let exported = write(desk, Sheet::new(BufWriter::new(&opened), part)).await?;
     opened.sync_all().with_context(unwritable)?;
     fs::rename(draft, file).with_context(unwritable)?;
     Ok(exported)
 }
 
-async fn write(desk: &Desk, mut out: impl Write) -> anyhow::Result<Exported> {
+async fn write(desk: &Desk, mut sheet: Sheet<impl Write>) -> anyhow::Result<usize> {
     let request = control::Request::Policy(Request::Export);
-    let exported = desk::write_each(desk, request, &mut out, |out, line: &PolicyLine| {
-        desk::json(out, line)
+    let _: Exported = desk::write_each(desk, request, &mut sheet, |sheet, line: &PolicyLine| {
+        sheet.add(line)
     })
     .await?;
-    out.flush()?;
-    Ok(exported)
+    // Only after the last.
+    Ok(sheet.end()?)
 }
 
-fn told(exported: Exported) -> Exit {
-    eprintln!("danelaw: {} policies", exported.exported);
+fn told(policies: usize) -> Exit {
+    eprintln!("danelaw: {policies} policies");
     Exit::Ok
 }
 
@@ -147,7 +161,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
         .with_context(|| format!("{name} cannot be read"))?;
     anyhow::ensure!(
         body.len() as u64 <= MAX_BODY,
-        "{name}: expected at most {} MiB, seen more: split it between lines and import the parts",
+        "{name}: expected at most {} MiB, seen more: export in parts (`danelaw policy export --part 1/4`)",
         MAX_BODY / (1024 * 1024)
     );
     Ok(body)
@@ -158,6 +172,7 @@ fn row(out: &mut impl Write, line: &Line) -> io::Result<()> {
     let (domain, rule) = (printable(domain), printable(&line.rule));
     match line.verdict {
         Verdict::Kept => writeln!(out, "line {}: {domain}: passed over: {rule}", line.line),
+        Verdict::Crowded => writeln!(out, "line {}: {domain}: not in memory: {rule}", line.line),
         Verdict::Refused => {
             let remedy = &line.remedy;
             writeln!(
@@ -173,19 +188,28 @@ fn sum(out: &mut impl Write, imported: Imported) -> io::Result<()> {
     let Imported {
         lines,
         taken,
-        kept,
         refused,
+        ..
     } = imported;
     if refused > 0 {
         return writeln!(
             out,
-            "nothing is taken over: {refused} of {lines} lines are refused"
+            "nothing is taken over: {refused} refused, {lines} policies in the file"
         );
     }
-    writeln!(
-        out,
-        "{taken} of {lines} policies are taken over, {kept} add nothing"
-    )
+    write!(out, "{taken} of {lines} policies are taken over")?;
+    for (number, what) in [
+        (imported.expired, "have expired"),
+        (imported.known, "are known or older than what is known"),
+        (imported.enforcing_nothing, "enforce nothing"),
+        (imported.overtaken, "were overtaken by newer ones"),
+        (imported.crowded, "have no room in memory"),
+    ] {
+        if number > 0 {
+            write!(out, ", {number} {what}")?;
+        }
+    }
+    writeln!(out)
 }
 
 fn draft_of(file: &Path) -> PathBuf {

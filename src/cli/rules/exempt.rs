@@ -22,7 +22,7 @@ Examples:
   danelaw rules exempt remove 192.0.2.0/24
 
 New connections meet the change at once. It lasts until the next `rules apply`: what stays belongs into
-intercept.exempt and intercept.ports.";
+intercept.exempt and listener.ports.";
 
 /// What to do.
 #[derive(Subcommand)]

@@ -27,7 +27,7 @@ pub(super) struct Place {
     /// The listener's port, where the listeners leave it open [intercept.listener_port].
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     listener_port: Option<u16>,
-    /// The ports whose connections are taken over [intercept.ports].
+    /// The ports whose connections are taken over [listener.ports].
     #[arg(long, value_name = "PORTS", value_delimiter = ',',
         value_parser = clap::value_parser!(u16).range(1..))]
     ports: Option<Vec<u16>>,
@@ -65,10 +65,12 @@ impl Place {
         intercept.guard = self.guard.unwrap_or(intercept.guard);
         intercept.listener_port = self.listener_port.or(intercept.listener_port);
         take(&mut intercept.user, self.user.as_ref());
-        take(&mut intercept.ports, self.ports.as_ref());
         take(&mut intercept.exempt, self.exempt.as_ref());
         take(&mut intercept.clients, self.clients.as_ref());
         take(&mut intercept.uplinks, self.uplinks.as_ref());
+        for listener in &mut config.listeners {
+            take(&mut listener.ports, self.ports.as_ref());
+        }
         Ok(config)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-pub use transfer::{Exported, Imported, Line, PolicyLine, Verdict};
+pub use transfer::{Exported, Imported, Line, Part, PolicyLine, Sheet, Verdict};
 pub use view::{FailureView, PolicyView, RecordView, View};
 
 use super::{Code, Failure, Items, result};
@@ -43,8 +43,8 @@ pub enum Request {
     },
     /// Every policy in force: an item ([`PolicyLine`]) each, in order; the result is [`Exported`].
     Export,
-    /// Take over the policies in the body, lines as [`Request::Export`] gives them: an item ([`Line`]) for each line that
-    /// is not taken over; the result is [`Imported`].
+    /// Take over the policies in the body, a file as a [`Sheet`] makes it: an item ([`Line`]) for each line that is not
+    /// taken over; the result is [`Imported`].
     Import,
 }
 
@@ -235,11 +235,11 @@ fn outcome(before: Option<&Told>, after: Option<&Told>) -> Outcome {
     if after.failed.is_some() || after.record.as_ref().is_some_and(|r| is_unknown(&r.heard)) {
         return Outcome::Failed;
     }
-    let live = |told: &Told| told.held.clone().filter(|_| told.is_live);
+    let live = |told: &Told| told.held.clone().filter(|_| told.is_live());
     match (before.and_then(live), after.held.as_ref()) {
         (Some(before), Some(after)) if before.policy.text == after.policy.text => Outcome::Same,
         (Some(_), Some(_)) => Outcome::Changed,
-        (None, Some(_)) if after.is_live => Outcome::New,
+        (None, Some(_)) if after.is_live() => Outcome::New,
         (_, Some(_) | None) => Outcome::NoPolicy,
     }
 }

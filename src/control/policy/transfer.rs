@@ -1,43 +1,26 @@
-//! Policies from one node to another: JSON, one policy a line, each with a digest of itself.
+//! Policies from one node to another; `sheet` knows the file.
 //!
-//! An import adds and strengthens only, and all of it or nothing: one line that is damaged, or that would loosen a policy
-//! in force here, keeps the others out too. Lines that add nothing (the policy is known here or has expired) do no harm.
+//! An import adds and strengthens only, and all of it or nothing: one line that is damaged or missing, or that would
+//! loosen a policy in force here, keeps the others out too. Lines that add nothing (the policy is known here, has expired,
+//! or enforces nothing) do no harm. What is told at the end is what memory holds then.
+
+mod sheet;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
 
-use crate::calendar::as_text;
-use crate::clock::Timestamp;
 use crate::control::{Failure, Items, result};
-use crate::dane::presentation::hex;
-use crate::digest;
-use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
-use crate::policy::cache::Offered;
+use crate::policy::cache::{Offered, Taken};
 use crate::proxy::engine::Engine;
 use crate::store::StoredPolicy;
-use crate::store::peers::Doubt;
+use crate::store::peers::{Doubt, Idle};
 
-/// A policy on its way; fields that a newer release adds are passed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyLine {
-    /// Whose.
-    pub domain: String,
-    /// The id that was announced when it was fetched.
-    pub id: String,
-    /// When: its life is counted from here.
-    #[serde(with = "as_text")]
-    pub fetched: Timestamp,
-    /// As it was fetched.
-    pub text: String,
-    /// SHA-256 over the fields above, each preceded by its length in eight octets, the time in seconds since 1970 as
-    /// eight octets.
-    pub digest: String,
-}
+use sheet::Ending;
+pub use sheet::{Part, PolicyLine, Sheet};
 
 /// The end of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +50,8 @@ pub struct Line {
 pub enum Verdict {
     /// It adds nothing.
     Kept,
+    /// It was taken over, and memory has no room for it.
+    Crowded,
     /// It must not be taken over, and nothing of the file is.
     Refused,
 }
@@ -74,28 +59,53 @@ pub enum Verdict {
 /// The end of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
-    /// Lines with something on them.
+    /// Policies in the file.
     pub lines: usize,
-    /// Taken over; none when a line was refused.
+    /// Taken over and in memory now; none when a line was refused.
     pub taken: usize,
-    /// Those that add nothing.
+    /// Those that add nothing: the sum of the four that follow.
     pub kept: usize,
-    /// Those that must not be taken over.
+    /// Their life is over.
+    pub expired: usize,
+    /// This node has the same policy or a newer one.
+    pub known: usize,
+    /// They enforce nothing: this node looks for itself.
+    pub enforcing_nothing: usize,
+    /// While the file was taken over, a session has learnt something newer.
+    pub overtaken: usize,
+    /// Memory has no room for them: the store has them, where there is one that lasts.
+    pub crowded: usize,
+    /// Lines that keep the whole file out.
     pub refused: usize,
 }
 
-/// Why a line is not taken over, and what to do.
-struct Obstacle {
-    verdict: Verdict,
-    rule: String,
-    remedy: &'static str,
+impl Imported {
+    const fn passed_over(&mut self, idle: Idle) {
+        self.kept += 1;
+        match idle {
+            Idle::Over => self.expired += 1,
+            Idle::Known => self.known += 1,
+            Idle::EnforcesNothing => self.enforcing_nothing += 1,
+        }
+    }
+}
+
+/// Why a line is not taken over.
+enum Obstacle {
+    /// It adds nothing.
+    Idle(Idle),
+    /// It must not be, and what to do.
+    Refused { rule: String, remedy: &'static str },
 }
 
 pub(super) async fn export(engine: &Engine, items: &Items) -> Result<Value, Failure> {
     let mut exported = Exported { exported: 0 };
     for domain in engine.sts.domains() {
         let told = engine.sts.told(&domain);
-        let Some(held) = told.filter(|told| told.is_live).and_then(|told| told.held) else {
+        let Some(held) = told
+            .filter(|told| told.is_live())
+            .and_then(|told| told.held)
+        else {
             continue; // Expired, or dropped since.
         };
         if items.tell(&PolicyLine::of(&held)).await.is_err() {
@@ -108,49 +118,122 @@ pub(super) async fn export(engine: &Engine, items: &Items) -> Result<Value, Fail
 
 pub(super) async fn import(engine: &Engine, body: &[u8], items: &Items) -> Result<Value, Failure> {
     let mut imported = Imported::default();
-    let mut taken = Vec::new();
-    let mut seen = HashMap::new();
-    for (index, text) in body.split(|octet| *octet == b'\n').enumerate() {
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        imported.lines += 1;
-        if imported.lines % LINES_BETWEEN_PAUSES == 0 {
-            tokio::task::yield_now().await;
-        }
+    let (mut offered, mut seen) = (Vec::new(), HashMap::new());
+    let mut ending = Ending::default();
+    for (index, text) in body.split_inclusive(|octet| *octet == b'\n').enumerate() {
         let line = index + 1;
-        let (domain, obstacle) = match examine(engine, text, line, &mut seen).await {
+        let examined = match ending.read(text, line) {
+            Ok(None) => continue,
+            Ok(Some(read)) => {
+                imported.lines += 1;
+                if imported.lines % LINES_BETWEEN_PAUSES == 0 {
+                    tokio::task::yield_now().await;
+                }
+                examine(engine, read, line, &mut seen).await
+            }
+            Err(obstacle) => Err((None, obstacle)),
+        };
+        let told = match examined {
             Ok(policy) => {
-                taken.push(policy);
+                offered.push((line, policy));
                 continue;
             }
-            Err((domain, obstacle)) => (domain, obstacle),
-        };
-        match obstacle.verdict {
-            Verdict::Kept => imported.kept += 1,
-            Verdict::Refused => imported.refused += 1,
-        }
-        let told = Line {
-            line,
-            domain,
-            verdict: obstacle.verdict,
-            rule: obstacle.rule,
-            remedy: obstacle.remedy.to_owned(),
+            Err((domain, obstacle)) => imported.note(line, domain, obstacle),
         };
         // Whoever asked has gone: what is under way is not done behind their back.
         if items.tell(&told).await.is_err() {
             return result(&imported);
         }
     }
-    if imported.refused == 0 && !taken.is_empty() {
-        imported.taken = taken.len();
-        engine.sts.take_over(taken).await?;
-        info!(
-            policies = imported.taken,
-            "MTA-STS policies were imported by an operator"
-        );
+    if let Err((line, obstacle)) = ending.check() {
+        let told = imported.note(line, None, obstacle);
+        let _ = items.tell(&told).await;
+    }
+    if imported.refused == 0 && !offered.is_empty() {
+        take_over(engine, offered, &mut imported, items).await?;
     }
     result(&imported)
+}
+
+/// What becomes of them is told as it stands afterwards.
+async fn take_over(
+    engine: &Engine,
+    offered: Vec<(usize, StoredPolicy)>,
+    imported: &mut Imported,
+    items: &Items,
+) -> Result<(), Failure> {
+    let (lines, policies): (Vec<usize>, Vec<StoredPolicy>) = offered.into_iter().unzip();
+    let domains: Vec<Domain> = policies.iter().map(|one| one.domain.clone()).collect();
+    let all = engine.sts.take_over(policies).await?;
+    for ((line, domain), taken) in lines.into_iter().zip(domains).zip(all) {
+        let told = match taken {
+            Taken::Held => {
+                imported.taken += 1;
+                continue;
+            }
+            Taken::Overtaken => {
+                imported.kept += 1;
+                imported.overtaken += 1;
+                let rule = "a session has learnt something newer meanwhile";
+                Line::new(line, &domain, Verdict::Kept, rule, "nothing")
+            }
+            Taken::Crowded => {
+                imported.crowded += 1;
+                Line::new(
+                    line,
+                    &domain,
+                    Verdict::Crowded,
+                    CROWDED,
+                    "raise mta_sts.cache_mib",
+                )
+            }
+        };
+        // It is done, whoever hears of it.
+        let _ = items.tell(&told).await;
+    }
+    let Imported { taken, crowded, .. } = *imported;
+    info!(
+        policies = taken,
+        crowded, "MTA-STS policies were imported by an operator"
+    );
+    Ok(())
+}
+
+const CROWDED: &str = "memory has no room for it: it is looked for in the store when mail goes there, where one is \
+    configured, else it is lost";
+
+impl Imported {
+    fn note(&mut self, line: usize, domain: Option<String>, obstacle: Obstacle) -> Line {
+        let (verdict, rule, remedy) = match obstacle {
+            Obstacle::Idle(idle) => {
+                self.passed_over(idle);
+                (Verdict::Kept, idle.to_string(), "nothing")
+            }
+            Obstacle::Refused { rule, remedy } => {
+                self.refused += 1;
+                (Verdict::Refused, rule, remedy)
+            }
+        };
+        Line {
+            line,
+            domain,
+            verdict,
+            rule,
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+impl Line {
+    fn new(line: usize, domain: &Domain, verdict: Verdict, rule: &str, remedy: &str) -> Self {
+        Self {
+            line,
+            domain: Some(domain.to_string()),
+            verdict,
+            rule: rule.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
 }
 
 /// Sessions on the same thread do not wait for a whole file.
@@ -159,21 +242,17 @@ const LINES_BETWEEN_PAUSES: usize = 64;
 /// One line: a policy to take over, or why not.
 async fn examine(
     engine: &Engine,
-    text: &[u8],
+    read: PolicyLine,
     line: usize,
     seen: &mut HashMap<Domain, usize>,
 ) -> Result<StoredPolicy, (Option<String>, Obstacle)> {
-    let read: PolicyLine = serde_json::from_slice(text).map_err(|error| {
-        let rule = format!("it is not a policy as JSON: {error}");
-        (None, refused(rule, "take the line out, or export again"))
-    })?;
     let domain = Some(read.domain.clone());
     let policy = read
         .policy()
         .map_err(|obstacle| (domain.clone(), obstacle))?;
     if let Some(before) = seen.insert(policy.domain.clone(), line) {
         let rule = format!("line {before} is about the same domain");
-        return Err((domain, refused(rule, "take one of them out")));
+        return Err((domain, refused(rule, "export again")));
     }
     let offered = engine.sts.weigh(&policy).await.map_err(|failure| {
         let rule = format!("what this node knows of the domain cannot be read: {failure}");
@@ -189,76 +268,23 @@ async fn examine(
 fn obstacle(offered: Offered) -> Option<Obstacle> {
     match offered {
         Offered::Taken => None,
-        Offered::Kept => Some(Obstacle {
-            verdict: Verdict::Kept,
-            rule: "it has expired, or this node has the same policy or a newer one".into(),
-            remedy: "nothing",
-        }),
+        Offered::Idle(idle) => Some(Obstacle::Idle(idle)),
+        // Neither enforces: nothing is lost, and the domain itself is asked.
+        Offered::Refused(Doubt::Other) => Some(Obstacle::Idle(Idle::EnforcesNothing)),
         Offered::Refused(why @ Doubt::Ahead) => Some(refused(
             why.to_string(),
             "set the clocks of both nodes, and export again",
         )),
         Offered::Refused(why @ (Doubt::Mode | Doubt::Life | Doubt::Hosts)) => Some(refused(
             why.to_string(),
-            "have this node look for itself (`danelaw policy refresh`), then import again",
+            "have this node look for itself (`danelaw policy refresh`) or forget what it holds (`danelaw policy drop`), \
+             then import again",
         )),
     }
 }
 
 const fn refused(rule: String, remedy: &'static str) -> Obstacle {
-    Obstacle {
-        verdict: Verdict::Refused,
-        rule,
-        remedy,
-    }
-}
-
-impl PolicyLine {
-    fn of(held: &StoredPolicy) -> Self {
-        let mut line = Self {
-            domain: held.domain.to_string(),
-            id: held.id.as_str().to_owned(),
-            fetched: held.fetched,
-            text: held.policy.text.clone(),
-            digest: String::new(),
-        };
-        line.digest = line.digested();
-        line
-    }
-
-    fn policy(self) -> Result<StoredPolicy, Obstacle> {
-        const AGAIN: &str = "export again; a line that was changed by hand is not taken";
-        if self.digest != self.digested() {
-            return Err(refused(
-                "its digest is not that of its fields".into(),
-                AGAIN,
-            ));
-        }
-        let domain: Domain = self
-            .domain
-            .parse()
-            .map_err(|error| refused(format!("its domain is none: {error}"), AGAIN))?;
-        let id = PolicyId::parse(self.id.as_bytes())
-            .ok_or_else(|| refused("its id is not 1 to 32 letters and digits".into(), AGAIN))?;
-        let policy = Policy::parse(self.text.as_bytes())
-            .map_err(|error| refused(format!("its text is no policy: {error}"), AGAIN))?;
-        Ok(StoredPolicy {
-            domain,
-            id,
-            policy: Arc::new(policy),
-            fetched: self.fetched,
-        })
-    }
-
-    fn digested(&self) -> String {
-        let fetched = self.fetched.unix().to_be_bytes();
-        hex(&digest::of_fields(&[
-            self.domain.as_bytes(),
-            self.id.as_bytes(),
-            &fetched,
-            self.text.as_bytes(),
-        ]))
-    }
+    Obstacle::Refused { rule, remedy }
 }
 
 #[cfg(test)]

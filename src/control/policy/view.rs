@@ -6,7 +6,7 @@ use crate::calendar::as_text;
 use crate::clock::Timestamp;
 use crate::mtasts::fetch::FetchFailure;
 use crate::name::Domain;
-use crate::policy::cache::{Heard, Told};
+use crate::policy::cache::{Heard, Standing, Told};
 use crate::store::StoredPolicy;
 
 /// What is known of one domain.
@@ -16,6 +16,9 @@ pub struct View {
     pub domain: String,
     /// The policy of the last successful fetch.
     pub policy: Option<PolicyView>,
+    /// A damaged store has lost a policy of it, and it has not been heard anew since: mail waits.
+    #[serde(default)]
+    pub lost: bool,
     /// The last answer to the question for `_mta-sts.<domain>`, since the daemon started.
     pub record: Option<RecordView>,
     /// The last fetch since the daemon started, if it failed.
@@ -78,13 +81,14 @@ pub struct FailureView {
 
 impl View {
     pub(super) fn of(domain: &Domain, told: Told) -> Self {
-        let is_live = told.is_live;
+        let (is_live, lost) = (told.is_live(), told.standing == Standing::Lost);
         Self {
             domain: domain.to_string(),
             policy: told.held.map(|held| PolicyView {
                 in_force: is_live,
                 ..PolicyView::of(&held)
             }),
+            lost,
             record: told
                 .record
                 .map(|record| RecordView::of(record.at, &record.heard)),

@@ -93,6 +93,9 @@ fn chains(plan: &Plan, family: Family) -> Vec<Chain> {
         chains.extend(guard_local(plan, local, family));
     }
     if let Some(forwarded) = &plan.forwarded {
+        if plan.local.is_none() {
+            chains.push(watch_alone(plan, forwarded, family));
+        }
         match &forwarded.way {
             Way::Redirect => chains.extend(redirect_forwarded(plan, forwarded, family)),
             Way::Tproxy(transparent) => {
@@ -105,8 +108,29 @@ fn chains(plan: &Plan, family: Family) -> Vec<Chain> {
     chains
 }
 
+/// What danelaw connects to in order to see that the rules stand.
+fn watched(port: u16, family: Family) -> String {
+    let address = family.watched();
+    format!("-d {address} -p tcp -j REDIRECT --to-ports {port}")
+}
+
+fn watch_alone(plan: &Plan, forwarded: &Forwarded, family: Family) -> Chain {
+    let address = family.watched();
+    let to = format!("REDIRECT --to-ports {}", forwarded.to.port);
+    Chain {
+        table: "nat",
+        name: "DANELAW_WATCHED",
+        from: Some("OUTPUT"),
+        rules: to_ports(plan, &format!("-d {address} -p tcp"), &to),
+    }
+}
+
 fn redirect_local(plan: &Plan, local: &Local, family: Family) -> [Chain; 2] {
-    let mut rules = vec![format!("{} -j RETURN", own(&local.own)), LOCAL.to_owned()];
+    let mut rules = vec![
+        watched(local.to.port, family),
+        format!("{} -j RETURN", own(&local.own)),
+        LOCAL.to_owned(),
+    ];
     rules.extend(exempt(plan, family));
     rules.push(format!("-p tcp -j REDIRECT --to-ports {}", local.to.port));
     [

@@ -8,7 +8,7 @@
 //! Each rule carries a note that says all that it does, numbers included. The kernel keeps it as the rule's comment, and
 //! by the notes a listing is held against the plan.
 
-use super::plan::{Forwarded, Local, Own, Plan, Transparent, Way};
+use super::plan::{Family, Forwarded, Local, Own, Plan, Transparent, Way};
 
 /// The table that takes connections over.
 pub const DANELAW: &str = "danelaw";
@@ -100,6 +100,9 @@ pub fn danelaw(plan: &Plan) -> Table {
         table.chains.extend(redirect_local(local));
     }
     if let Some(forwarded) = &plan.forwarded {
+        if plan.local.is_none() {
+            table.chains.extend(watch_alone(forwarded.to.port));
+        }
         match &forwarded.way {
             Way::Redirect => {
                 table.counters.push("redirected");
@@ -227,12 +230,43 @@ impl Rule {
     }
 }
 
+/// What danelaw connects to in order to see that the rules stand: led to it whoever connects, so ahead of all exemptions.
+fn watched(port: u16) -> [Rule; 2] {
+    [("ip", Family::V4), ("ip6", Family::V6)].map(|(protocol, family)| {
+        let address = family.watched();
+        Rule::new(
+            format!("{protocol} daddr {address} meta l4proto tcp redirect to :{port}"),
+            format!("whether the rules stand, {family}: to port {port}"),
+        )
+    })
+}
+
+/// On a gateway its own connections pass no other rule.
+fn watch_alone(port: u16) -> [Chain; 2] {
+    [
+        Chain {
+            name: "output",
+            hook: Some(Hook::new("nat", "output", DSTNAT)),
+            rules: vec![Rule::new(
+                "tcp dport @ports jump outgoing",
+                "danelaw's look at its own rules",
+            )],
+        },
+        Chain {
+            name: "outgoing",
+            hook: None,
+            rules: watched(port).to_vec(),
+        },
+    ]
+}
+
 fn redirect_local(local: &Local) -> [Chain; 2] {
     let jump = Rule::new(
         "tcp dport @ports jump outgoing",
         "mail that leaves this host",
     );
-    let mut rules = vec![own(&local.own, "counter name \"bypass_self\" accept")];
+    let mut rules = watched(local.to.port).to_vec();
+    rules.push(own(&local.own, "counter name \"bypass_self\" accept"));
     rules.extend(let_go("accept"));
     rules.push(redirect(local.to.port));
     [

@@ -13,7 +13,8 @@ use super::seen::{Seen, SeenTable};
 use super::{iptables, nft, table};
 use crate::config::Config;
 
-const HOST: &str = "[intercept]\nports = [25, 587]\nexempt = [\"10.99.0.0/16\", \"10.99.1.0/24\", \"2001:db8:99::/48\"]\n";
+const HOST: &str =
+    "[intercept]\nexempt = [\"10.99.0.0/16\", \"10.99.1.0/24\", \"2001:db8:99::/48\"]\n";
 const GATEWAY: &str = "[[listener]]\nkind = \"redirect\"\naddress = \"[::]:10225\"\n[intercept]\nclients = [\"lan0\", \"lan1\"]\nexempt = [\"192.0.2.1\"]\n";
 const TPROXY: &str = "[[listener]]\nkind = \"tproxy\"\naddress = \"[::]:10125\"\n[intercept]\nclients = [\"lan0\"]\nuplinks = [\"wan0\"]\n";
 const BOTH: &str = "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:10225\"\n[[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\n\
@@ -151,8 +152,13 @@ const PLANS: &[(&str, &str, Result<(), &str>)] = &[
         Err("no listener of that kind has it: they have [10225]"),
     ),
     (
+        "listeners that differ",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:10225\"\nports = [25]\n[[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\n",
+        Err("the listeners take different ports, [25] and [25, 587]"),
+    ),
+    (
         "a listener's own port",
-        "[intercept]\nports = [25, 10225]\n",
+        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:10225\"\nports = [25, 10225]\n",
         Err("port 10225 is the listener's own"),
     ),
     (
@@ -290,7 +296,7 @@ const LOSSES: &[Loss] = &[
     ),
     (
         "one port more",
-        |seen| element(seen, "ports", "25, 587"),
+        |seen| element(seen, "ports", "25, 587, 2525"),
         &["set"],
         Grade::Yellow,
     ),

@@ -7,7 +7,7 @@
     reason = "IO: discoveries are tasks, the store blocks, refreshing goes by time"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{FutureExt, Shared};
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, warn};
 
 use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
+use super::lost;
 use super::shelf::{Evicted, Shelf};
 use super::tally::Tally;
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Revision, Store, StoreError, policies};
+use crate::store::{Batch, Revision, Store, StoreError, StoreFault, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -49,6 +50,10 @@ pub(super) struct Memory {
     flights: HashMap<Domain, Flight>,
     /// Domains to be asked because somebody else knows another policy.
     pub(super) doubted: Vec<Domain>,
+    /// Domains whose policies the store did not take.
+    pub(super) unwritten: BTreeSet<Domain>,
+    /// Domains to be asked because the store has lost their policies.
+    pub(super) lost: Vec<Domain>,
 }
 
 /// What the operator says of the cache.
@@ -113,6 +118,7 @@ impl StsCache {
             tally.evicted(evicted.enforced.len());
             Ok(())
         })?;
+        let lost = lost::mark(&*store, &mut shelf, now)?;
         Ok(Self {
             shared: Arc::new(Cache {
                 lookup,
@@ -125,6 +131,8 @@ impl StsCache {
                     shelf,
                     flights: HashMap::new(),
                     doubted: Vec::new(),
+                    unwritten: BTreeSet::new(),
+                    lost,
                 }),
                 loaded,
                 doubts: Notify::new(),
@@ -210,6 +218,19 @@ impl Cache {
             gone.extend(evicted.enforced);
         }
         Batch::removing(&gone)
+    }
+
+    pub(super) async fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        let place = store.place();
+        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
+        written.unwrap_or_else(|broken| {
+            let fault = StoreFault::File {
+                doing: "write to it",
+                error: std::io::Error::other(broken),
+            };
+            Err(StoreError { place, fault })
+        })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -331,12 +352,16 @@ impl Discovery {
     /// Changes the entry, then the store: a policy is in force even if it cannot be written down.
     async fn change<T>(&self, change: impl FnOnce(&mut Entry, Moment) -> (T, Write)) -> T {
         let now = self.cache.now();
-        let ((result, write), evicted) =
-            self.cache
-                .lock()
-                .shelf
-                .change(&self.domain, now, |entry| change(entry, now));
+        let ((result, write, is_found), evicted) =
+            self.cache.lock().shelf.change(&self.domain, now, |entry| {
+                let was_lost = entry.is_lost();
+                let (result, write) = change(entry, now);
+                (result, write, was_lost && !entry.is_lost())
+            });
         let mut batch = self.cache.evicted(evicted);
+        if is_found {
+            batch.gone.push(lost::marked(&self.domain));
+        }
         match write {
             Write::Nothing => {}
             Write::Save(policy) => batch.rows.push(policy.row()),
@@ -350,18 +375,15 @@ impl Discovery {
         if batch == Batch::default() {
             return;
         }
-        let store = Arc::clone(&self.cache.store);
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        let what = match written {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+        let Err(error) = self.cache.write(batch).await else {
+            return;
         };
         warn!(
             domain = %self.domain,
-            error = what,
-            "an MTA-STS policy is in force but not written down: a restart would forget it"
+            %error,
+            "an MTA-STS policy is in force but not written down: until it is, a restart would forget it"
         );
+        self.cache.lock().unwritten.insert(self.domain.clone());
     }
 }
 

@@ -25,7 +25,7 @@ use crate::policy::StsState;
 use crate::store::StoredPolicy;
 use crate::store::peers::{Known, Weighed, weigh};
 
-pub use told::{Told, ToldFailure, ToldRecord};
+pub use told::{Standing, Told, ToldFailure, ToldRecord};
 
 /// Now, on both clocks: policies live by the wall, since they outlive the process; all else goes by the monotonic
 /// one, which does not step.
@@ -59,8 +59,20 @@ pub(super) struct Entry {
     taken: Option<Instant>,
     /// Since when mail waits because no lookup has said whether a policy is announced.
     unknown_since: Option<Instant>,
-    /// The store was read: what it holds of the domain is here.
-    recalled: bool,
+    /// What is known of what the store holds.
+    in_store: InStore,
+}
+
+/// What is known of what the store holds of a domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum InStore {
+    /// It has not been read.
+    #[default]
+    Unread,
+    /// It is here.
+    Read,
+    /// There was a policy, the store has lost it, and the domain has not answered since.
+    Lost,
 }
 
 /// The last answer to the TXT question.
@@ -124,16 +136,19 @@ pub(super) enum Worth {
     Testing,
     /// A live policy in enforce mode.
     Enforced,
+    /// There was a policy, perhaps an enforced one, and nobody knows it any more.
+    Lost,
 }
 
 impl Worth {
     /// All of them, in the order of their declaration.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Answers,
         Self::Expired,
         Self::Withdrawn,
         Self::Testing,
         Self::Enforced,
+        Self::Lost,
     ];
 
     /// As in metrics.
@@ -143,6 +158,7 @@ impl Worth {
             Self::Expired => "expired",
             Self::Withdrawn => "none",
             Self::Testing => "testing",
+            Self::Lost => "lost",
             Self::Enforced => "enforce",
         }
     }
@@ -175,11 +191,32 @@ impl Entry {
     pub(super) fn adopt(&mut self, stored: StoredPolicy) {
         self.held = Self::restored(stored).held;
         self.failed.clear();
+        self.find();
+    }
+
+    /// Takes note that the store has lost the policy. Until the domain has been heard anew it is not known whether it has
+    /// one; what is in force here is known.
+    pub(super) fn lose(&mut self, now: Moment) {
+        if self.live(now).is_none() {
+            self.in_store = InStore::Lost;
+        }
+    }
+
+    /// The domain has been heard: what was lost is no more to be waited for.
+    fn find(&mut self) {
+        if self.is_lost() {
+            self.in_store = InStore::Read;
+        }
+    }
+
+    /// It has not been heard anew since.
+    pub(super) fn is_lost(&self) -> bool {
+        self.in_store == InStore::Lost
     }
 
     /// Takes over what the store holds, and that it holds nothing.
     pub(super) fn recall(&mut self, stored: Option<StoredPolicy>, now: Moment) {
-        self.recalled = true;
+        self.in_store = InStore::Read;
         // Something may have come meanwhile, and a shared store may tell of a policy twice: ours, and one that would
         // loosen it.
         if let Some(stored) = stored
@@ -191,15 +228,32 @@ impl Entry {
     }
 
     /// The store may hold a policy that is not here.
-    pub(super) const fn is_to_be_recalled(&self) -> bool {
-        self.held.is_none() && !self.recalled
+    pub(super) fn is_to_be_recalled(&self) -> bool {
+        self.held.is_none() && self.in_store == InStore::Unread
     }
 
     /// What a session that needs the policy has to do.
     pub(super) fn step(&self, patience: Patience, now: Moment) -> Step {
-        match &self.asked {
+        let step = match &self.asked {
             Some(asked) if asked.is_fresh(now) => self.settle(&asked.heard, patience, now),
             Some(_) | None => Step::Ask,
+        };
+        match step {
+            Step::Ready(state) => Step::Ready(self.unless_lost(state)),
+            Step::Ask | Step::Fetch(_) => step,
+        }
+    }
+
+    /// Nobody may say that there is no policy where one was lost.
+    fn unless_lost(&self, state: StsState) -> StsState {
+        match state {
+            StsState::None | StsState::FetchFailed(_) if self.is_lost() => {
+                StsState::Unknown(Failure::Unreachable(LOST.to_owned()))
+            }
+            StsState::None
+            | StsState::FetchFailed(_)
+            | StsState::Unknown(_)
+            | StsState::Live { .. } => state,
         }
     }
 
@@ -249,6 +303,12 @@ impl Entry {
             && self.may_begin(now)
         {
             return Step::Fetch(held.id.clone());
+        }
+        if self.is_lost() {
+            let id = PolicyId::stored(LOST_ID.to_owned());
+            if !self.is_backed_off(&id, now) && self.may_begin(now) {
+                return Step::Fetch(id);
+            }
         }
         Step::Ready(self.unprotected(heard, patience, now))
     }
@@ -373,10 +433,19 @@ impl Entry {
         if let Some(held) = &mut self.held {
             held.forsaken = true;
         }
-        match &self.asked {
+        if self.has_been_heard() {
+            self.find();
+        }
+        self.unless_lost(match &self.asked {
             Some(asked) => self.unprotected(&asked.heard, patience, now),
             None => StsState::FetchFailed(why),
-        }
+        })
+    }
+
+    /// DNS says that no policy is announced, and a fetch that just failed brought none.
+    fn has_been_heard(&self) -> bool {
+        let is_silent = |asked: &Asked| matches!(asked.heard, Heard::Silent(_));
+        self.asked.as_ref().is_some_and(is_silent)
     }
 
     /// A policy with `max_age: 0` serves those who waited for it and nobody after them.
@@ -388,6 +457,7 @@ impl Entry {
         now: Moment,
     ) -> (StsState, Write) {
         self.failed.clear();
+        self.find();
         let write = if policy.max_age.is_zero() {
             Write::Remove
         } else {
@@ -444,6 +514,7 @@ impl Entry {
 
     pub(super) fn worth(&self, now: Moment) -> Worth {
         match (self.live(now), &self.held) {
+            (None, _) if self.is_lost() => Worth::Lost,
             (None, None) => Worth::Answers,
             (None, Some(_)) => Worth::Expired,
             (Some(held), _) => match held.policy.mode {
@@ -509,6 +580,11 @@ pub(super) const BACK_OFF: Duration = Duration::from_mins(5);
 /// Fetches of one domain within [`BACK_OFF`], whatever ids it announces: a policy that is published in haste and mended
 /// twice is still noticed at once.
 const RAPID_FETCHES: usize = 3;
+
+const LOST: &str = "the store was damaged and has lost the policy of this domain, which has not been heard anew yet";
+
+/// What a policy is fetched under where none is announced and the one that was held is lost.
+const LOST_ID: &str = "lost";
 
 fn too_often() -> FetchFailure {
     FetchFailure::Fetch("the record announces another policy too often".to_owned())

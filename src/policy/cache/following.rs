@@ -6,9 +6,10 @@ use tracing::{debug, error, info, warn};
 
 use super::discovery::{Cache, StsCache};
 use super::entry::{Entry, Moment};
+use super::lost;
 use super::shelf::Evicted;
 use crate::name::Domain;
-use crate::store::peers::{Weighed, weigh};
+use crate::store::peers::{Doubt, Weighed, weigh};
 use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
 
 impl StsCache {
@@ -52,23 +53,29 @@ impl Cache {
             // Nobody knows what it would loosen.
             Err(error) => {
                 warn!(%domain, %error, "what the store holds of the domain cannot be read");
-                Weighed::Doubted
+                Weighed::Doubted(Doubt::Mode)
             }
         };
         match weighed {
-            Weighed::Ignored => {}
-            Weighed::Doubted => {
-                debug!(%domain, "another node's MTA-STS policy would loosen this one's: the domain is asked");
+            Weighed::Ignored(_) => {}
+            Weighed::Doubted(why) => {
+                debug!(%domain, %why, "another node's MTA-STS policy is not adopted: the domain is asked");
                 memory.doubted.push(domain);
                 self.doubts.notify_one();
             }
             Weighed::Adopted => {
                 debug!(%domain, "another node's MTA-STS policy is adopted");
-                let ((), evicted) = memory
-                    .shelf
-                    .change(&domain, now, |entry| entry.adopt(heard));
+                let (was_lost, evicted) = memory.shelf.change(&domain, now, |entry| {
+                    let was_lost = entry.is_lost();
+                    entry.adopt(heard);
+                    was_lost
+                });
                 drop(memory);
-                self.remove(evicted);
+                let mut batch = self.evicted(evicted);
+                if was_lost {
+                    batch.gone.push(lost::marked(&domain));
+                }
+                self.let_go(&batch);
             }
         }
     }
@@ -95,11 +102,14 @@ impl Cache {
 
     /// Blocks.
     pub(super) fn remove(&self, evicted: Evicted) {
-        let batch = self.evicted(evicted);
-        if batch == Batch::default() {
+        self.let_go(&self.evicted(evicted));
+    }
+
+    fn let_go(&self, batch: &Batch) {
+        if *batch == Batch::default() {
             return;
         }
-        if let Err(error) = self.store.write(&batch) {
+        if let Err(error) = self.store.write(batch) {
             warn!(%error, "MTA-STS policies that were crowded out are still in the store");
         }
     }

@@ -1,15 +1,13 @@
 //! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
-#![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
-
-use std::sync::Arc;
 
 use super::StsCache;
 use super::discovery::Errand;
 use super::entry::{Entry, Told};
+use super::lost;
 use crate::dns::Failure;
 use crate::name::Domain;
-use crate::store::peers::{Doubt, Weighed, doubt, weigh};
-use crate::store::{Batch, Kind, Row, StoreError, StoreFault, StoredPolicy};
+use crate::store::peers::{Doubt, Idle, Weighed, weigh};
+use crate::store::{Batch, Kind, Row, StoreError, StoredPolicy};
 
 /// A domain before and after it was looked at anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +23,29 @@ pub struct Refreshed {
 pub enum Offered {
     /// It would be held.
     Taken,
-    /// It would add nothing: it has expired, or what is known here is as new.
-    Kept,
+    /// It would add nothing.
+    Idle(Idle),
     /// It may not be taken over.
     Refused(Doubt),
 }
 
+/// What has become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in memory.
+    Held,
+    /// Something newer is.
+    Overtaken,
+    /// Memory has no room for it: the store has it, where one lasts.
+    Crowded,
+}
+
 impl StsCache {
-    /// The domains with a policy, expired ones too, in order.
+    /// The domains with a policy, expired and lost ones too, in order.
     #[must_use]
     pub fn domains(&self) -> Vec<Domain> {
-        let mut domains = self.shared.lock().shelf.domains(Entry::is_stored);
+        let is_told = |entry: &Entry| entry.is_stored() || entry.is_lost();
+        let mut domains = self.shared.lock().shelf.domains(is_told);
         domains.sort_unstable();
         domains
     }
@@ -72,9 +82,10 @@ impl StsCache {
         };
         let batch = Batch {
             rows: vec![gone],
+            gone: vec![lost::marked(domain)],
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         self.shared.lock().shelf.remove(domain);
         Ok(before)
     }
@@ -90,57 +101,53 @@ impl StsCache {
         let known = memory.shelf.peek(&offered.domain).known();
         Ok(match weigh(known, offered.into(), now) {
             Weighed::Adopted => Offered::Taken,
-            Weighed::Ignored => Offered::Kept,
-            Weighed::Doubted => {
-                // Nothing else is doubted.
-                let why = doubt(known, offered.into(), now).unwrap_or(Doubt::Ahead);
-                Offered::Refused(why)
-            }
+            Weighed::Ignored(idle) => Offered::Idle(idle),
+            Weighed::Doubted(why) => Offered::Refused(why),
         })
     }
 
     /// Takes over policies that have been weighed: all of them or, when they cannot be written down, none. What a session
-    /// has learnt meanwhile is weighed again and stays where it is more.
+    /// has learnt meanwhile is weighed again and stays where it is more. Tells what has become of each.
     ///
     /// # Errors
     /// When the store cannot be written; nothing is taken over then.
-    pub async fn take_over(&self, offered: Vec<StoredPolicy>) -> Result<(), StoreError> {
+    pub async fn take_over(&self, offered: Vec<StoredPolicy>) -> Result<Vec<Taken>, StoreError> {
         let rows = offered.iter().map(StoredPolicy::row).collect();
         let batch = Batch {
             rows,
             ..Batch::default()
         };
-        self.write(batch).await?;
+        self.shared.write(batch).await?;
         let mut after = Batch::default();
-        for policy in offered {
+        for policy in &offered {
             let domain = policy.domain.clone();
             let now = self.shared.now();
+            let mut was_lost = false;
             let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
-                if weigh(entry.known(), (&policy).into(), now.wall) == Weighed::Adopted {
-                    entry.adopt(policy);
+                if weigh(entry.known(), policy.into(), now.wall) == Weighed::Adopted {
+                    was_lost = entry.is_lost();
+                    entry.adopt(policy.clone());
                     return None;
                 }
                 entry.in_force_of(&domain, now)
             });
             after.gone.extend(self.shared.evicted(evicted).gone);
+            after.gone.extend(was_lost.then(|| lost::marked(&domain)));
             after.rows.extend(kept.map(|held| held.row()));
         }
-        if after == Batch::default() {
-            return Ok(());
+        if after != Batch::default() {
+            self.shared.write(after).await?;
         }
-        self.write(after).await
-    }
-
-    async fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.shared.store);
-        let place = store.place();
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        written.unwrap_or_else(|broken| {
-            let fault = StoreFault::File {
-                doing: "write to it",
-                error: std::io::Error::other(broken),
-            };
-            Err(StoreError { place, fault })
-        })
+        let memory = self.shared.lock();
+        let taken = offered
+            .iter()
+            .map(|one| match memory.shelf.peek(&one.domain).known() {
+                Some(held) if held.fetched == one.fetched && *held.policy == *one.policy => {
+                    Taken::Held
+                }
+                Some(_) => Taken::Overtaken,
+                None => Taken::Crowded,
+            });
+        Ok(taken.collect())
     }
 }

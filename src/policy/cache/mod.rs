@@ -6,7 +6,7 @@
 //! `entry` and `held` (pure) know what one domain's answers mean and what is to be done next, `shelf` (pure) keeps
 //! entries within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `upkeep` (IO)
 //! fetches in advance, `recall` (IO) finds in the store what memory has no room for, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
-//! and changes entries for an operator, `tally` counts.
+//! and changes entries for an operator, `lost` asks anew what a damaged store has lost, `tally` counts.
 
 mod discovery;
 mod entry;
@@ -14,6 +14,7 @@ mod following;
 mod held;
 mod hinted;
 mod inspect;
+mod lost;
 mod recall;
 mod shelf;
 pub mod tally;
@@ -22,5 +23,5 @@ mod tests;
 mod upkeep;
 
 pub use discovery::{CacheOptions, StsCache};
-pub use entry::{Heard, Patience, Told, ToldFailure, ToldRecord};
-pub use inspect::{Offered, Refreshed};
+pub use entry::{Heard, Patience, Standing, Told, ToldFailure, ToldRecord};
+pub use inspect::{Offered, Refreshed, Taken};

@@ -36,11 +36,14 @@ impl Cache {
             }
             None => None,
         };
+        let is_lost = super::lost::is_marked(&*self.store, domain)?;
         let now = self.now();
-        let ((), evicted) = self
-            .lock()
-            .shelf
-            .change(domain, now, |entry| entry.recall(stored, now));
+        let ((), evicted) = self.lock().shelf.change(domain, now, |entry| {
+            entry.recall(stored, now);
+            if is_lost {
+                entry.lose(now);
+            }
+        });
         self.remove(evicted);
         Ok(())
     }

@@ -251,7 +251,7 @@ impl Shelf {
             if let Some(place) = slot.place {
                 self.leave(&key, place);
             }
-            if worth == Worth::Enforced {
+            if worth >= Worth::Enforced {
                 self.lacks = true;
                 evicted.enforced.push((*key).clone());
             } else if slot.entry.is_stored() {

@@ -31,7 +31,7 @@ pub enum FetchEnding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StsVitals {
     /// Domains in memory, by what is known of them.
-    pub domains: [(&'static str, usize); 5],
+    pub domains: [(&'static str, usize); 6],
     /// Enforced policies that cannot be refreshed and end soon.
     pub expiring: usize,
     /// Fetches, in the order of [`FetchEnding::ALL`].

@@ -7,6 +7,7 @@
 mod ahead;
 mod clocks;
 mod crowd;
+mod lost;
 mod node;
 mod pace;
 mod peers;
@@ -311,4 +312,32 @@ fn sts_09_net_11_a_store_that_cannot_be_read_stops_the_start_one_that_cannot_be_
         live("Enforce mx0.example"),
         "a new id, in force though not saved"
     );
+}
+
+#[test]
+fn sts_09_what_a_store_did_not_take_is_written_once_it_takes_it_as_long_as_it_is_in_force() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    let mut node = Node::over(&world, broken.clone());
+    let write_again = |node: &Node| node.runtime.block_on(node.cache.write_again());
+    broken.refuse_writes();
+    assert_eq!(node.told(), live("Enforce mx0.example"));
+    write_again(&node);
+    assert_eq!(kept(&node), []);
+    broken.mend();
+    write_again(&node);
+    assert_eq!(kept(&node).len(), 1);
+    world.serves(Host::Fails(refused()));
+    node.restart();
+    assert!(matches!(node.told(), Told::Live(_)), "found at a start");
+
+    let world = World::of(Mode::Enforce, WEEK);
+    let node = Node::over(&world, broken.clone());
+    broken.write(&Batch::removing([&domain()])).unwrap();
+    broken.refuse_writes();
+    node.told();
+    world.pass(WEEK);
+    broken.mend();
+    write_again(&node);
+    assert_eq!(kept(&node), [], "it has expired");
 }

@@ -12,6 +12,7 @@ use super::discovery::{Cache, Errand};
 use super::entry::{Moment, Worth};
 use super::tally::StsVitals;
 use crate::name::Domain;
+use crate::store::Batch;
 
 impl StsCache {
     /// Fetches anew every policy that is due, a few at a time, each taken from the agenda when its turn has come.
@@ -55,6 +56,7 @@ impl StsCache {
             let now = self.shared.now();
             self.shared.notice_step(before, now);
             before = now;
+            self.ask_lost().await;
             self.refresh_due().await;
             if now.instant.duration_since(noticed.instant) >= NOTICE_PERIOD {
                 self.shared.tell_of_expiring();
@@ -71,8 +73,36 @@ impl StsCache {
         loop {
             tokio::select! {
                 () = self.shared.doubts.notified() => self.settle_doubts().await,
+                () = tokio::time::sleep(WRITE_AGAIN) => self.write_again().await,
                 () = &mut end => return,
             }
+        }
+    }
+
+    /// Writes down what the store did not take when it was learnt, as far as it is still in force.
+    pub(super) async fn write_again(&self) {
+        let (unwritten, batch) = {
+            let now = self.shared.now();
+            let mut memory = self.shared.lock();
+            let unwritten = std::mem::take(&mut memory.unwritten);
+            let in_force = |domain| memory.shelf.peek(domain).in_force_of(domain, now);
+            let rows = unwritten.iter().filter_map(in_force);
+            let batch = Batch {
+                rows: rows.map(|held| held.row()).collect(),
+                ..Batch::default()
+            };
+            (unwritten, batch)
+        };
+        if batch.rows.is_empty() {
+            return;
+        }
+        match self.shared.write(batch).await {
+            Ok(()) => info!(
+                domains = unwritten.len(),
+                "MTA-STS policies that the store did not take are written down"
+            ),
+            // The store's state is told of by whoever watches it.
+            Err(_) => self.shared.lock().unwritten.extend(unwritten),
         }
     }
 
@@ -134,13 +164,16 @@ impl Cache {
 }
 
 /// Fetches at a time: some may take their whole minute, and the others must not wait for them.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 /// Between two domains that are asked in advance.
 const PREFETCH_PACE: Duration = Duration::from_millis(50);
 
 /// Between looks at the agenda.
 const TICK: Duration = Duration::from_mins(1);
+
+/// Between attempts to write down what the store did not take.
+const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Between warnings about the same policy.
 const NOTICE_PERIOD: Duration = Duration::from_hours(6);

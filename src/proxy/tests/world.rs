@@ -11,7 +11,7 @@ pub(super) use super::client::Client;
 pub(super) use super::sink::{Offers, Sink, converse};
 use crate::clock::SystemClock;
 use crate::config::defaults::KEEP;
-use crate::config::{ClientTls, Config, ListenerConfig};
+use crate::config::{ClientTls, Config, InterceptConfig, ListenerConfig, Watch};
 use crate::dns::health::Monitor;
 use crate::dns::{
     Absence, AbsenceKind, Answer, Denial, Exchange, Family, Lookup, Mx, Resolved, Secure, Source,
@@ -161,6 +161,11 @@ impl World {
         };
         let mut config = Config {
             listeners: vec![listener(Via::Socks5), listener(Via::Redirect)],
+            intercept: InterceptConfig {
+                canary: false,
+                watch: Watch::Off,
+                ..Config::default().intercept
+            },
             ..Config::default()
         };
         change(&mut config);

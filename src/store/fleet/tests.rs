@@ -155,10 +155,16 @@ fn sts_60_what_one_node_learns_the_others_know_and_none_is_loosened_by_it() {
         known(&two, "a.example").as_deref(),
         Some("none mx.a.example")
     );
-    // A node that knows nothing takes what there is.
+    // A node that knows nothing takes what enforces, and looks for itself for all else.
+    save(
+        &one,
+        &world.policy("b.example", "enforce", "mx.b.example", 10),
+    );
+    let three = world.node("three");
+    assert_eq!(known(&three, "a.example"), None);
     assert_eq!(
-        known(&world.node("three"), "a.example").as_deref(),
-        Some("none mx.a.example")
+        known(&three, "b.example").as_deref(),
+        Some("enforce mx.b.example")
     );
 }
 
@@ -311,6 +317,26 @@ fn sts_60_a_damaged_row_of_the_snapshot_is_told_and_keeps_no_peers_row_from_bein
     assert!(told.contains("\"a.example\" of kind sts-policy"), "{told}");
     save(&two, &enforce("a.example", "mx.example", 10));
     assert_eq!(two.trouble(), None, "written anew");
+}
+
+#[test]
+fn sts_09_what_a_damaged_snapshot_has_lost_is_read_again_from_the_database() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let one = world.node("one");
+    for domain in ["a.example", "b.example"] {
+        save(&one, &world.policy(domain, "enforce", "mx.example", 100));
+    }
+    drop(one);
+    damage(&world, "one", "a.example");
+    let mended = SqliteStore::open_mending(&world.snapshot("one"), SystemClock.wall()).unwrap();
+    let one = world.open(Box::new(mended)).unwrap();
+    for domain in ["a.example", "b.example"] {
+        assert!(known(&one, domain).is_some(), "{domain}");
+    }
+    let lost = one.find(Kind::Lost, Query::Latest, 9).unwrap();
+    assert_eq!(lost.len(), 1, "marks are the node's own");
 }
 
 #[test]

@@ -12,13 +12,14 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use tracing::error;
 
-use super::salvage::salvage;
-use super::{APPLICATION_ID, connect, migrate, pragma, sqlite};
+use super::salvage::{Salvaged, salvage};
+use super::{APPLICATION_ID, connect, migrate, pragma, rows, sqlite};
 use crate::clock::Timestamp;
 use crate::store::file::{beside, doing, folder_of, remove_if_there};
-use crate::store::{Kind, StoreFault};
+use crate::store::{Kind, Query, Row, StoreFault};
 
 /// Puts what is whole in the place of the damaged file; the fault stands where nothing is.
 pub(super) fn mend(path: &Path, fault: StoreFault, now: Timestamp) -> Result<(), StoreFault> {
@@ -36,6 +37,7 @@ pub(super) fn mend(path: &Path, fault: StoreFault, now: Timestamp) -> Result<(),
     pragma(&connection, "application_id", APPLICATION_ID)?;
     migrate(&mut connection, 0)?;
     let salvaged = salvage(path, &connection)?;
+    remember(&salvaged, &connection, now)?;
     connection
         .close()
         .map_err(|(_, error)| sqlite("close the new one")(error))?;
@@ -70,10 +72,41 @@ pub(super) fn mend(path: &Path, fault: StoreFault, now: Timestamp) -> Result<(),
         rows = salvaged.rows,
         lost = salvaged.lost.len(),
         first_lost = ?lost,
-        "the store was damaged: what its digests prove is kept; policies among what is lost are those of first contacts \
-         again; remove the damaged file when you have seen to it"
+        "the store was damaged: what its digests prove is kept; domains whose policies are known to be lost are asked anew, \
+         and mail to them waits until they have been; remove the damaged file when you have seen to it"
     );
     Ok(())
+}
+
+/// A domain whose policy is lost is not one without a policy: it is to be asked anew. What a shared database knows of it is
+/// to be read again too.
+fn remember(
+    salvaged: &Salvaged,
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    for (_, domain) in salvaged.lost.iter().filter(|(kind, _)| is_missed(*kind)) {
+        let row = Row {
+            kind: Kind::Lost,
+            key: domain.clone(),
+            about: domain.clone(),
+            at: now,
+            body: Some("{}".to_owned()),
+        };
+        rows::put(connection, &row)?;
+    }
+    for row in rows::find(connection, Kind::Mirror, Query::Latest, Kind::ALL.len())? {
+        if Kind::ALL.iter().any(|kind| kind.label() == row.key) {
+            // No step that is known: all is read and written anew.
+            let body = Some("{}".to_owned());
+            rows::put(connection, &Row { body, ..row })?;
+        }
+    }
+    Ok(())
+}
+
+const fn is_missed(kind: Kind) -> bool {
+    matches!(kind, Kind::Policy | Kind::Lost)
 }
 
 /// Ends what a killed process has begun.

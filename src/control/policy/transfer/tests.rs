@@ -1,12 +1,14 @@
 //! Files of sound, damaged and hostile lines, imported into a node that holds policies already.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::Timestamp;
 use crate::control::{self, Request};
-use crate::mtasts::Mode;
+use crate::mtasts::{Mode, Policy, PolicyId};
 use crate::name::MxHost;
 use crate::proxy::tests::world::{Names, engine};
 
@@ -72,11 +74,26 @@ fn line(policy: &StoredPolicy, fate: &Fate) -> Vec<u8> {
     octets
 }
 
+/// A whole file of these lines, as far as it can be made of them.
+fn file(lines: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut sheet = Sheet::new(&mut file, None);
+    for line in lines {
+        if let Ok(line) = serde_json::from_slice(line) {
+            sheet.add(&line).unwrap();
+        }
+    }
+    sheet.end().unwrap();
+    let end = file.split_inclusive(|octet| *octet == b'\n').next_back();
+    let end = end.unwrap().to_vec();
+    [lines.concat(), end].concat()
+}
+
 /// The policies in force, by domain.
 fn in_force(engine: &Engine) -> Vec<Option<StoredPolicy>> {
     let held = |domain: &&str| {
         let told = engine.sts.told(&domain.parse().unwrap())?;
-        told.held.filter(|_| told.is_live)
+        told.held.clone().filter(|_| told.is_live())
     };
     DOMAINS.iter().map(held).collect()
 }
@@ -123,6 +140,8 @@ proptest! {
     fn an_import_never_loosens_and_takes_all_or_nothing(
         held in prop::collection::vec(draft(), 0..3),
         offered in prop::collection::vec((draft(), fate()), 0..6),
+        is_cut in prop::bool::weighted(0.2),
+        cut in any::<prop::sample::Index>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
@@ -136,13 +155,21 @@ proptest! {
             before.dedup_by(|a, b| a.domain == b.domain);
             engine.sts.take_over(before).await.unwrap();
             let before = in_force(&engine);
-            let file: Vec<u8> = offered.iter().flat_map(|(draft, fate)| line(&policy(draft), fate)).collect();
+            let offered: Vec<_> = offered.iter().map(|(draft, fate)| line(&policy(draft), fate)).collect();
+            let mut file = file(&offered);
+            if is_cut {
+                // Without the last line end it is whole all the same.
+                file.truncate(cut.index(file.len() - 1));
+            }
             let stored_before = rows(&engine);
             let (lines, done) = imported(&engine, file).await;
             let after = in_force(&engine);
 
-            prop_assert_eq!(done.taken + done.kept + done.refused <= done.lines, true);
+            prop_assert!(done.taken + done.kept <= done.lines);
             prop_assert_eq!(lines.len(), done.kept + done.refused);
+            let sum = done.expired + done.known + done.enforcing_nothing + done.overtaken;
+            prop_assert_eq!(sum, done.kept);
+            prop_assert!(!is_cut || done.refused > 0, "what is cut is seen to be");
             if done.refused > 0 || done.taken == 0 {
                 prop_assert_eq!(&before, &after, "nothing is applied");
                 prop_assert_eq!(stored_before, rows(&engine));
@@ -196,7 +223,7 @@ async fn a_newer_and_looser_line_is_refused_with_its_number_rule_and_remedy() {
             now - 1_000,
             &["mx.example"],
         );
-        let file = [line(&good, &Fate::Sound), line(&offered, &Fate::Sound)].concat();
+        let file = file(&[line(&good, &Fate::Sound), line(&offered, &Fate::Sound)]);
         let before = in_force(&engine);
         let (lines, done) = imported(&engine, file).await;
         assert_eq!((done.taken, done.refused), (0, 1), "{what}");
@@ -205,5 +232,139 @@ async fn a_newer_and_looser_line_is_refused_with_its_number_rule_and_remedy() {
         assert!(lines[0].rule.contains(rule), "{what}: {:?}", lines[0]);
         assert!(!lines[0].remedy.is_empty());
         assert_eq!(before, in_force(&engine), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_at_a_line_end_or_empty_or_joined_is_refused_by_line_and_rule() {
+    let engine = engine(Names::default());
+    let now = engine.clock.wall().unix();
+    let line_of = |domain| {
+        let policy = stored(domain, "enforce", 100_000, now - 1_000, &["mx.example"]);
+        line(&policy, &Fate::Sound)
+    };
+    let lines = [line_of("a.example"), line_of("b.example")];
+    let whole = file(&lines);
+    let end = &whole[lines.concat().len()..];
+    let newer = String::from_utf8(end.to_vec()).unwrap();
+    let newer = newer.replace("\"end\":1", "\"end\":2").into_bytes();
+    for (what, file, number, rule) in [
+        ("empty", vec![], 1, "the file is empty"),
+        ("blank", b"\n\n".to_vec(), 1, "the file is empty"),
+        ("no end", lines.concat(), 2, "the last of a whole file"),
+        ("cut", lines[0].clone(), 1, "the last of a whole file"),
+        (
+            "a line less",
+            [&lines[0], end].concat(),
+            2,
+            "expected 2 policies before this line, seen 1",
+        ),
+        (
+            "others",
+            file(&[lines[0].clone(), line_of("c.example")])
+                .split_inclusive(|octet| *octet == b'\n')
+                .take(2)
+                .collect::<Vec<_>>()
+                .concat()
+                .into_iter()
+                .chain(end.to_vec())
+                .collect(),
+            3,
+            "its digest is not that of the lines before it",
+        ),
+        (
+            "two files",
+            [&whole[..], &file(&[line_of("c.example")])].concat(),
+            4,
+            "the file ends at line 3",
+        ),
+        (
+            "of a later release",
+            [&lines.concat()[..], &newer].concat(),
+            3,
+            "the file is of version 2, expected 1",
+        ),
+    ] {
+        let (told, done) = imported(&engine, file).await;
+        assert_eq!(done.taken, 0, "{what}");
+        assert!(done.refused > 0, "{what}");
+        assert_eq!(told[0].line, number, "{what}");
+        assert!(told[0].rule.contains(rule), "{what}: {:?}", told[0]);
+        assert!(!told[0].remedy.is_empty(), "{what}");
+        assert!(in_force(&engine).iter().all(Option::is_none), "{what}");
+    }
+    let (_, done) = imported(&engine, whole).await;
+    assert_eq!((done.lines, done.taken), (2, 2));
+}
+
+#[tokio::test]
+async fn an_import_tells_what_is_in_memory_afterwards_and_why_the_rest_is_not() {
+    let engine = engine(Names::default());
+    let now = engine.clock.wall().unix();
+    let of = |domain, mode, life, age| {
+        let policy = stored(domain, mode, life, now - age, &["mx.example"]);
+        line(&policy, &Fate::Sound)
+    };
+    let held = stored(
+        "b.example",
+        "enforce",
+        100_000,
+        now - 1_000,
+        &["mx.example"],
+    );
+    engine.sts.take_over(vec![held]).await.unwrap();
+    let file = file(&[
+        of("a.example", "enforce", 100_000, 1_000),
+        of("b.example", "enforce", 100_000, 2_000),
+        of("c.example", "none", 100_000, 1_000),
+        of("d.example", "testing", 100_000, 1_000),
+        of("e.example", "enforce", 10_000, 20_000),
+    ]);
+    let (told, done) = imported(&engine, file).await;
+    let expected = Imported {
+        lines: 5,
+        taken: 1,
+        kept: 4,
+        expired: 1,
+        known: 1,
+        enforcing_nothing: 2,
+        ..Imported::default()
+    };
+    assert_eq!(done, expected);
+    let rules: Vec<_> = told
+        .iter()
+        .map(|one| (one.line, one.rule.as_str()))
+        .collect();
+    assert_eq!(
+        rules[0],
+        (2, "this node has the same policy or a newer one")
+    );
+    assert!(rules[1].1.contains("looks for itself"), "{rules:?}");
+    assert_eq!(rules[3], (5, "it has expired"));
+}
+
+#[test]
+fn the_parts_of_an_export_have_each_policy_once() {
+    let mut all = Vec::new();
+    for number in 1..=3 {
+        let part = format!("{number}/3").parse().unwrap();
+        let mut out = Vec::new();
+        let mut sheet = Sheet::new(&mut out, Some(part));
+        for number in 0..60 {
+            let domain = format!("d{number}.example");
+            let policy = stored(&domain, "enforce", 1000, 1, &["mx.example"]);
+            sheet.add(&PolicyLine::of(&policy)).unwrap();
+        }
+        let policies = sheet.end().unwrap();
+        assert!(policies > 0, "part {number} has its share");
+        let text = String::from_utf8(out).unwrap();
+        let lines = text.lines().take(policies).map(str::to_owned);
+        all.extend(lines);
+    }
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 60);
+    for bad in ["0/3", "4/3", "1", "1/0", "a/b", ""] {
+        assert!(bad.parse::<Part>().is_err(), "{bad}");
     }
 }

@@ -66,9 +66,20 @@ pub enum NoPlan {
         /// Those that they name.
         found: Vec<u16>,
     },
+    /// The rules have one set of them.
+    #[error(
+        "the listeners take different ports, {one:?} and {other:?}: expected the same listener.ports for all that \
+         netfilter leads to"
+    )]
+    OtherPorts {
+        /// Of one listener.
+        one: Vec<u16>,
+        /// Of another.
+        other: Vec<u16>,
+    },
     /// Connections to it would go round in circles.
     #[error(
-        "port {port} is the listener's own and one of intercept.ports: expected two different ones"
+        "port {port} is the listener's own and one of listener.ports: expected two different ones"
     )]
     OwnPort {
         /// It.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Family, Kinds, Listener, NoPlan};
+use super::{Family, Kinds, Listener, NoPlan, is_taken_by};
 use crate::config::{Config, Interface, Layout, ListenOn, ListenerConfig};
 use crate::intercept::Via;
 
@@ -20,6 +20,21 @@ impl<'c> Roles<'c> {
             Some(layout @ (Layout::Host | Layout::Container)) => kinds.on_host(layout),
             Some(layout @ Layout::Gateway) => kinds.on_gateway(layout),
             None => kinds.implied(&config.intercept.clients),
+        }
+    }
+
+    /// What the rules take over is what the listeners take.
+    pub(super) fn ports(&self) -> Result<BTreeSet<u16>, NoPlan> {
+        let forwarded = self.forwarded.iter().flat_map(|(listeners, _)| listeners);
+        let listeners = self.local.iter().flatten().chain(forwarded);
+        let mut all = listeners.map(|one| one.ports.iter().copied().collect::<BTreeSet<u16>>());
+        let ports = all.next().unwrap_or_default();
+        match all.find(|others| *others != ports) {
+            None => Ok(ports),
+            Some(others) => Err(NoPlan::OtherPorts {
+                one: ports.into_iter().collect(),
+                other: others.into_iter().collect(),
+            }),
         }
     }
 
@@ -131,11 +146,11 @@ impl Listener {
         };
         let serves = |family: Family| {
             addresses().any(|address| {
-                address.port() == port && is_reached(address) && family.is_taken_by(address.ip())
+                address.port() == port && is_reached(address) && is_taken_by(family, address.ip())
             })
         };
         // What the service manager has bound is not known here.
-        let unserved = [Family::V4, Family::V6].into_iter();
+        let unserved = Family::ALL.into_iter();
         let unserved = unserved.filter(|family| !is_open && !serves(*family));
         Ok(Self {
             port,

@@ -16,11 +16,30 @@ pub struct Told {
     /// The policy of the last successful fetch, perhaps expired.
     pub held: Option<StoredPolicy>,
     /// Whether it is in force.
-    pub is_live: bool,
+    pub standing: Standing,
     /// The last answer to the TXT question.
     pub record: Option<ToldRecord>,
     /// The last fetch, if it failed.
     pub failed: Option<ToldFailure>,
+}
+
+/// How it stands with a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is in force.
+    InForce,
+    /// None is held, or its life is over.
+    Not,
+    /// The store has lost one, and the domain has not been heard anew since.
+    Lost,
+}
+
+impl Told {
+    /// Is the policy in force?
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.standing == Standing::InForce
+    }
 }
 
 /// An answer to the TXT question.
@@ -52,7 +71,13 @@ impl Entry {
     pub(in crate::policy::cache) fn told(&self, domain: &Domain, now: Moment) -> Option<Told> {
         let told = Told {
             held: self.held.as_ref().map(|held| held.stored(domain)),
-            is_live: self.live(now).is_some(),
+            standing: if self.live(now).is_some() {
+                Standing::InForce
+            } else if self.is_lost() {
+                Standing::Lost
+            } else {
+                Standing::Not
+            },
             record: self.asked.as_ref().map(|asked| ToldRecord {
                 at: now.wall_at(asked.at),
                 heard: asked.heard.clone(),
@@ -65,7 +90,10 @@ impl Entry {
                 backs_off_until: now.wall_at(failed.at).plus(BACK_OFF),
             }),
         };
-        let is_nothing = told.held.is_none() && told.record.is_none() && told.failed.is_none();
+        let is_nothing = told.held.is_none()
+            && told.record.is_none()
+            && told.failed.is_none()
+            && told.standing == Standing::Not;
         (!is_nothing).then_some(told)
     }
 

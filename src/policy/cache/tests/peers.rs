@@ -58,6 +58,41 @@ fn sts_60_a_peers_policy_serves_where_none_is_known() {
 }
 
 #[test]
+fn sts_60_a_peers_policy_that_enforces_nothing_never_stands_in_for_the_nodes_own_look() {
+    for mode in [Mode::None, Mode::Testing] {
+        // What the peer knows has the id that is announced: only a look of this node's own tells them apart.
+        let world = World::new(
+            Txt::id("v=STSv1; id=peer"),
+            Host::Serves(Mode::Enforce, WEEK),
+        );
+        let node = Node::new(&world);
+        node.hear(peers(&world, mode, WEEK, &[7], 60));
+        assert_eq!(node.told(), live("Enforce mx0.example"), "{mode:?}");
+        assert_eq!(world.fetches(), 1);
+
+        // Where that cannot be known, it stays unknown.
+        let world = World::new(Txt::Unreachable, Host::Fails(refused()));
+        let node = Node::new(&world);
+        node.hear(peers(&world, mode, WEEK, &[7], 60));
+        assert_eq!(node.told(), Told::Unknown(unreachable()), "{mode:?}");
+    }
+}
+
+#[test]
+fn sts_60_a_peers_other_policy_beside_one_that_enforces_nothing_makes_the_node_look_for_itself() {
+    let world = World::of(Mode::Testing, WEEK);
+    let node = Node::new(&world);
+    node.state();
+    world.pass(3600);
+    node.hear(peers(&world, Mode::None, WEEK, &[7], 1));
+    assert_eq!(node.told(), live("Testing mx0.example"));
+    world.says(Txt::id("v=STSv1; id=b"));
+    world.serves(Host::Serves(Mode::Enforce, WEEK));
+    node.settle();
+    assert_eq!(node.told(), live("Enforce mx1.example"), "its own");
+}
+
+#[test]
 fn sts_60_a_peers_policy_that_would_loosen_makes_the_node_look_for_itself() {
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::new(&world);

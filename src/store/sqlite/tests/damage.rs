@@ -89,6 +89,10 @@ fn sts_09_one_row_that_is_not_what_was_written_is_lost_and_no_other() {
         kept(&store).unwrap(),
         [policies[0].clone(), policies[2].clone()]
     );
+    // It is not one without a policy: it is to be asked anew, also after another damage.
+    let lost = store.find(Kind::Lost, Query::Latest, 9).unwrap();
+    let lost: Vec<_> = lost.iter().map(|row| (row.key.as_str(), row.at)).collect();
+    assert_eq!(lost, [("b.example", NOW)]);
     let expected = [
         "danelaw.db",
         "danelaw.db.damaged-1800000000",

@@ -2,6 +2,9 @@
 //!
 //! Once all listeners are bound it logs one line `listening` for each, with the address that was really bound, and one
 //! line `state and metrics` for the admin address where there is one.
+#![expect(clippy::disallowed_methods, reason = "IO: starts the watchdog's task")]
+
+mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,15 +24,21 @@ use crate::proxy::{Inherited, Proxy};
 use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
 use crate::report::metrics::{Metrics, Sessions};
+use crate::supervisor::{Supervisor, Word};
 
 /// Which configuration.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  danelaw run --config /etc/danelaw.toml
+  danelaw run --config /etc/danelaw/danelaw.toml
 
 The log goes to stderr. SIGTERM and SIGINT stop accepting and let sessions finish what is in flight for up to
-drain_timeout; a second signal ends them at once.")]
+drain_timeout; a second signal ends them at once.
+
+Exit codes:
+  0   stopped by a signal
+  2   it could not be started, or could not go on
+  64  the command line is wrong")]
 pub(super) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = defaults::PATH)]
@@ -74,6 +83,9 @@ async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode
     }
     let _control = control.map(|control| control.serve(proxy.engine()));
     let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
+    let supervisor = supervisor();
+    let alive = watchdog::keep(Arc::clone(&supervisor), proxy.pulse());
+    tokio::spawn(alive);
     match &config.store.place {
         StorePlace::Memory => {
             warn!("no store.path: MTA-STS policies are forgotten at every restart");
@@ -83,13 +95,26 @@ async fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<ExitCode
         }
         StorePlace::File(_) | StorePlace::Database { .. } => {}
     }
+    supervisor.tell(&[Word::Ready, Word::Status("serving")]);
     either(&mut terminate, &mut interrupt).await;
-    info!(sessions = proxy.sessions(), "draining");
+    let sessions = proxy.sessions();
+    info!(sessions, "draining");
+    let status = format!("draining: {sessions} sessions had not ended");
+    supervisor.tell(&[Word::Stopping, Word::Status(&status)]);
     tokio::select! {
         () = proxy.shutdown() => info!("stopped"),
         () = either(&mut terminate, &mut interrupt) => warn!("stopped before all sessions had ended"),
     }
     Ok(Exit::Ok.into())
+}
+
+/// A service manager that cannot be told is no reason to refuse mail; it will say so itself.
+fn supervisor() -> Arc<Supervisor> {
+    let supervisor = Supervisor::from_env().unwrap_or_else(|error| {
+        warn!(%error, "the service manager hears nothing");
+        Supervisor::default()
+    });
+    Arc::new(supervisor)
 }
 
 /// State and metrics, until all is over: also a proxy that drains says so.
