@@ -62,6 +62,15 @@ impl Family {
         }
     }
 
+    /// As `ip` and `iptables` tell it.
+    #[must_use]
+    pub const fn number(self) -> char {
+        match self {
+            Self::V4 => '4',
+            Self::V6 => '6',
+        }
+    }
+
     /// Where a connection like any other goes.
     #[must_use]
     pub fn plain(self) -> Vec<IpAddr> {
@@ -78,6 +87,12 @@ impl Family {
             Self::V4 => IpAddr::V4(WATCHED_V4),
             Self::V6 => IpAddr::V6(WATCHED_V6),
         }
+    }
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -29,8 +29,10 @@ each() {
 apply() {
   "$ip4-restore" -w --noflush <<'END'
 *nat
+:DANELAW_WATCHED - [0:0]
 :DANELAW_IN - [0:0]
 :DANELAW_IN_SMTP - [0:0]
+-A DANELAW_WATCHED -d 192.0.2.78 -p tcp -m multiport --dports 25 -j REDIRECT --to-ports 10225
 -A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
 -A DANELAW_IN -i lan1 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
@@ -55,8 +57,10 @@ COMMIT
 END
   "$ip6-restore" -w --noflush <<'END'
 *nat
+:DANELAW_WATCHED - [0:0]
 :DANELAW_IN - [0:0]
 :DANELAW_IN_SMTP - [0:0]
+-A DANELAW_WATCHED -d 2001:db8::78 -p tcp -m multiport --dports 25 -j REDIRECT --to-ports 10225
 -A DANELAW_IN -i lan0 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
 -A DANELAW_IN -i lan1 -p tcp -m multiport --dports 25 -j DANELAW_IN_SMTP
 -A DANELAW_IN_SMTP -m addrtype --dst-type LOCAL -j RETURN
@@ -78,18 +82,22 @@ COMMIT
 COMMIT
 END
   enter filter FORWARD DANELAW_GUARD_FWD
+  enter nat OUTPUT DANELAW_WATCHED
   enter nat PREROUTING DANELAW_IN
   enter filter INPUT DANELAW_INPUT
 }
 
 # Mail is refused until the rules are applied again.
 remove() {
+  leave nat OUTPUT DANELAW_WATCHED
   leave nat PREROUTING DANELAW_IN
   leave filter INPUT DANELAW_INPUT
+  each -t nat -F DANELAW_WATCHED
   each -t nat -F DANELAW_IN
   each -t nat -F DANELAW_IN_SMTP
   each -t filter -F DANELAW_INPUT
   each -t filter -F DANELAW_STRANGERS
+  each -t nat -X DANELAW_WATCHED
   each -t nat -X DANELAW_IN
   each -t nat -X DANELAW_IN_SMTP
   each -t filter -X DANELAW_INPUT

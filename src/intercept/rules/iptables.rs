@@ -6,11 +6,9 @@
 //! accepts before them would be a hole.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use super::plan::{Family, Forwarded, Local, Own, Plan, Transparent, Way};
 use super::routing;
-use crate::intercept::canary::{WATCHED_V4, WATCHED_V6};
 
 /// What `iptables-restore --noflush` reads (`ip6tables-restore` for IPv6): the chains, which nothing jumps to yet.
 #[must_use]
@@ -96,7 +94,12 @@ fn chains(plan: &Plan, family: Family) -> Vec<Chain> {
     }
     if let Some(forwarded) = &plan.forwarded {
         match &forwarded.way {
-            Way::Redirect => chains.extend(redirect_forwarded(plan, forwarded, family)),
+            Way::Redirect => {
+                if plan.local.is_none() {
+                    chains.push(watch_alone(plan, forwarded, family));
+                }
+                chains.extend(redirect_forwarded(plan, forwarded, family));
+            }
             Way::Tproxy(transparent) => {
                 chains.extend(tproxy(plan, forwarded, transparent, family));
             }
@@ -107,20 +110,31 @@ fn chains(plan: &Plan, family: Family) -> Vec<Chain> {
     chains
 }
 
+/// What danelaw connects to in order to see that the rules stand.
+fn watched(port: u16, family: Family) -> String {
+    let address = family.watched();
+    format!("-d {address} -p tcp -j REDIRECT --to-ports {port}")
+}
+
+fn watch_alone(plan: &Plan, forwarded: &Forwarded, family: Family) -> Chain {
+    let address = family.watched();
+    let to = format!("REDIRECT --to-ports {}", forwarded.to.port);
+    Chain {
+        table: "nat",
+        name: "DANELAW_WATCHED",
+        from: Some("OUTPUT"),
+        rules: to_ports(plan, &format!("-d {address} -p tcp"), &to),
+    }
+}
+
 fn redirect_local(plan: &Plan, local: &Local, family: Family) -> [Chain; 2] {
-    let redirect = format!("-p tcp -j REDIRECT --to-ports {}", local.to.port);
-    // Before what exempts danelaw's user: it makes such connections to see whether these rules are there.
-    let canary = match family {
-        Family::V4 => IpAddr::V4(WATCHED_V4),
-        Family::V6 => IpAddr::V6(WATCHED_V6),
-    };
     let mut rules = vec![
-        format!("-d {canary} {redirect}"),
+        watched(local.to.port, family),
         format!("{} -j RETURN", own(&local.own)),
         LOCAL.to_owned(),
     ];
     rules.extend(exempt(plan, family));
-    rules.push(redirect);
+    rules.push(format!("-p tcp -j REDIRECT --to-ports {}", local.to.port));
     [
         Chain {
             table: "nat",

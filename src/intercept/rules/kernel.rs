@@ -341,3 +341,87 @@ const CONNTRACK: Program = Program {
 const NOT_THERE: &str = "No such file or directory";
 const NO_TABLE: &str = "FIB table does not exist";
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told_with_its_package() {
+        let program = Program {
+            name: "danelaw-has-no-such-program",
+            package: "nftables",
+        };
+        let trouble = run(&program, &[], "").await.unwrap_err().to_string();
+        assert_eq!(
+            trouble,
+            "danelaw-has-no-such-program is not installed: on Debian `apt install nftables`"
+        );
+    }
+
+    #[test]
+    fn each_complaint_is_one_error_with_its_remedy() {
+        for (program, arguments, said, expected) in [
+            (
+                &NFT,
+                "-f -",
+                "Operation not permitted (you must be root)",
+                "with CAP_NET_ADMIN",
+            ),
+            (
+                &IP,
+                "rule add",
+                "RTNETLINK answers: Operation not permitted",
+                "with CAP_NET_ADMIN",
+            ),
+            (
+                &NFT,
+                "-j list",
+                "netlink: Error: cache initialization failed: Operation not permitted",
+                "with CAP_NET_ADMIN",
+            ),
+            (
+                &NFT,
+                "-j list",
+                "netlink: Error: cache initialization failed: Protocol not supported",
+                "has no nf_tables",
+            ),
+            (
+                &NFT,
+                "-f -",
+                "Error: Could not process rule: No such file or directory",
+                "lacks what one of the rules takes",
+            ),
+            (
+                &NFT,
+                "-f -",
+                "Error: syntax error",
+                "`nft -f -` failed: Error: syntax error",
+            ),
+        ] {
+            let output = Output {
+                status: std::process::ExitStatus::default(),
+                stdout: Vec::new(),
+                stderr: said.as_bytes().to_vec(),
+            };
+            let arguments: Vec<&str> = arguments.split(' ').collect();
+            let trouble = complaint(program, &arguments, &output).to_string();
+            assert!(trouble.contains(expected), "{said}: {trouble}");
+        }
+    }
+
+    #[test]
+    fn a_system_file_that_flushes_all_rules_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nftables.conf");
+        for (text, expected) in [
+            ("#!/usr/sbin/nft -f\n\nflush ruleset\n", true),
+            ("# flush ruleset\ntable inet filter {}\n", false),
+            ("", false),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(is_flushed_by(&file), expected, "{text}");
+        }
+        assert!(!is_flushed_by(&directory.path().join("none")));
+    }
+}

@@ -8,10 +8,7 @@
 //! Each rule carries a note that says all that it does, numbers included. The kernel keeps it as the rule's comment, and
 //! by the notes a listing is held against the plan.
 
-use std::net::IpAddr;
-
-use super::plan::{Forwarded, Local, Own, Plan, Transparent, Way};
-use crate::intercept::canary::{WATCHED_V4, WATCHED_V6};
+use super::plan::{Family, Forwarded, Local, Own, Plan, Transparent, Way};
 
 /// The table that takes connections over.
 pub const DANELAW: &str = "danelaw";
@@ -105,11 +102,11 @@ pub fn danelaw(plan: &Plan) -> Table {
     if let Some(forwarded) = &plan.forwarded {
         match &forwarded.way {
             Way::Redirect => {
+                if plan.local.is_none() {
+                    table.chains.extend(watch_alone(forwarded.to.port));
+                }
                 table.counters.push("redirected");
                 table.chains.extend(redirect_forwarded(forwarded));
-                if plan.local.is_none() {
-                    table.chains.push(watched(forwarded.to.port));
-                }
             }
             Way::Tproxy(transparent) => {
                 table.counters.extend(["intercepted", "leaked"]);
@@ -233,12 +230,43 @@ impl Rule {
     }
 }
 
+/// What danelaw connects to in order to see that the rules stand: led to it whoever connects, so ahead of all exemptions.
+fn watched(port: u16) -> [Rule; 2] {
+    [("ip", Family::V4), ("ip6", Family::V6)].map(|(protocol, family)| {
+        let address = family.watched();
+        Rule::new(
+            format!("{protocol} daddr {address} meta l4proto tcp redirect to :{port}"),
+            format!("whether the rules stand, {family}: to port {port}"),
+        )
+    })
+}
+
+/// On a gateway its own connections pass no other rule. Not where TPROXY does without connection tracking: these chains
+/// would switch it on for all that is forwarded.
+fn watch_alone(port: u16) -> [Chain; 2] {
+    [
+        Chain {
+            name: "output",
+            hook: Some(Hook::new("nat", "output", DSTNAT)),
+            rules: vec![Rule::new(
+                "tcp dport @ports jump outgoing",
+                "danelaw's look at its own rules",
+            )],
+        },
+        Chain {
+            name: "outgoing",
+            hook: None,
+            rules: watched(port).to_vec(),
+        },
+    ]
+}
+
 fn redirect_local(local: &Local) -> [Chain; 2] {
     let jump = Rule::new(
         "tcp dport @ports jump outgoing",
         "mail that leaves this host",
     );
-    let mut rules = canaries(local.to.port, "meta l4proto tcp").to_vec();
+    let mut rules = watched(local.to.port).to_vec();
     rules.push(own(&local.own, "counter name \"bypass_self\" accept"));
     rules.extend(let_go("accept"));
     rules.push(redirect(local.to.port));
@@ -409,30 +437,6 @@ fn redirect(port: u16) -> Rule {
         format!("meta l4proto tcp counter name \"redirected\" redirect to :{port}"),
         format!("redirected to port {port}"),
     )
-}
-
-/// Connections to nobody that danelaw makes to see whether this table is there: before what exempts its user.
-fn canaries(port: u16, of: &str) -> [Rule; 2] {
-    [
-        ("ip", IpAddr::V4(WATCHED_V4)),
-        ("ip6", IpAddr::V6(WATCHED_V6)),
-    ]
-    .map(|(family, address)| {
-        Rule::new(
-            format!("{family} daddr {address} {of} redirect to :{port}"),
-            format!("danelaw's canary, {address}"),
-        )
-    })
-}
-
-/// The same on a gateway, whose own connections pass no other chain. Not where TPROXY does without connection tracking: this
-/// chain would switch it on for all that is forwarded.
-fn watched(port: u16) -> Chain {
-    Chain {
-        name: "canary",
-        hook: Some(Hook::new("nat", "output", DSTNAT)),
-        rules: canaries(port, "tcp dport @ports").to_vec(),
-    }
 }
 
 fn own(own: &Own, verdict: &str) -> Rule {

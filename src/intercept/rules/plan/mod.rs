@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::config::{Config, Interface, Layout, OwnBy};
 use crate::intercept::Via;
+pub use crate::intercept::canary::Family;
 
 pub use no_plan::{Kinds, NoPlan};
 use roles::{Roles, is_reached_locally};
@@ -62,15 +63,6 @@ pub struct Listener {
     pub port: u16,
     /// The families that nobody listens for there: their connections are refused.
     pub unserved: Vec<Family>,
-}
-
-/// A family of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 /// Connections from clients behind this host.
@@ -183,28 +175,12 @@ impl Plan {
     }
 }
 
-impl Family {
-    fn is_taken_by(self, listener: IpAddr) -> bool {
-        match (self, listener) {
-            (Self::V4, IpAddr::V6(v6)) => v6.is_unspecified() || v6.to_ipv4_mapped().is_some(),
-            (Self::V4, IpAddr::V4(_)) | (Self::V6, IpAddr::V6(_)) => true,
-            (Self::V6, IpAddr::V4(_)) => false,
-        }
-    }
-
-    /// As `ip` names it: `-4`, `-6`.
-    #[must_use]
-    pub const fn number(self) -> char {
-        match self {
-            Self::V4 => '4',
-            Self::V6 => '6',
-        }
-    }
-}
-
-impl std::fmt::Display for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "IPv{}", self.number())
+/// Whether a listener there takes connections of the family.
+fn is_taken_by(family: Family, listener: IpAddr) -> bool {
+    match (family, listener) {
+        (Family::V4, IpAddr::V6(v6)) => v6.is_unspecified() || v6.to_ipv4_mapped().is_some(),
+        (Family::V4, IpAddr::V4(_)) | (Family::V6, IpAddr::V6(_)) => true,
+        (Family::V6, IpAddr::V4(_)) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Family, Kinds, Listener, NoPlan};
+use super::{Family, Kinds, Listener, NoPlan, is_taken_by};
 use crate::config::{Config, Interface, Layout, ListenOn, ListenerConfig};
 use crate::intercept::Via;
 
@@ -131,11 +131,11 @@ impl Listener {
         };
         let serves = |family: Family| {
             addresses().any(|address| {
-                address.port() == port && is_reached(address) && family.is_taken_by(address.ip())
+                address.port() == port && is_reached(address) && is_taken_by(family, address.ip())
             })
         };
         // What the service manager has bound is not known here.
-        let unserved = [Family::V4, Family::V6].into_iter();
+        let unserved = Family::ALL.into_iter();
         let unserved = unserved.filter(|family| !is_open && !serves(*family));
         Ok(Self {
             port,
