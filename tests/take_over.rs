@@ -201,7 +201,7 @@ fn dn_24_a_restart_under_load_refuses_nobody_and_cuts_nobody_off() {
 #[test]
 fn a_successor_that_cannot_start_leaves_all_as_it_was() {
     let mx = mail_server();
-    let old = Service::start(CONFIGURATION);
+    let mut old = Service::start(CONFIGURATION);
     let load = Load::on(&[old.address], mx);
     load.more(20);
     let before = std::fs::read_to_string(old.path("danelaw.toml")).unwrap();
@@ -220,7 +220,7 @@ fn a_successor_that_cannot_start_leaves_all_as_it_was() {
     // Where nobody is there it is an ordinary start.
     std::fs::write(old.path("danelaw.toml"), before).unwrap();
     old.signal(nix::sys::signal::Signal::SIGTERM);
-    old.logged("stopped");
+    old.gone();
     let new = old.successor();
     new.logged("nothing is taken over");
 }

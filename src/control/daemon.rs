@@ -89,7 +89,7 @@ pub(super) fn nobody() -> Failure {
     )
 }
 
-fn leaving() -> Failure {
+pub(super) fn leaving() -> Failure {
     Failure::new(
         Code::Refused,
         "a proxy that runs",

@@ -35,8 +35,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::daemon::{Order, Orders, Request};
-use super::wire::{Envelope, Line};
+use super::daemon::{self, Order, Orders, Request};
+use super::wire::{self, Envelope, Line};
 use crate::proxy::Handed;
 
 /// What a socket listens for, in the words of the configuration.
@@ -56,13 +56,15 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The running process's side, once the request is read.
 pub(super) async fn hand_over(
-    (mut read, write): (BufReader<OwnedReadHalf>, OwnedWriteHalf),
+    (mut read, mut write): (BufReader<OwnedReadHalf>, OwnedWriteHalf),
     (orders, pid): (&Orders, Option<i32>),
 ) -> io::Result<()> {
     let gone = |_| io::Error::other("it shuts down");
     let (offer, offered) = oneshot::channel();
     let sent = orders.send(Order::Offer(offer)).await;
-    sent.map_err(|_| io::Error::other("it shuts down"))?;
+    if sent.is_err() {
+        return wire::write_line(&mut write, &Line::Failed(daemon::leaving())).await;
+    }
     let offered = offered.await.map_err(gone)?;
     let handed = match offer_all(&write, &offered).await {
         Ok(()) => tokio::time::timeout(PATIENCE, is_ready(&mut read)).await,

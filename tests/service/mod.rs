@@ -139,6 +139,11 @@ impl Service {
         kill(id, signal).unwrap();
     }
 
+    /// Waits for its end, and keeps its directory.
+    pub(crate) fn gone(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Waits for its end; the exit code, or none after a signal that it could not catch.
     pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
