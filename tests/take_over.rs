@@ -186,10 +186,12 @@ fn dn_24_a_restart_under_load_refuses_nobody_and_cuts_nobody_off() {
     assert_eq!(old.ended(), Some(0));
     load.more(50);
     // The successor can be succeeded.
+    new.logged("commands are answered");
     let third = new.successor();
     new.logged("stopped");
     load.more(50);
     assert_eq!(load.end(), Vec::<String>::new());
+    third.logged("commands are answered");
     let reload = third.command(&[
         "reload",
         "--socket",

@@ -60,6 +60,7 @@ impl Outlets {
     /// Answers from now on. A proxy that drains says so, too.
     pub(super) fn serve(self, proxy: &Proxy, sessions: &Sessions, orders: Orders) -> Serving {
         let control = self.control.map(|control| {
+            info!("commands are answered at control.socket");
             control.serve(Host {
                 engine: Box::new(proxy.engines()),
                 orders,
