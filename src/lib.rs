@@ -41,8 +41,9 @@
 //! and is the server of clients that want TLS; [`intercept`] takes connections over.
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
-//! file, [`cli`] is the command line, [`control`] lets it ask the running proxy, [`privilege`] gives up what the process does not need, [`supervisor`] tells the service manager how it
-//! fares. [`lab`] is an embedded world for `danelaw demo` and the tests.
+//! file, [`cli`] is the command line, [`control`] lets it ask the running proxy, [`privilege`] gives up what the process does
+//! not need, [`supervisor`] tells the service manager how it fares, [`doctor`] judges whether a host is fit for it. [`lab`] is an
+//! embedded world for `danelaw demo` and the tests.
 
 mod calendar;
 pub mod cli;
@@ -52,6 +53,7 @@ pub mod control;
 pub mod dane;
 mod digest;
 pub mod dns;
+pub mod doctor;
 pub mod intercept;
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -206,7 +206,7 @@ impl Config {
             admin: running.admin,
             control: running.control.clone(),
             run: running.run.clone(),
-            intercept: running.intercept,
+            intercept: running.intercept.clone(),
             log: LogConfig {
                 json: running.log.json,
                 filter: self.log.filter.clone(),
