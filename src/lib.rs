@@ -42,8 +42,8 @@
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
 //! file, [`cli`] is the command line, [`control`] lets it ask the running proxy, [`privilege`] gives up what the process does
-//! not need, [`supervisor`] tells the service manager how it fares, [`doctor`] judges whether a host is fit for it. [`lab`] is
-//! an embedded world for `danelaw demo` and the tests.
+//! not need, [`supervisor`] tells the service manager how it fares, [`doctor`] judges whether a host is fit for it. [`lab`] is an
+//! embedded world for `danelaw demo` and the tests.
 
 mod calendar;
 pub mod cli;

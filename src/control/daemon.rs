@@ -3,12 +3,15 @@
 //! The process has one place where its life is decided, and this is where orders come from; it carries them out one after
 //! the other.
 
+use std::os::fd::OwnedFd;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Code, Failure, result};
 use crate::config::change::Changes;
+use crate::proxy::Handed;
 
 /// What it is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,8 @@ use crate::config::change::Changes;
 pub enum Request {
     /// Read the configuration anew.
     Reload,
+    /// Give its listening sockets to the process that asks.
+    TakeOver,
 }
 
 impl Request {
@@ -24,6 +29,7 @@ impl Request {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Reload => "reload",
+            Self::TakeOver => "take-over",
         }
     }
 }
@@ -43,6 +49,17 @@ pub enum Reloaded {
 pub enum Order {
     /// Read the configuration anew.
     Reload(oneshot::Sender<Reloaded>),
+    /// Give the listening sockets to a successor, and let it have the store; go on.
+    Offer(oneshot::Sender<Vec<(Handed, OwnedFd)>>),
+    /// The successor has not started: all is as before.
+    Stay,
+    /// The successor accepts: accept nothing more, and let sessions end.
+    Leave {
+        /// Who it is.
+        pid: Option<i32>,
+        /// Dropped when that is so.
+        over: oneshot::Sender<()>,
+    },
 }
 
 /// Where orders go.
@@ -58,6 +75,7 @@ pub(super) async fn answer(orders: &Orders, request: Request) -> Result<Value, F
             let reloaded = told.await.map_err(|_| leaving())?;
             result(&reloaded)
         }
+        Request::TakeOver => Err(leaving()),
     }
 }
 
@@ -71,7 +89,7 @@ pub(super) fn nobody() -> Failure {
     )
 }
 
-fn leaving() -> Failure {
+pub(super) fn leaving() -> Failure {
     Failure::new(
         Code::Refused,
         "a proxy that runs",

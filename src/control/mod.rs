@@ -18,6 +18,7 @@ pub mod policy;
 pub mod report;
 pub mod server;
 mod socket;
+pub mod takeover;
 pub mod trace;
 pub mod wire;
 

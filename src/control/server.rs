@@ -23,7 +23,7 @@ use tracing::{debug, info, warn};
 use super::daemon::{self, Orders};
 use super::socket::{self, SocketFile};
 use super::wire::{self, Envelope, Line, MAX_BODY, MAX_REQUEST};
-use super::{Code, Failure, Items, Request, answer};
+use super::{Code, Failure, Items, Request, answer, takeover};
 use crate::proxy::engine::Engine;
 
 pub use super::socket::{SocketError, SocketFault};
@@ -138,6 +138,9 @@ async fn serve(stream: UnixStream, host: Arc<Host>) -> io::Result<()> {
         request = envelope.request.label(),
         "control"
     );
+    if envelope.request == Request::Daemon(daemon::Request::TakeOver) {
+        return takeover::hand_over((read, write), (&host.orders, peer.pid())).await;
+    }
     let (items, told) = Items::channel();
     // A task of its own: it goes on when the connection breaks.
     let answering = tokio::spawn(async move {

@@ -241,14 +241,14 @@ impl Door {
     async fn unless_draining<T>(&mut self, asked: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             answer = asked => Some(answer),
-            _ = self.stage.wait_for(Stage::is_closing) => None,
+            _ = self.stage.wait_for(Stage::is_draining) => None,
         }
     }
 
     async fn serve(mut self, from: Intercepted, stream: TcpStream, place: Place) {
         let is_decided = |stage: &Stage| *stage != Stage::Starting;
         let stage = self.stage.wait_for(is_decided).await.map(|stage| *stage);
-        if !matches!(stage, Ok(Stage::Running)) {
+        if !matches!(stage, Ok(Stage::Running | Stage::Leaving)) {
             return self.send_away(&stream, &refusal::shutdown());
         }
         let client_tls = self.config().client_tls;

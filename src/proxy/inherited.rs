@@ -9,14 +9,41 @@
 )]
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
+use serde::{Deserialize, Serialize};
 use socket2::{SockRef, Socket};
+use tracing::warn;
+
+use crate::config::ListenOn;
 
 /// Sockets that nobody has taken yet, with their names.
 #[derive(Default)]
 pub struct Inherited {
     passed: Vec<(String, Option<Socket>)>,
+    /// By the process whose place is taken.
+    handed: Vec<(Handed, Option<Socket>)>,
+}
+
+/// What a socket listens for that one process hands to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handed {
+    /// `listener.address`, as it is configured.
+    Address(SocketAddr),
+    /// `listener.fd`.
+    Fd(String),
+}
+
+impl Handed {
+    pub(super) fn of(socket: &ListenOn) -> Self {
+        match socket {
+            ListenOn::Address(address) => Self::Address(*address),
+            ListenOn::Fd(name) => Self::Fd(name.clone()),
+        }
+    }
 }
 
 /// Why passed sockets cannot be used.
@@ -100,7 +127,37 @@ impl Inherited {
         };
         let passed = passed.names.into_iter().enumerate().map(take);
         let passed = passed.collect::<Result<_, _>>()?;
-        Ok(Self { passed })
+        let handed = Vec::new();
+        Ok(Self { passed, handed })
+    }
+
+    /// With what the process before this one hands over.
+    #[must_use]
+    pub fn with(mut self, handed: Vec<(Handed, OwnedFd)>) -> Self {
+        let sockets = handed.into_iter();
+        self.handed = sockets.map(|(what, fd)| (what, Some(fd.into()))).collect();
+        self
+    }
+
+    /// What was handed over for this: one socket for an address, all of a name.
+    pub(super) fn take_handed(&mut self, socket: &ListenOn) -> Result<Vec<Socket>, InheritError> {
+        let wanted = Handed::of(socket);
+        let most = match wanted {
+            Handed::Address(_) => 1,
+            Handed::Fd(_) => usize::MAX,
+        };
+        let of_it = self.handed.iter_mut().filter(|one| one.0 == wanted);
+        let sockets = of_it
+            .filter_map(|one| one.1.take())
+            .take(most)
+            .collect::<Vec<_>>();
+        for socket in &sockets {
+            listens(socket).map_err(|error| InheritError::NoListener {
+                name: format!("{wanted:?}"),
+                why: error.to_string(),
+            })?;
+        }
+        Ok(sockets)
     }
 
     /// Takes the sockets of this name: at least one.
@@ -123,6 +180,12 @@ impl Inherited {
 
     /// Nothing may be left over.
     pub(super) fn finish(self) -> Result<(), InheritError> {
+        for (what, _) in self.handed.iter().filter(|one| one.1.is_some()) {
+            warn!(
+                ?what,
+                "the process before this one listens there, and no [[listener]] does any more"
+            );
+        }
         let left = self.passed.into_iter().find(|one| one.1.is_some());
         left.map_or(Ok(()), |(name, _)| Err(InheritError::Unclaimed { name }))
     }
@@ -195,6 +258,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut inherited = Inherited {
             passed: vec![("smtp".into(), Some(listener.into()))],
+            handed: Vec::new(),
         };
         let missing = inherited.take("socks").err().unwrap().to_string();
         assert!(
@@ -207,6 +271,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let inherited = Inherited {
             passed: vec![("smtp".into(), Some(listener.into()))],
+            handed: Vec::new(),
         };
         let left = inherited.finish().err().unwrap().to_string();
         assert!(left.contains("\"smtp\" that no [[listener]] has"), "{left}");
@@ -218,6 +283,7 @@ mod tests {
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut inherited = Inherited {
             passed: vec![("smtp".into(), Some(stream.into()))],
+            handed: Vec::new(),
         };
         let error = inherited.take("smtp").err().unwrap().to_string();
         assert!(

@@ -34,6 +34,18 @@ pub(super) struct Bound {
     pub(super) index: usize,
 }
 
+impl Bound {
+    /// One to accept from, and one to hand to a successor.
+    pub(super) fn for_two(self) -> Result<(tokio::net::TcpListener, TcpListener), ListenError> {
+        let address = self.address;
+        let copied = self.listener.try_clone().and_then(|copy| {
+            let listener = tokio::net::TcpListener::from_std(self.listener)?;
+            Ok((listener, copy))
+        });
+        copied.map_err(|source| ListenError::Bind { address, source })
+    }
+}
+
 /// Why a listener has no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -82,7 +94,18 @@ pub(super) fn open_all(
         .collect();
     let mut all = Vec::new();
     for (index, config) in listeners.iter().enumerate() {
+        let handed = inherited.take_handed(&config.socket)?;
+        let is_handed = !handed.is_empty();
+        for socket in handed {
+            let (listener, address) = take_over(socket, "(taken over)", config.kind)?;
+            all.push(Bound {
+                listener,
+                address,
+                index,
+            });
+        }
         match &config.socket {
+            _ if is_handed => {}
             ListenOn::Address(address) => {
                 let address = *address;
                 let bind = bind(address, stack(address, &addresses), config.kind);

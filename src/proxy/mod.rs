@@ -41,14 +41,14 @@ mod session;
 mod shell;
 mod standpoint;
 mod status;
+mod succession;
 mod trail;
 mod wire;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
@@ -59,6 +59,7 @@ use engine::Engine;
 use generation::Generation;
 use history::History;
 use interception::Interception;
+use listen::Bound;
 use room::Room;
 use shell::Shell;
 
@@ -73,11 +74,12 @@ use crate::store::owned::{self, Owned};
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
-pub use inherited::{InheritError, Inherited};
+pub use inherited::{Handed, InheritError, Inherited};
 pub use interception::LoopFound;
 pub use listen::{ListenError, Sockets};
 pub use pulse::{Pulse, Stopped};
 pub use status::Status;
+pub use succession::Unfit;
 
 /// How long the last octets may take on their way to a peer that is being left.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -93,8 +95,10 @@ pub struct Proxy {
     pulse: Pulse,
     generations: watch::Sender<Generation>,
     reloads: Arc<Reloads>,
-    /// The store's file, to the end.
-    owned: Option<Owned>,
+    /// The store's file, to the end or until a successor has it.
+    owned: Mutex<Option<Owned>>,
+    /// What a successor is handed, while connections are accepted.
+    listening: Mutex<Vec<(Handed, std::net::TcpListener)>>,
 }
 
 /// Why the proxy does not run.
@@ -118,6 +122,9 @@ pub enum StartError {
     /// A listener has no socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// It could not take another one's place.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// Its own connections come back.
     #[error(transparent)]
     Loop(#[from] LoopFound),
@@ -129,6 +136,8 @@ enum Stage {
     /// Connections are taken, and wait.
     Starting,
     Running,
+    /// A successor accepts, sessions go on.
+    Leaving,
     /// Sessions finish what is in flight.
     Draining,
     /// They end at once.
@@ -138,6 +147,11 @@ enum Stage {
 impl Stage {
     /// Are connections no longer taken?
     fn is_closing(&self) -> bool {
+        matches!(self, Self::Leaving | Self::Draining | Self::Over)
+    }
+
+    /// Are they told to?
+    fn is_draining(&self) -> bool {
         matches!(self, Self::Draining | Self::Over)
     }
 }
@@ -166,7 +180,35 @@ impl Proxy {
         let owned = owned::take(&config.store.place).map_err(engine::EngineError::from)?;
         let engine = Engine::mending(config, clock)?;
         let mut proxy = Self::open(config, Arc::new(engine), records, sockets).await?;
-        proxy.owned = Some(owned);
+        *proxy
+            .owned
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner) = Some(owned);
+        Ok(proxy)
+    }
+
+    /// The same in the place of a process that hands over its sockets and its store: not before it can decide.
+    ///
+    /// # Errors
+    /// Why it cannot: nothing is served then, and the other process goes on.
+    pub async fn succeed(
+        sockets: Sockets,
+        config: &Config,
+        records: Arc<dyn Records>,
+    ) -> Result<Self, StartError> {
+        let clock = Arc::new(crate::clock::SystemClock);
+        let owned = owned::take_over(&config.store.place, FAREWELL);
+        let owned = owned.map_err(engine::EngineError::from)?;
+        let engine = Engine::mending(config, clock)?;
+        succession::is_fit(&engine).await?;
+        let mut config = config.clone();
+        // The other one would answer: it has found none.
+        config.intercept.canary = false;
+        let mut proxy = Self::open(&config, Arc::new(engine), records, sockets).await?;
+        *proxy
+            .owned
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner) = Some(owned);
         Ok(proxy)
     }
 
@@ -190,10 +232,8 @@ impl Proxy {
         Sockets(listeners): Sockets,
     ) -> Result<Self, StartError> {
         let addresses: Vec<_> = listeners.iter().map(|bound| bound.address).collect();
-        let kinds = listeners
-            .iter()
-            .map(|bound| config.listeners[bound.index].kind);
-        let kinds = kinds.collect();
+        let kind = |bound: &Bound| config.listeners[bound.index].kind;
+        let kinds = listeners.iter().map(kind).collect();
         let counting = Counting::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let history = History::new(engine.pen.clone(), Arc::clone(&engine.clock));
         let shell = Shell {
@@ -220,6 +260,7 @@ impl Proxy {
         let generations = watch::Sender::new(generation.clone());
         let stage = watch::Sender::new(Stage::Starting);
         let mut pulse = Pulse::new(stage.subscribe());
+        let mut listening = Vec::new();
         for bound in listeners {
             let door = Door {
                 generation: generation.clone(),
@@ -228,12 +269,11 @@ impl Proxy {
                 address: bound.address,
                 stage: stage.subscribe(),
             };
-            let listener = TcpListener::from_std(bound.listener);
-            let listener = listener.map_err(|source| ListenError::Bind {
-                address: bound.address,
-                source,
-            })?;
-            tokio::spawn(door.open(listener, pulse.door(bound.address)));
+            let what = Handed::of(&config.listeners[bound.index].socket);
+            let questions = pulse.door(bound.address);
+            let (listener, copy) = bound.for_two()?;
+            listening.push((what, copy));
+            tokio::spawn(door.open(listener, questions));
         }
         // Until it returns nobody is served; when it fails the doors close, as their stage ends here.
         generation.shell.interception.find_loop().await?;
@@ -246,16 +286,9 @@ impl Proxy {
             pulse,
             generations,
             reloads: Arc::default(),
-            owned: None,
+            owned: Mutex::default(),
+            listening: Mutex::new(listening),
         })
-    }
-
-    /// Lets another process take this one's place at the store ([`owned::take_over`]) while its sessions finish: what they
-    /// learn is still written, as a command writes.
-    pub fn disown_store(&mut self) {
-        if let Some(owned) = &mut self.owned {
-            owned.release();
-        }
     }
 
     /// Where it listens, in the order of the configuration.
@@ -320,6 +353,7 @@ impl Proxy {
                 generation.config.drain_timeout,
             )
         };
+        self.close();
         self.stage.send_replace(Stage::Draining);
         if tokio::time::timeout(patience, shell.room.emptied())
             .await

@@ -154,11 +154,11 @@ impl Driver {
             let before = std::mem::replace(&mut self.stage, *stage.borrow_and_update());
             match self.stage {
                 Stage::Over => break,
-                Stage::Draining if before == Stage::Running => {
+                Stage::Draining if before != Stage::Draining => {
                     self.shut_down();
                     continue;
                 }
-                Stage::Draining | Stage::Running | Stage::Starting => {}
+                Stage::Draining | Stage::Leaving | Stage::Running | Stage::Starting => {}
             }
             tokio::select! {
                 () = std::future::poll_fn(|cx| self.poll(cx)) => {}

@@ -24,6 +24,7 @@ impl Status {
     pub fn checks(&self) -> Vec<Check> {
         let serving = match *self.stage.borrow() {
             Stage::Starting | Stage::Running => None,
+            Stage::Leaving => Some("handed over: another process takes new sessions".into()),
             Stage::Draining | Stage::Over => {
                 Some("shutting down: no new sessions are taken".into())
             }

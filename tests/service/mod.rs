@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, channel};
 
 use nix::sys::signal::{Signal, kill};
@@ -21,7 +22,7 @@ pub(crate) struct Service {
     early: RefCell<Vec<String>>,
     /// Its SOCKS5 listener.
     pub(crate) address: SocketAddr,
-    directory: TempDir,
+    directory: Rc<TempDir>,
 }
 
 impl Service {
@@ -52,15 +53,24 @@ impl Service {
     }
 
     fn spawn(configuration: &str, command: impl FnOnce(&str) -> Command) -> Self {
-        let directory = TempDir::new().unwrap();
+        let directory = Rc::new(TempDir::new().unwrap());
         let path = directory.path().join(FILE);
         write(&path, configuration);
-        let mut child = command(env!("CARGO_BIN_EXE_danelaw"))
-            .args(["run", "--config"])
-            .arg(&path)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(env!("CARGO_BIN_EXE_danelaw"));
+        command.args(["run", "--config"]).arg(&path);
+        Self::run(command, directory)
+    }
+
+    /// Another process with the same configuration that takes this one's place.
+    pub(crate) fn successor(&self) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_danelaw"));
+        command.args(["run", "--take-over", "--config"]);
+        command.arg(self.path(FILE));
+        Self::run(command, Rc::clone(&self.directory))
+    }
+
+    fn run(mut command: Command, directory: Rc<TempDir>) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, log) = channel();
         // It must never have to wait for somebody to read its log.
@@ -127,6 +137,11 @@ impl Service {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(self.child.id().try_into().unwrap());
         kill(id, signal).unwrap();
+    }
+
+    /// Waits for its end, and keeps its directory.
+    pub(crate) fn gone(&mut self) {
+        self.child.wait().unwrap();
     }
 
     /// Waits for its end; the exit code, or none after a signal that it could not catch.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::log::LogHandle;
@@ -41,6 +41,17 @@ impl Signals {
     }
 }
 
+/// How a life ends.
+pub(super) enum End {
+    /// By a signal.
+    Stop,
+    /// Another process goes on.
+    Leave {
+        pid: Option<i32>,
+        over: oneshot::Sender<()>,
+    },
+}
+
 /// A proxy on its way from the start to the end.
 pub(super) struct Life<'a> {
     pub(super) proxy: &'a Proxy,
@@ -53,11 +64,15 @@ pub(super) struct Life<'a> {
 
 impl Life<'_> {
     /// Does what it is told to until it is to end.
-    pub(super) async fn live(&mut self, signals: &mut Signals, orders: &mut mpsc::Receiver<Order>) {
+    pub(super) async fn live(
+        &mut self,
+        signals: &mut Signals,
+        orders: &mut mpsc::Receiver<Order>,
+    ) -> End {
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                _ = signals.terminate.recv() => return End::Stop,
+                _ = signals.interrupt.recv() => return End::Stop,
                 _ = signals.hangup.recv() => {
                     self.reload();
                 }
@@ -66,6 +81,12 @@ impl Life<'_> {
                         // Whoever asked may have gone.
                         let _ = answer.send(self.reload());
                     }
+                    Order::Offer(answer) => {
+                        info!("a successor is handed the listening sockets");
+                        let _ = answer.send(self.proxy.offer());
+                    }
+                    Order::Stay => self.proxy.stay(),
+                    Order::Leave { pid, over } => return End::Leave { pid, over },
                 },
             }
         }

@@ -6,6 +6,7 @@
 
 mod life;
 mod log;
+mod outlets;
 mod watchdog;
 
 use std::path::{Path, PathBuf};
@@ -16,19 +17,19 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use life::{Life, Signals};
+use life::{End, Life, Signals};
 use log::LogHandle;
+use outlets::{Outlets, Serving};
 
 use super::Exit;
 use crate::clock::{Clock, SystemClock};
 use crate::config::change::Read;
 use crate::config::{Config, Loaded, Problems, StorePlace, defaults};
-use crate::control::server::{Control, Host};
+use crate::control::takeover::Successor;
 use crate::privilege;
 use crate::proxy::{Inherited, Proxy, Sockets};
-use crate::report::admin::{Admin, Serving};
 use crate::report::log::Log;
-use crate::report::metrics::{Metrics, Sessions};
+use crate::report::metrics::Sessions;
 use crate::supervisor::{Supervisor, Word};
 
 /// Which configuration.
@@ -48,6 +49,10 @@ pub(super) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = defaults::PATH)]
     config: PathBuf,
+    /// Takes the place of the proxy that runs with this control.socket: takes over its listening sockets, and lets it end once
+    /// this one serves. Where none runs this is an ordinary start.
+    #[arg(long)]
+    take_over: bool,
 }
 
 /// Runs the proxy.
@@ -57,6 +62,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // While there are no other threads.
     let inherited = Inherited::from_env()?;
     let log = log::start(&config.log)?;
+    let (predecessor, inherited) = match args.take_over {
+        true => take_over(config, inherited)?,
+        false => (None, inherited),
+    };
     privilege::limit(config.max_sessions);
     let sockets = Sockets::open(&config.listeners, inherited)?;
     privilege::give_up(config)?;
@@ -67,45 +76,44 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     tokio::runtime::Runtime::new()
         .context("the runtime cannot be started")?
-        .block_on(serve(&loaded, &args.config, sockets, log))
+        .block_on(serve(&loaded, &args.config, (sockets, predecessor), log))
 }
 
 async fn serve(
     loaded: &Loaded,
     file: &Path,
-    sockets: Sockets,
+    (sockets, predecessor): (Sockets, Option<Successor>),
     log: LogHandle,
 ) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
     // Before anything is bound, so that no signal finds the default handler.
     let mut signals = Signals::new()?;
-    let admin = match config.admin.address {
-        Some(address) => Some(Admin::bind(address).await?),
-        None => None,
-    };
-    let control = match &config.control {
-        Some(socket) => Some(Control::bind(socket).await?),
-        None => None,
+    // What is somebody's now is free once the one that runs has been told to leave.
+    let outlets = match predecessor {
+        None => Some(Outlets::bind(config).await?),
+        Some(_) => None,
     };
     let sessions = Sessions::default();
     let records = Arc::new((Log, sessions.clone()));
-    let proxy = Proxy::on(sockets, config, records).await?;
+    let proxy = match predecessor {
+        None => Proxy::on(sockets, config, records).await?,
+        Some(_) => Proxy::succeed(sockets, config, records).await?,
+    };
     info!(version = env!("CARGO_PKG_VERSION"), "danelaw starts");
     for (address, via) in proxy.listening() {
         info!(%address, via = via.label(), "listening");
     }
+    let outlets = match (outlets, predecessor) {
+        (Some(outlets), _) => outlets,
+        (None, predecessor) => succeed(config, predecessor).await,
+    };
     let (orders, mut ordered) = mpsc::channel(1);
-    let _control = control.map(|control| {
-        control.serve(Host {
-            engine: Box::new(proxy.engines()),
-            orders,
-        })
-    });
-    let _admin = admin.map(|admin| show(admin, &proxy, &sessions));
+    let serving = outlets.serve(&proxy, &sessions, orders);
     let supervisor = supervisor();
     tokio::spawn(watchdog::keep(Arc::clone(&supervisor), proxy.pulse()));
     warn_of_what_is_forgotten(config);
-    supervisor.tell(&[Word::Ready, Word::Status("serving")]);
+    let ours = Word::Successor(std::process::id());
+    supervisor.tell(&[ours, Word::Ready, Word::Status("serving")]);
     let read = Read::of(loaded);
     let mut life = Life {
         proxy: &proxy,
@@ -115,18 +123,86 @@ async fn serve(
         started: read.clone(),
         last: read,
     };
-    life.live(&mut signals, &mut ordered).await;
+    let end = life.live(&mut signals, &mut ordered).await;
     // Whoever gives an order now hears that it is too late.
     drop(ordered);
+    finish(end, (proxy, serving), (&supervisor, &mut signals)).await;
+    Ok(Exit::Ok.into())
+}
+
+/// Lets sessions end, each way in its own time.
+async fn finish(
+    end: End,
+    (proxy, serving): (Proxy, Serving),
+    (supervisor, signals): (&Supervisor, &mut Signals),
+) {
     let sessions = proxy.sessions();
-    info!(sessions, "draining");
-    let status = format!("draining: {sessions} sessions had not ended");
-    supervisor.tell(&[Word::Stopping, Word::Status(&status)]);
+    match end {
+        End::Stop => {
+            info!(sessions, "draining");
+            let status = format!("draining: {sessions} sessions had not ended");
+            supervisor.tell(&[Word::Stopping, Word::Status(&status)]);
+            end_with(proxy.shutdown(), signals).await;
+            drop(serving);
+        }
+        End::Leave { pid, over } => {
+            info!(
+                sessions,
+                pid, "a successor accepts: sessions go on to their end"
+            );
+            if let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) {
+                supervisor.tell(&[Word::Successor(pid)]);
+            }
+            // Its control socket and its admin address are the successor's.
+            drop(serving);
+            drop(over);
+            end_with(proxy.leave(), signals).await;
+        }
+    }
+}
+
+async fn end_with(ending: impl Future<Output = ()>, signals: &mut Signals) {
     tokio::select! {
-        () = proxy.shutdown() => info!("stopped"),
+        () = ending => info!("stopped"),
         () = signals.end() => warn!("stopped before all sessions had ended"),
     }
-    Ok(Exit::Ok.into())
+}
+
+/// Asks the proxy that runs for its sockets.
+fn take_over(
+    config: &Config,
+    inherited: Inherited,
+) -> anyhow::Result<(Option<Successor>, Inherited)> {
+    let Some(socket) = &config.control else {
+        anyhow::bail!(
+            "--take-over: expected control.socket, by which the proxy that runs is asked; seen none"
+        );
+    };
+    let asked = Successor::ask(socket);
+    let asked = asked.with_context(|| {
+        format!(
+            "the proxy that answers at {} hands nothing over",
+            socket.display()
+        )
+    })?;
+    Ok(match asked {
+        Some((successor, handed)) => (Some(successor), inherited.with(handed)),
+        None => {
+            info!("no proxy answers at control.socket: nothing is taken over");
+            (None, inherited)
+        }
+    })
+}
+
+/// Lets the other one know, and takes the places that it leaves.
+async fn succeed(config: &Config, predecessor: Option<Successor>) -> Outlets {
+    if let Some(predecessor) = predecessor {
+        let told = tokio::task::spawn_blocking(|| predecessor.ready()).await;
+        if let Ok(Err(error)) = told {
+            warn!(%error, "the proxy that ran before cannot be told to leave");
+        }
+    }
+    Outlets::bind_soon(config).await
 }
 
 fn warn_of_what_is_forgotten(config: &Config) {
@@ -148,12 +224,4 @@ fn supervisor() -> Arc<Supervisor> {
         Supervisor::default()
     });
     Arc::new(supervisor)
-}
-
-/// State and metrics, until all is over: also a proxy that drains says so.
-fn show(admin: Admin, proxy: &Proxy, sessions: &Sessions) -> Serving {
-    info!(address = %admin.address(), "state and metrics");
-    let (status, vitals) = (proxy.status(), proxy.status());
-    let metrics = Metrics::new(sessions, move || vitals.vitals());
-    admin.serve(metrics, move || status.checks())
 }
