@@ -294,10 +294,10 @@ fn without_a_store_it_is_said_what_is_missing() {
     let directory = TempDir::new().unwrap();
     let config = directory.path().join("danelaw.toml");
     for (text, part) in [
-        ("", "names no store: expected store.path"),
+        ("", "names neither control.socket nor a store"),
         (
             "[store]\npath = \"d.db\"",
-            "is not there yet: start the proxy once",
+            "is not there: start the proxy once",
         ),
     ] {
         fs::write(&config, text).unwrap();

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Exit;
-use super::stored::missing;
 use crate::clock::SystemClock;
 use crate::config::{Config, StorePlace, defaults};
 use crate::control::Code;
@@ -104,12 +103,22 @@ fn here(config: &Config) -> anyhow::Result<Desk> {
     Ok(Desk::Here(Arc::new(engine)))
 }
 
-/// How a command ends that has asked: "it is not there" is an answer, all else that went wrong is an error.
+/// The file of a store that has not been made yet.
+pub(super) fn missing(place: &StorePlace) -> Option<&Path> {
+    match place {
+        StorePlace::File(path) => (!path.exists()).then_some(path),
+        StorePlace::Memory | StorePlace::Database { .. } => None,
+    }
+}
+
+/// How a command ends that has asked: "it is not there", or there already, is an answer, all else that went wrong is an error.
 pub(super) fn ended(done: anyhow::Result<Exit>) -> anyhow::Result<ExitCode> {
     match done {
         Ok(exit) => Ok(exit.into()),
         Err(error) => match error.downcast_ref::<AskError>() {
-            Some(AskError::Failed(failure)) if failure.code == Code::NotFound => {
+            Some(AskError::Failed(failure))
+                if matches!(failure.code, Code::NotFound | Code::Conflict) =>
+            {
                 eprintln!("danelaw: {failure}");
                 Ok(Exit::Negative.into())
             }
@@ -169,5 +178,11 @@ impl Form {
 /// One object on a line.
 pub(super) fn json(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, object)?;
+    writeln!(out)
+}
+
+/// One value over many lines.
+pub(super) fn pretty(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }

@@ -1,6 +1,4 @@
 //! The command line: one file per command, exit codes in one place.
-#![expect(clippy::print_stderr, reason = "IO: complaints on stderr")]
-
 mod ca;
 mod check;
 mod completions;
@@ -22,10 +20,10 @@ mod policy;
 mod report;
 mod run;
 mod sources;
-mod stored;
 mod sts;
 mod trace;
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -154,9 +152,18 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("danelaw: {}", in_words(&error));
+        if !is_unread(&error) {
+            // Nor is there anybody to tell where stderr is closed.
+            let _ = writeln!(io::stderr(), "danelaw: {}", in_words(&error));
+        }
         Exit::Unknown.into()
     })
+}
+
+/// Whoever read what was printed has heard enough (`danelaw … | head -1`). There is no complaint, and no answer either.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The error with its causes; most of ours name their cause themselves, and once is enough.

@@ -4,14 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Exit;
-use super::stored::Stored;
-use crate::calendar;
-use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::report::counts::day_of;
-use crate::report::summary::{Line, differences, refusals};
+use super::desk::{self, Whom};
+use crate::control;
+use crate::control::report::{Line, Request, Told};
 
 /// For the help of all commands together.
 pub(super) const EXAMPLES: &str = "\
@@ -27,11 +25,11 @@ Examples:
   danelaw report would-refuse
   danelaw report would-refuse --days 30 --json | jq -r '.domains[] | select(.would_refuse > 0) | .domain'
 
-A session counts once for each domain and reason. What the running proxy has counted in the last second may be missing.
+A session counts once for each domain and reason.
 
 Exit codes:
   0   shown, also when there is nothing to show
-  2   the store cannot be used
+  2   nobody could be asked, or the store cannot be used
   64  the command line is wrong")]
     WouldRefuse(WouldRefuse),
 }
@@ -43,49 +41,41 @@ pub(super) struct WouldRefuse {
     #[arg(long, value_name = "DAYS", default_value_t = 7,
         value_parser = clap::value_parser!(u32).range(1..=3660))]
     days: u32,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
-    place: Stored,
+    whom: Whom,
 }
 
 /// Runs the command.
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::WouldRefuse(args) => would_refuse(args, SystemClock.wall()),
+        Command::WouldRefuse(args) => desk::ended(would_refuse(args)),
     }
 }
 
-fn would_refuse(args: &WouldRefuse, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let config = args.place.config()?;
-    let today = day_of(now);
-    let first = today.saturating_sub(args.days - 1);
-    let counts = args.place.open(&config)?.counts(first..=today)?;
-    let lines = refusals(&counts);
+fn would_refuse(args: &WouldRefuse) -> anyhow::Result<Exit> {
+    let mut lines: Vec<Line> = Vec::new();
+    let told: Told = args.whom.at_the_desk(async |desk| {
+        let request = control::Request::Report(Request::WouldRefuse { days: args.days });
+        Ok(desk.ask_each(request, |line| lines.push(line)).await?)
+    })?;
     let mut out = io::stdout().lock();
-    if args.place.json {
+    if args.json {
         let told = json!({
-            "first": date(first),
-            "last": date(today),
-            "domains": lines.iter().map(object).collect::<Value>(),
-            "combine_differs": differences(&counts),
+            "first": told.first,
+            "last": told.last,
+            "domains": lines,
+            "combine_differs": told.combine_differs,
         });
-        writeln!(out, "{told:#}")?;
+        desk::pretty(&mut out, &told)?;
     } else if lines.is_empty() {
-        writeln!(out, "no refusals since {}", date(first))?;
+        writeln!(out, "no refusals since {}", told.first)?;
     } else {
         table(&mut out, &lines)?;
     }
-    Ok(Exit::Ok.into())
-}
-
-fn object(line: &Line) -> Value {
-    let reason = |(reason, number): &(String, u64)| json!({ "reason": reason, "number": number });
-    json!({
-        "domain": line.domain,
-        "would_refuse": line.would_refuse,
-        "refused": line.refused,
-        "last": date(line.last),
-        "reasons": line.reasons.iter().map(reason).collect::<Value>(),
-    })
+    Ok(Exit::Ok)
 }
 
 fn table(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
@@ -100,7 +90,7 @@ fn table(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
         let why: Vec<String> = line
             .reasons
             .iter()
-            .map(|(reason, number)| format!("{reason} {number}"))
+            .map(|why| format!("{} {}", why.reason, why.number))
             .collect();
         writeln!(
             out,
@@ -108,13 +98,9 @@ fn table(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
             line.would_refuse,
             line.refused,
             line.domain,
-            date(line.last),
+            line.last,
             why.join(", ")
         )?;
     }
     Ok(())
-}
-
-fn date(day: u32) -> String {
-    calendar::day(Timestamp::from_unix(u64::from(day) * 86_400))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stored::missing;
+use super::desk::missing;
 use crate::config::{Config, StorePlace};
 use crate::dns::recursor::ServerAddress;
 use crate::name::DnsName;

@@ -56,6 +56,11 @@ fn read_place(section: &mut Section<'_, '_>) -> StorePlace {
 
 fn read_password(section: &mut Section<'_, '_>, file: &Path) -> Option<String> {
     match std::fs::read_to_string(file) {
+        // Half of a roll-out, and never a password.
+        Ok(text) if text.trim().is_empty() => {
+            section.contradiction("password_file", "a password in the file, which is empty");
+            None
+        }
         Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
         Err(error) => {
             let expected = format!("a file that can be read ({error})");

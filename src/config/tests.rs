@@ -337,3 +337,31 @@ fn dnssec_3_dane_1_only_resolvers_that_nobody_else_can_speak_for_are_believed() 
         }
     }
 }
+
+#[test]
+fn a_password_for_the_database_comes_from_its_file_and_an_empty_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    let text = format!(
+        "[store]\nurl = \"postgres:///danelaw?host=/run/postgresql&user=danelaw\"\npassword_file = {file:?}\n"
+    );
+    for (content, expected) in [
+        ("secret\n", None),
+        ("", Some("a password in the file, which is empty")),
+        ("\n", Some("a password in the file, which is empty")),
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "a test writes its password")]
+        std::fs::write(&file, content).unwrap();
+        match (parse(&text), expected) {
+            (Ok(config), None) => {
+                let shown = format!("{config:?}");
+                assert!(!shown.contains("secret"), "{shown}");
+            }
+            (Err(told), Some(expected)) => {
+                assert!(told.contains("store.password_file"), "{told}");
+                assert!(told.contains(expected), "{told}");
+            }
+            (got, expected) => panic!("{got:?}, {expected:?}"),
+        }
+    }
+}

@@ -11,8 +11,10 @@
 
 pub mod client;
 pub mod continuity;
+pub mod except;
 pub mod pins;
 pub mod policy;
+pub mod report;
 pub mod server;
 mod socket;
 pub mod trace;
@@ -39,6 +41,10 @@ pub enum Request {
     Continuity(continuity::Request),
     /// What cleared sessions.
     Pins(pins::Request),
+    /// What the operator says of single domains.
+    Except(except::Request),
+    /// What was counted.
+    Report(report::Request),
 }
 
 impl Request {
@@ -50,6 +56,8 @@ impl Request {
             Self::Trace(_) => "trace",
             Self::Continuity(request) => request.label(),
             Self::Pins(request) => request.label(),
+            Self::Except(request) => request.label(),
+            Self::Report(request) => request.label(),
         }
     }
 }
@@ -72,6 +80,8 @@ pub async fn answer(
         Request::Trace(request) => trace::answer(engine, request, items).await,
         Request::Continuity(request) => continuity::answer(engine, request, items).await,
         Request::Pins(request) => pins::answer(engine, request, items).await,
+        Request::Except(request) => except::answer(engine, request, body, items).await,
+        Request::Report(request) => report::answer(engine, request, items).await,
     }
 }
 
@@ -94,6 +104,8 @@ pub struct Failure {
 pub enum Code {
     /// What the request is about is not there: the answer is no.
     NotFound,
+    /// What the request asks for is there already, or not to be changed here: the answer is no.
+    Conflict,
     /// What the request asks for is against a rule.
     Refused,
     /// The request cannot be read.

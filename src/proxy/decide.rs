@@ -111,8 +111,9 @@ impl Clerk {
     /// A handshake begins. What it may use.
     pub(super) fn ask_for(&mut self, sni: Option<DnsName>) -> Option<Arc<Pocket>> {
         let redials = self.case.as_ref().map_or(0, |case| case.redials);
-        if redials >= MAX_REDIALS {
-            // No other connection can follow where a ticket is not enough.
+        if redials + 1 >= MAX_REDIALS {
+            // Where a ticket is not enough, another connection for the same name could take the place of the one for
+            // another host's.
             self.recollection.wants_full();
         }
         let (engine, name) = (&self.engine, sni.as_ref());

@@ -15,7 +15,7 @@ use crate::dns::gate::Gated;
 use crate::dns::health::Monitor;
 use crate::dns::negative::NegativeAnchors;
 use crate::dns::resolver::{
-    AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, system_servers,
+    AnchorError, Resolver, ResolverError, ResolverOptions, TrustAnchor, Validate, system_servers,
 };
 use crate::dns::tally::Tally;
 use crate::mtasts::fetch::{FetchOptions, FetcherError, HttpsFetcher};
@@ -71,6 +71,8 @@ pub struct Engine {
     pub modes: Modes,
     /// What the operator says of single domains.
     pub exceptions: Arc<Held>,
+    /// Who validates DNSSEC.
+    pub validate: Validate,
 }
 
 /// Why there is no engine.
@@ -179,6 +181,7 @@ impl Engine {
             keep: config.store.keep,
             modes: config.modes.clone(),
             exceptions,
+            validate: config.dns.validate,
         })
     }
 }

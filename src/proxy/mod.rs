@@ -60,6 +60,7 @@ use crate::intercept::guard::Guard;
 use crate::mtasts::hints::HintsFiles;
 use crate::report::Records;
 use crate::report::counts::Counting;
+use crate::store::owned::{self, Owned};
 use crate::tls::authority::{Authority, AuthorityError};
 use crate::tls::server::{Acceptor, AcceptorError};
 
@@ -83,6 +84,8 @@ pub struct Proxy {
     pulse: Pulse,
     shell: Arc<Shell>,
     drain_timeout: Duration,
+    /// The store's file, to the end.
+    owned: Option<Owned>,
 }
 
 /// Why the proxy does not run.
@@ -149,9 +152,13 @@ impl Proxy {
         records: Arc<dyn Records>,
     ) -> Result<Self, StartError> {
         let clock = Arc::new(crate::clock::SystemClock);
+        // Before anything is read of it, or moved aside.
+        let owned = owned::take(&config.store.place).map_err(engine::EngineError::from)?;
         let engine = Engine::mending(config, clock)?;
         let listeners = listen::open_all(&config.listeners, inherited)?;
-        Self::open(config, Arc::new(engine), records, listeners).await
+        let mut proxy = Self::open(config, Arc::new(engine), records, listeners).await?;
+        proxy.owned = Some(owned);
+        Ok(proxy)
     }
 
     /// The same with an engine that exists already.
@@ -224,7 +231,16 @@ impl Proxy {
             pulse,
             shell,
             drain_timeout: config.drain_timeout,
+            owned: None,
         })
+    }
+
+    /// Lets another process take this one's place at the store ([`owned::take_over`]) while its sessions finish: what they
+    /// learn is still written, as a command writes.
+    pub fn disown_store(&mut self) {
+        if let Some(owned) = &mut self.owned {
+            owned.release();
+        }
     }
 
     /// Where it listens, in the order of the configuration.

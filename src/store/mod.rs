@@ -13,6 +13,7 @@ mod file;
 pub mod fleet;
 pub mod follower;
 pub mod memory;
+pub mod owned;
 pub mod peers;
 pub mod pen;
 pub mod policies;
@@ -112,6 +113,19 @@ pub enum StoreFault {
     /// Zero octets: danelaw never leaves such a file.
     #[error("it is empty, so something has truncated it: restore a backup, {AFRESH}")]
     Empty,
+    /// Another proxy works with it.
+    #[error(
+        "another danelaw{} works with it (it holds {lock}): stop that one; several proxies share a PostgreSQL database \
+         (store.url), or have a store.path each",
+        named(*owner),
+        lock = lock.display()
+    )]
+    Owned {
+        /// Its process, where that is known.
+        owner: Option<u32>,
+        /// What it holds.
+        lock: PathBuf,
+    },
     /// Not made by danelaw.
     #[error("expected a danelaw store, seen {seen}: name another path, {AFRESH}")]
     Foreign {
@@ -177,6 +191,10 @@ pub enum StoreFault {
         /// What SQLite says.
         error: rusqlite::Error,
     },
+}
+
+fn named(owner: Option<u32>) -> String {
+    owner.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
 const AFRESH: &str = "or move it away with its -wal file to start without policies, \

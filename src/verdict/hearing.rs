@@ -6,7 +6,8 @@
 //!
 //! Where the handshake tried a ticket and that is not enough, a full one is asked for before anything is refused or waived:
 //! what was shown earlier never refuses anybody, and clears only for what it was cleared for then, or where nothing need be
-//! proven (attack TLS-11); and a server that chokes on a ticket has TLS all the same.
+//! proven (attack TLS-11); and a server that chokes on a ticket has TLS all the same. Nor does it send anybody on from one
+//! possible host to another one at the same address.
 
 use super::{MAX_REDIALS, Pin, Reason, Redial, Refusal, Verdict, judge};
 use crate::clock::Timestamp;
@@ -79,8 +80,8 @@ impl Hearing<'_> {
             strict = Verdict::Redial(Redial::Observe(name));
         }
         // What could not be found out is not the ticket's fault.
-        if demanded.is_ok()
-            && let Some(again) = self.in_full(&strict)
+        if let Ok(demand) = demanded
+            && let Some(again) = self.in_full(&strict, demand)
         {
             strict = Verdict::Redial(Redial::Sni(again));
             by = By::Ticket;
@@ -125,9 +126,12 @@ impl Hearing<'_> {
 
     /// As if nothing were demanded.
     fn free(&self, refusal: Option<Refusal>, differs: Option<Reason>) -> Ruling {
-        let mut verdict = self.judge(&Ok(Demand::of_literal()), self.tried);
+        let demanded = Ok(Demand::of_literal());
+        let mut verdict = self.judge(&demanded, self.tried);
         let mut waived = refusal;
-        if let Some(again) = self.in_full(&verdict) {
+        if let Ok(demand) = &demanded
+            && let Some(again) = self.in_full(&verdict, demand)
+        {
             return Ruling {
                 verdict: Verdict::Redial(Redial::Sni(again)),
                 by: By::Ticket,
@@ -148,7 +152,7 @@ impl Hearing<'_> {
     }
 
     /// The name to ask for in a full handshake, where the ticket is not enough for this verdict.
-    fn in_full(&self, verdict: &Verdict) -> Option<DnsName> {
+    fn in_full(&self, verdict: &Verdict, demand: &Demand) -> Option<DnsName> {
         let cleared = self.ticket?;
         let is_by_ticket = match self.evidence {
             Evidence::Protected(handshake) => handshake.is_resumed(),
@@ -159,14 +163,23 @@ impl Hearing<'_> {
             Verdict::Pin(Pin { grounds, .. }) => {
                 grounds.demand.is_nothing() || grounds.demand == cleared
             }
-            // Another name, another ticket.
-            Verdict::Redial(Redial::Sni(_) | Redial::Observe(_)) => true,
+            // Another name, another ticket; but what a possible host shows in full may be enough.
+            Verdict::Redial(Redial::Sni(_)) => !self.asks_for_one_of(demand),
+            Verdict::Redial(Redial::Observe(_)) => true,
             Verdict::Redial(Redial::Cleartext) | Verdict::Refuse(_) => false,
         };
         if !is_by_ticket || is_enough {
             return None;
         }
         self.tried.last()?.clone()
+    }
+
+    /// Is the present name that of a possible host, and no guess?
+    fn asks_for_one_of(&self, demand: &Demand) -> bool {
+        let present = self.tried.last().and_then(Option::as_ref);
+        let is_present = |name| Some(name) == present;
+        let mut names = demand.candidates.iter().map(|one| one.sni());
+        names.any(is_present)
     }
 
     fn judge(&self, demanded: &Result<Demand, Reason>, tried: &[Option<DnsName>]) -> Verdict {

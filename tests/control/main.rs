@@ -10,6 +10,7 @@
     reason = "a test crate: it runs programs, opens sockets and files, and fails by panicking"
 )]
 
+mod exceptions;
 mod place;
 mod policies;
 #[path = "../service/mod.rs"]

@@ -223,3 +223,26 @@ fn without_a_proxy_and_without_a_store_commands_say_what_is_missing() {
         "{complaint}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_proxy_with_the_same_file_is_refused_and_a_killed_one_blocks_nobody() {
+    let world = world().await;
+    let place = Place::new();
+    let config = place.configure(&world, "");
+    let first = Service::start(&config);
+    // One with a socket of its own.
+    let other = config.replace("control.sock", "other.sock");
+    fs::write(place.path("danelaw.toml"), other).unwrap();
+    let complaint = place.complaint(2, &["run"]);
+    let owner = fs::read_to_string(place.path("danelaw.db.lock")).unwrap();
+    let pid = format!("(pid {})", owner.trim());
+    for part in [pid.as_str(), "store.url", "danelaw.db.lock"] {
+        assert!(complaint.contains(part), "{part} in {complaint}");
+    }
+    // Commands write beside it.
+    let path = place.path("danelaw.db");
+    let store = ["--store", path.to_str().unwrap()];
+    place.printed(0, &[&["policy", "refresh", BOTH[0]], &store[..]].concat());
+    drop(first);
+    drop(Service::start(&config));
+}

@@ -1,4 +1,4 @@
-//! `danelaw except add|list|renew|remove`: exceptions in the proxy's store, which the running proxy follows.
+//! `danelaw except add|list|renew|remove`: exceptions of the running proxy, or in its store where none runs.
 
 mod render;
 
@@ -10,13 +10,14 @@ use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Exit;
-use super::stored::Stored;
+use super::desk::{self, Whom};
 use crate::calendar::{self, Day};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{self, ExceptionsConfig};
-use crate::dns::resolver::Validate;
-use crate::policy::exceptions::kept::{Kept, Source, Unchanged};
-use crate::policy::exceptions::{DAY, Draft, Exception, Id, Terms, What};
+use crate::control;
+use crate::control::client::Question;
+use crate::control::continuity::Listed;
+use crate::control::except::{New, Request, View};
+use crate::policy::exceptions::{DAY, What};
 use crate::policy::scope::Scope;
 
 /// For the help of all commands together.
@@ -50,7 +51,7 @@ Examples:
 Exit codes:
   0   made
   1   there is one for the domain already; nothing was changed
-  2   a rule is broken, or the store cannot be used; nothing was changed
+  2   a rule is broken, nobody could be asked, or the store cannot be used; nothing was changed
   64  the command line is wrong")]
     Add(Box<Add>),
     /// Shows the exceptions, the first to end first.
@@ -61,7 +62,7 @@ Examples:
 
 Exit codes:
   0   shown, also when there are none
-  2   the store cannot be used
+  2   nobody could be asked, or the store cannot be used
   64  the command line is wrong")]
     List(List),
     /// Grants an exception anew, under the same id.
@@ -72,7 +73,7 @@ Examples:
 Exit codes:
   0   renewed
   1   there is none by this id, or it stands in the configuration; nothing was changed
-  2   a rule is broken, or the store cannot be used; nothing was changed
+  2   a rule is broken, nobody could be asked, or the store cannot be used; nothing was changed
   64  the command line is wrong")]
     Renew(Renew),
     /// Takes an exception back.
@@ -83,7 +84,7 @@ Examples:
 Exit codes:
   0   removed
   1   there is none by this id, or it stands in the configuration; nothing was changed
-  2   the store cannot be used
+  2   nobody could be asked, or the store cannot be used
   64  the command line is wrong")]
     Remove(Remove),
 }
@@ -122,7 +123,7 @@ pub(super) struct Add {
         conflicts_with_all = ["domain", "what", "reason", "author", "days", "until"])]
     file: Option<PathBuf>,
     #[command(flatten)]
-    place: Stored,
+    place: Asked,
 }
 
 /// Which.
@@ -132,7 +133,7 @@ pub(super) struct List {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    place: Stored,
+    place: Asked,
 }
 
 /// Which, and how long.
@@ -144,7 +145,7 @@ pub(super) struct Renew {
     #[command(flatten)]
     life: Life,
     #[command(flatten)]
-    place: Stored,
+    place: Asked,
 }
 
 /// Which.
@@ -154,134 +155,97 @@ pub(super) struct Remove {
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    place: Stored,
+    place: Asked,
+}
+
+/// Whom, and how the answer is shown.
+#[derive(Args)]
+struct Asked {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// Runs the command.
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let now = SystemClock.wall();
-    match command {
+    let done = match command {
         Command::Add(add) => make(add, now),
-        Command::List(list) => show(list, now),
+        Command::List(list) => list.place.ask(Request::List { all: list.all }, Vec::new()),
         Command::Renew(renew) => grant(renew, now),
-        Command::Remove(remove) => take_back(remove, now),
-    }
+        Command::Remove(remove) => {
+            let id = remove.id.clone();
+            remove.place.ask(Request::Remove { id }, Vec::new())
+        }
+    };
+    desk::ended(done)
 }
 
-fn make(add: &Add, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let config = add.place.config()?;
-    let ExceptionsConfig { terms, declared } = &config.exceptions;
-    let new = match &add.file {
-        Some(file) => from_file(file, *terms, now)?,
-        None => vec![add.exception(*terms, now)?],
+fn make(add: &Add, now: Timestamp) -> anyhow::Result<Exit> {
+    let (request, body) = match &add.file {
+        Some(file) => {
+            let name = file.display().to_string();
+            (Request::AddFile { name }, read(file)?)
+        }
+        None => (Request::Add(add.wanted(now)?), Vec::new()),
     };
-    if config.dns.validate == Validate::TrustAd && new.iter().any(|one| one.what().is_anchor()) {
-        bail!(
-            "what: expected no nta beside dns.validate = \"trust-ad\": only danelaw's own validation knows it; \
-             put a negative trust anchor into the resolver"
-        );
-    }
-    let store = add.place.open(&config)?;
-    let done = Kept::new(&*store, declared, *terms).add(&new, now);
-    finish(done.map(|()| new), &add.place, now)
+    add.place.ask(request, body)
+}
+
+fn grant(renew: &Renew, now: Timestamp) -> anyhow::Result<Exit> {
+    let (id, expires) = (renew.id.clone(), renew.life.end(now)?);
+    renew.place.ask(Request::Renew { id, expires }, Vec::new())
 }
 
 impl Add {
-    fn exception(&self, terms: Terms, now: Timestamp) -> anyhow::Result<Exception> {
+    fn wanted(&self, now: Timestamp) -> anyhow::Result<New> {
         let (Some(scope), Some(reason)) = (&self.domain, &self.reason) else {
             bail!("expected a domain and a reason");
         };
         let what: What = self.what.join(" ").parse()?;
-        let draft = Draft {
-            scope: scope.clone(),
-            what,
+        Ok(New {
+            domain: scope.to_string(),
+            what: what.to_string(),
             author: match &self.author {
                 Some(author) => author.clone(),
                 None => user()?,
             },
             reason: reason.clone(),
-            created: now,
-            granted: now,
             expires: self.life.end(now)?,
-        };
-        Ok(draft.check(terms).map_err(Unchanged::Faults)?)
+        })
     }
 }
 
-fn from_file(file: &Path, terms: Terms, now: Timestamp) -> anyhow::Result<Vec<Exception>> {
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     #[expect(
         clippy::disallowed_methods,
         reason = "IO: reads the file that is named"
     )]
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    let read = config::exceptions(&text, file, terms, now);
-    let read = read.map_err(|problems| anyhow::anyhow!("nothing is taken:\n{problems}"))?;
-    if read.is_empty() {
-        bail!(
-            "{}: expected [[exception]] tables, got none",
-            file.display()
-        );
-    }
-    Ok(read)
+    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-fn show(list: &List, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let config = list.place.config()?;
-    let ExceptionsConfig { terms, declared } = &config.exceptions;
-    let store = list.place.open(&config)?;
-    let mut all = Kept::new(&*store, declared, *terms).all()?;
-    all.retain(|(one, _)| list.all || one.is_alive(now));
-    let mut out = io::stdout().lock();
-    if list.place.json {
-        render::json(&mut out, &all, now)?;
-    } else if all.is_empty() {
-        writeln!(out, "no exceptions")?;
-    } else {
-        render::table(&mut out, &all, now)?;
-    }
-    Ok(Exit::Ok.into())
-}
-
-fn grant(renew: &Renew, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let config = renew.place.config()?;
-    let ExceptionsConfig { terms, declared } = &config.exceptions;
-    let store = renew.place.open(&config)?;
-    let kept = Kept::new(&*store, declared, *terms);
-    let done = kept.renew(&Id::typed(&renew.id), renew.life.end(now)?, now);
-    finish(done.map(|one| vec![one]), &renew.place, now)
-}
-
-fn take_back(remove: &Remove, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let config = remove.place.config()?;
-    let ExceptionsConfig { terms, declared } = &config.exceptions;
-    let store = remove.place.open(&config)?;
-    let done = Kept::new(&*store, declared, *terms).remove(&Id::typed(&remove.id), now);
-    finish(done.map(|one| vec![one]), &remove.place, now)
-}
-
-/// What was done, or why nothing was.
-fn finish(
-    done: Result<Vec<Exception>, Unchanged>,
-    place: &Stored,
-    now: Timestamp,
-) -> anyhow::Result<ExitCode> {
-    match done {
-        Ok(done) => {
-            let done: Vec<_> = done.into_iter().map(|one| (one, Source::Store)).collect();
-            let mut out = io::stdout().lock();
-            if place.json {
-                render::json(&mut out, &done, now)?;
-            } else {
-                render::table(&mut out, &done, now)?;
-            }
-            Ok(Exit::Ok.into())
+impl Asked {
+    fn ask(&self, request: Request, body: Vec<u8>) -> anyhow::Result<Exit> {
+        let is_list = matches!(request, Request::List { .. });
+        let question = Question {
+            request: control::Request::Except(request),
+            body,
+        };
+        let mut all: Vec<View> = Vec::new();
+        let _: Listed = self
+            .whom
+            .at_the_desk(async |desk| Ok(desk.ask_each(question, |one| all.push(one)).await?))?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            desk::pretty(&mut out, &all)?;
+        } else if is_list && all.is_empty() {
+            writeln!(out, "no exceptions")?;
+        } else {
+            render::table(&mut out, &all)?;
         }
-        Err(refused @ (Unchanged::Rival { .. } | Unchanged::None(_) | Unchanged::Declared(_))) => {
-            writeln!(io::stderr(), "danelaw: {refused}")?;
-            Ok(Exit::Negative.into())
-        }
-        Err(failed @ (Unchanged::Faults(_) | Unchanged::Store(_))) => Err(failed.into()),
+        Ok(Exit::Ok)
     }
 }
 

@@ -17,6 +17,7 @@ mod inspect;
 mod lost;
 mod recall;
 mod shelf;
+mod slots;
 pub mod tally;
 #[cfg(test)]
 mod tests;

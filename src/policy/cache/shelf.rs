@@ -6,19 +6,20 @@
 //! refreshed next, and what expires next, is known without a look at the rest: nothing here grows with the number of
 //! domains but a logarithm.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry::{Entry, Moment, Worth};
 use super::held::LONGEST_NOTICE;
+use super::slots::Slots;
 use crate::clock::Timestamp;
 use crate::name::Domain;
 
 /// All domains.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    slots: HashMap<Arc<Domain>, Slot>,
+    slots: Slots<Slot>,
     empty: Entry,
     capacity: usize,
     weight: usize,
@@ -75,7 +76,7 @@ impl Shelf {
     /// Holds about so many octets.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            slots: HashMap::new(),
+            slots: Slots::default(),
             empty: Entry::default(),
             capacity,
             weight: 0,
@@ -106,8 +107,8 @@ impl Shelf {
         if let Some((key, slot)) = self.slots.get_key_value(domain)
             && let Some(place) = slot.place.filter(|place| place.used < stale)
         {
-            let used = self.uses;
-            self.put(&Arc::clone(key), Place { used, ..place });
+            let (key, used) = (Arc::clone(key), self.uses);
+            self.put(&key, Place { used, ..place });
         }
         self.slots
             .get(domain)
@@ -151,7 +152,7 @@ impl Shelf {
             Some((key, _)) => Arc::clone(key),
             None => Arc::new(domain.clone()),
         };
-        let slot = self.slots.entry(Arc::clone(&key)).or_default();
+        let slot = self.slots.get_or_default(&key);
         let result = change(&mut slot.entry);
         let place = Place::of(domain, &slot.entry, self.uses, now);
         self.put(&key, place);
@@ -165,7 +166,7 @@ impl Shelf {
             return None;
         }
         let key = Arc::clone(key);
-        self.slots.get_mut(&*key)?.entry.take(now);
+        self.slots.get_mut(&key)?.entry.take(now);
         self.replace(&key, now);
         Some((*key).clone())
     }
@@ -195,7 +196,7 @@ impl Shelf {
 
     /// Puts an entry where it belongs by now.
     fn replace(&mut self, key: &Arc<Domain>, now: Moment) {
-        if let Some(slot) = self.slots.get(&**key)
+        if let Some(slot) = self.slots.get(key)
             && let Some(Place { used, .. }) = slot.place
         {
             self.put(key, Place::of(key, &slot.entry, used, now));
@@ -203,7 +204,7 @@ impl Shelf {
     }
 
     fn put(&mut self, key: &Arc<Domain>, place: Place) {
-        let Some(slot) = self.slots.get_mut(&**key) else {
+        let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         match slot.place.replace(place) {
@@ -246,7 +247,7 @@ impl Shelf {
         self.demote(now);
         while self.weight > self.capacity
             && let Some((worth, _, key)) = self.order.first().cloned()
-            && let Some(slot) = self.slots.remove(&*key)
+            && let Some(slot) = self.slots.remove(&key)
         {
             if let Some(place) = slot.place {
                 self.leave(&key, place);
@@ -295,6 +296,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
+    use super::super::slots::looked_at;
+
     use super::*;
     use crate::clock::Timestamp;
     use crate::mtasts::{Policy, PolicyId};
@@ -327,7 +330,7 @@ mod tests {
 
     /// The orders and sums are those of the slots.
     fn check(shelf: &Shelf) {
-        let places = || shelf.slots.values().map(|slot| slot.place.unwrap());
+        let places = || shelf.slots.iter().map(|(_, slot)| slot.place.unwrap());
         let weight: usize = places().map(|place| place.weight).sum();
         assert_eq!(shelf.weight, weight);
         assert_eq!(shelf.order.len(), shelf.slots.len());
@@ -345,6 +348,47 @@ mod tests {
         let mut names: Vec<String> = shelf.slots.keys().map(ToString::to_string).collect();
         names.sort();
         names
+    }
+
+    /// What it costs to know a domain does not grow with the number of the others: no more of them are looked at.
+    #[test]
+    fn a_domain_is_known_changed_and_let_go_without_a_look_at_the_others() {
+        let mut costs = Vec::new();
+        for others in [10, 1000, 20_000] {
+            let mut now = now();
+            // Full: each that comes in puts one out.
+            let mut one = Shelf::new(1 << 20);
+            put(&mut one, now, "a.example", "enforce", 1);
+            let mut shelf = Shelf::new(others * one.weight);
+            for number in 0..others + 100 {
+                put(&mut shelf, now, &format!("d{number}.example"), "enforce", 1);
+            }
+            put(&mut shelf, now, "a.example", "enforce", 1);
+            let mut cost = Vec::new();
+            let mut spent = |shelf: &mut Shelf, what: &dyn Fn(&mut Shelf)| {
+                let before = looked_at();
+                what(shelf);
+                cost.push(looked_at() - before);
+            };
+            spent(&mut shelf, &|shelf| {
+                shelf.get(&domain("a.example"));
+            });
+            spent(&mut shelf, &|shelf| {
+                shelf.must_recall(&domain("nobody.example"));
+            });
+            spent(&mut shelf, &|shelf| {
+                let evicted = put(shelf, now, "new.example", "enforce", 1);
+                assert_eq!(evicted.enforced.len(), 1, "{others}");
+            });
+            now.instant += std::time::Duration::from_secs(60);
+            spent(&mut shelf, &|shelf| {
+                assert!(shelf.take_due(now).is_some());
+            });
+            costs.push(cost);
+        }
+        assert_eq!(costs[0], costs[1]);
+        assert_eq!(costs[1], costs[2]);
+        assert!(costs[0].iter().all(|cost| *cost < 20), "{costs:?}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::store::{Follows, Kind, Query, Row, Store, StoreError};
 pub struct Held {
     terms: Terms,
     state: Mutex<State>,
+    /// Whoever changes them has it.
+    turn: Mutex<()>,
     unreadable: AtomicU64,
 }
 
@@ -54,6 +56,7 @@ impl Held {
         Self {
             terms,
             state: Mutex::new(state),
+            turn: Mutex::new(()),
             unreadable: AtomicU64::new(0),
         }
     }
@@ -95,6 +98,24 @@ impl Held {
         };
         state.reindex();
         Ok(true)
+    }
+
+    /// What may be granted.
+    #[must_use]
+    pub const fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Those that the configuration declares.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Exception> {
+        let state = self.state();
+        state.declared.iter().map(|one| (**one).clone()).collect()
+    }
+
+    /// One command at a time looks at those that there are and changes them. Blocks.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many rows could not be read since the start.

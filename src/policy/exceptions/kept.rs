@@ -3,7 +3,7 @@
 use super::body::Unreadable;
 use super::{Exception, Fault, Id, Terms};
 use crate::clock::Timestamp;
-use crate::store::{Batch, Kind, Query, Row, Store, StoreError};
+use crate::store::{Batch, Follows, Kind, Query, Row, Store, StoreError};
 
 /// Where an exception stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ pub struct Kept<'a> {
     store: &'a dyn Store,
     declared: &'a [Exception],
     terms: Terms,
+    told: Option<&'a dyn Follows>,
 }
 
 impl<'a> Kept<'a> {
@@ -73,6 +74,16 @@ impl<'a> Kept<'a> {
             store,
             declared,
             terms,
+            told: None,
+        }
+    }
+
+    /// Tells what is changed to whoever goes by it, without waiting for the store to say so.
+    #[must_use]
+    pub const fn telling(self, told: &'a dyn Follows) -> Self {
+        Self {
+            told: Some(told),
+            ..self
         }
     }
 
@@ -119,7 +130,7 @@ impl<'a> Kept<'a> {
                 .extend(ended.map(|(ended, _)| forgotten(ended, now)));
             batch.rows.push(row(one, now));
         }
-        Ok(self.store.write(&batch)?)
+        Ok(self.write(batch.rows)?)
     }
 
     /// Takes one back.
@@ -128,7 +139,7 @@ impl<'a> Kept<'a> {
     /// When there is none by this id in the store.
     pub fn remove(&self, id: &Id, now: Timestamp) -> Result<Exception, Unchanged> {
         let found = self.stored(id)?;
-        self.write(forgotten(&found, now))?;
+        self.write(vec![forgotten(&found, now)])?;
         Ok(found)
     }
 
@@ -146,7 +157,7 @@ impl<'a> Kept<'a> {
             .stored(id)?
             .renewed(now, expires, self.terms)
             .map_err(Unchanged::Faults)?;
-        self.write(row(&renewed, now))?;
+        self.write(vec![row(&renewed, now)])?;
         Ok(renewed)
     }
 
@@ -167,11 +178,16 @@ impl<'a> Kept<'a> {
             .map_err(|why: Unreadable| self.store.unreadable(row, &why))
     }
 
-    fn write(&self, row: Row) -> Result<(), StoreError> {
-        self.store.write(&Batch {
-            rows: vec![row],
+    fn write(&self, rows: Vec<Row>) -> Result<(), StoreError> {
+        let batch = Batch {
+            rows,
             ..Batch::default()
-        })
+        };
+        self.store.write(&batch)?;
+        if let Some(told) = self.told {
+            batch.rows.into_iter().for_each(|row| told.heard(row));
+        }
+        Ok(())
     }
 }
 

@@ -277,6 +277,7 @@ pub(super) fn engine_of(lookup: Arc<dyn Lookup>, continuity: Continuity) -> Engi
         keep: KEEP,
         modes: Modes::default(),
         exceptions: Arc::default(),
+        validate: crate::dns::resolver::Validate::Local,
     }
 }
 

@@ -467,3 +467,52 @@ fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_bef
         assert!(ruling.waived.is_none(), "{row}");
     }
 }
+
+/// Two hosts at one address: what the first showed earlier says nothing of what it shows now.
+#[test]
+fn attack_tls_11_a_ticket_that_clears_no_more_does_not_move_on_to_another_host() {
+    let roots = Roots::new(vec![]);
+    let shown = || Handshake::asserted(None, vec![]);
+    let resumed = || Evidence::Protected(shown().resumed());
+    let (guess, first, second) = ("guess.example", "mx1.example.org", "mx2.example.org");
+    for (row, evidence, tried, (expected, by)) in [
+        ("resumed", resumed(), &[first][..], (first, By::Ticket)),
+        (
+            "broken",
+            Evidence::Broken("alert".into()),
+            &[first],
+            (first, By::Ticket),
+        ),
+        (
+            "in full",
+            Evidence::Protected(shown()),
+            &[first],
+            (second, By::Demand),
+        ),
+        ("a guess", resumed(), &[guess], (first, By::Demand)),
+        (
+            "after a guess",
+            resumed(),
+            &[guess, first],
+            (first, By::Ticket),
+        ),
+    ] {
+        for mode in [Mode::Enforce, Mode::ReportOnly] {
+            let hearing = Hearing {
+                evidence: &evidence,
+                tried: &names(tried),
+                roots: &roots,
+                now: NOW,
+                mode,
+                freedom: Freedom::Free,
+                waived: None,
+                ticket: Some(Fingerprint::NOTHING),
+            };
+            let ruling = hearing.rule(&Ok(demanded(None)), None);
+            let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict else {
+                panic!("{row}: {:?}", ruling.verdict);
+            };
+            assert_eq!((name.as_str(), ruling.by), (expected, by), "{row}");
+        }
+    }
+}
