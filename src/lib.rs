@@ -42,7 +42,7 @@
 //!
 //! **Shell.** [`proxy`] drives sessions, [`report`] tells what became of them (log, metrics, readiness), [`config`] reads the
 //! file, [`cli`] is the command line, [`control`] lets it ask the running proxy, [`supervisor`] tells the service manager how it
-//! fares. [`lab`] is an embedded world for `danelaw demo` and the tests.
+//! fares, [`doctor`] judges whether a host is fit for it. [`lab`] is an embedded world for `danelaw demo` and the tests.
 
 mod calendar;
 pub mod cli;
@@ -52,6 +52,7 @@ pub mod control;
 pub mod dane;
 mod digest;
 pub mod dns;
+pub mod doctor;
 pub mod intercept;
 #[cfg(feature = "lab")]
 pub mod lab;

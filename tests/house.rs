@@ -775,6 +775,26 @@ const PURE: &[Pure] = &[
         speaks_dns: false,
     },
     Pure {
+        path: "src/intercept/rules/plan",
+        speaks_dns: false,
+    },
+    Pure {
+        path: "src/intercept/rules/table.rs",
+        speaks_dns: false,
+    },
+    Pure {
+        path: "src/intercept/rules/nft.rs",
+        speaks_dns: false,
+    },
+    Pure {
+        path: "src/intercept/rules/iptables.rs",
+        speaks_dns: false,
+    },
+    Pure {
+        path: "src/intercept/rules/compare.rs",
+        speaks_dns: false,
+    },
+    Pure {
         path: "src/dns/proof",
         speaks_dns: true,
     },

@@ -11,6 +11,7 @@ mod desk;
 mod dns;
 #[cfg(test)]
 mod documented;
+mod doctor;
 mod except;
 mod exchangers;
 mod health;
@@ -18,6 +19,7 @@ mod manual;
 mod pins;
 mod policy;
 mod report;
+mod rules;
 mod run;
 mod sources;
 mod sts;
@@ -54,10 +56,12 @@ const AFTER_HELP: &str = "\
 Examples:
   danelaw check example.com
   danelaw dns _25._tcp.mx.example.com TLSA
+  sudo danelaw doctor
   danelaw config check --config /etc/danelaw/danelaw.toml
   danelaw dane record --cert fullchain.pem --name mx.example.com
   danelaw except add partner.example encrypt --days 14 --reason \"expired certificate\"
   danelaw report would-refuse --days 7
+  danelaw rules apply
   danelaw sts lint example.com
   danelaw run --config /etc/danelaw/danelaw.toml
 
@@ -84,6 +88,8 @@ enum Command {
     Check(check::Args),
     /// Looks a name up as a delivery would, and says how far the answer can be believed and why.
     Dns(dns::Args),
+    /// Says whether this host is fit for danelaw: rules, DNS, clock, limits, the running proxy.
+    Doctor(doctor::Args),
     /// Checks a configuration file, or shows what is in force.
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::Command),
@@ -110,6 +116,9 @@ enum Command {
     /// Shows what MX hosts have been seen to do, and releases them.
     #[command(subcommand, after_help = continuity::EXAMPLES)]
     Continuity(continuity::Command),
+    /// Makes, loads, removes and checks the netfilter rules that lead mail to danelaw.
+    #[command(subcommand, after_help = rules::EXAMPLES)]
+    Rules(rules::Command),
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
@@ -135,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Dns(args) => dns::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Config(command) => config::run(command),
         Command::Ca(command) => ca::run(command),
         Command::Dane(command) => dane::run(command),
@@ -143,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Trace(args) => trace::run(args),
         Command::Continuity(command) => continuity::run(command),
+        Command::Rules(command) => rules::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
         Command::Health(args) => health::run(args),

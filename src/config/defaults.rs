@@ -14,7 +14,7 @@ use crate::store::upkeep::Keep;
 use super::mta_sts::{Prewarm, Unknown};
 use super::{
     AdminConfig, Config, DnsConfig, ExceptionsConfig, InterceptConfig, ListenerConfig, LogConfig,
-    SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
+    OwnBy, SmtpConfig, StoreConfig, StorePlace, StsConfig, UpstreamConfig, Watch,
 };
 
 /// Where `danelaw` looks for its configuration when no file is named.
@@ -23,13 +23,13 @@ pub const PATH: &str = "/etc/danelaw/danelaw.toml";
 /// The port of the default listeners. Not 10024 to 10026: content filters listen there.
 pub const REDIRECT_PORT: u16 = 10225;
 
-/// What connections are taken over for: MX hosts, and smart hosts that want a login. Implicit TLS (465) is none of ours.
-pub const PORTS: [u16; 2] = [25, 587];
-
 /// From one look at the interception to the next.
 pub const WATCH_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Sessions at once: two sockets and some 20 KiB each.
+/// The user that danelaw runs as.
+pub const USER: &str = "danelaw";
+
+/// Sessions at once: two sockets and some 30 KiB each.
 pub const MAX_SESSIONS: usize = 1000;
 
 /// Of one client: all of them, since a mail server is usually the only one.
@@ -91,11 +91,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listeners: listeners().to_vec(),
-            intercept: InterceptConfig {
-                canary: true,
-                watch: Watch::Auto,
-                watch_interval: WATCH_INTERVAL,
-            },
+            intercept: intercept(),
             dns: DnsConfig {
                 resolvers: Vec::new(),
                 validate: Validate::Local,
@@ -150,6 +146,26 @@ impl Default for Config {
     }
 }
 
+fn intercept() -> InterceptConfig {
+    InterceptConfig {
+        layout: None,
+        guard: OwnBy::Uid,
+        user: USER.to_owned(),
+        listener_port: None,
+        ports: vec![25],
+        exempt: Vec::new(),
+        clients: Vec::new(),
+        uplinks: Vec::new(),
+        mask: 0xff,
+        mark: 0x25,
+        table: 2525,
+        pref: 25_250,
+        canary: true,
+        watch: Watch::Auto,
+        watch_interval: WATCH_INTERVAL,
+    }
+}
+
 fn probes() -> Probes {
     let read = |text: &str| text.parse::<Question>().ok();
     Probes {
@@ -159,25 +175,16 @@ fn probes() -> Probes {
     }
 }
 
-/// Where netfilter decides what is taken over, that is checked.
-#[must_use]
-pub fn ports(kind: Via) -> Vec<u16> {
-    match kind {
-        Via::Redirect | Via::Tproxy => PORTS.to_vec(),
-        Via::ProxyProtocol | Via::Socks5 => Vec::new(),
-    }
-}
-
 /// REDIRECT in an output chain rewrites to the loopback address of the family, so these two suffice on the mail
 /// server's own host.
 #[must_use]
-pub fn listeners() -> [ListenerConfig; 2] {
+pub const fn listeners() -> [ListenerConfig; 2] {
     [
         loopback(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         loopback(IpAddr::V6(Ipv6Addr::LOCALHOST)),
     ]
 }
 
-fn loopback(address: IpAddr) -> ListenerConfig {
+const fn loopback(address: IpAddr) -> ListenerConfig {
     ListenerConfig::new(Via::Redirect, SocketAddr::new(address, REDIRECT_PORT))
 }

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use super::read::{Place, Reader, Section};
-use super::value::{FdName, Networks, Ports};
+use super::value::{FdName, Networks};
 use super::{ClientTls, ListenOn, ListenerConfig, defaults};
 use crate::intercept::Via;
 
@@ -48,7 +48,6 @@ fn read_one<'t>(
     let socket = read_socket(&mut section, table, default.socket);
     let allow_remote = section.read("allow_remote", false);
     let trusted = read_trusted(&mut section, kind);
-    let ports = read_ports(&mut section, kind);
     let client_tls = section.read("client_tls", default.client_tls);
     if client_tls == ClientTls::Offer && !names_ca(top) {
         section.contradiction(
@@ -78,7 +77,6 @@ fn read_one<'t>(
         allow_remote,
         trusted,
         client_tls,
-        ports,
     }
 }
 
@@ -117,21 +115,6 @@ fn read_trusted(section: &mut Section<'_, '_>, kind: Via) -> Vec<IpNet> {
     trusted
 }
 
-/// What netfilter should not have taken over is refused, so that one slip in its rules is not also one of ours.
-fn read_ports(section: &mut Section<'_, '_>, kind: Via) -> Vec<u16> {
-    let ports = section.read("ports", Ports(defaults::ports(kind))).0;
-    match kind {
-        Via::Redirect | Via::Tproxy if ports.is_empty() => {
-            section.contradiction("ports", "the ports that the rules take over, as [25, 587]");
-        }
-        Via::ProxyProtocol | Via::Socks5 if !ports.is_empty() => {
-            section.contradiction("ports", "nothing, or kind = \"redirect\" or \"tproxy\"");
-        }
-        Via::Redirect | Via::Tproxy | Via::ProxyProtocol | Via::Socks5 => {}
-    }
-    ports
-}
-
 fn names_ca(top: &DeTable<'_>) -> bool {
     let table = top.get("client_tls");
     let table = table.and_then(|value| value.get_ref().as_table());
@@ -147,7 +130,6 @@ fn take_default(mut section: Section<'_, '_>, default: ListenerConfig) -> Listen
     section.optional::<FdName>("fd");
     section.read("allow_remote", default.allow_remote);
     section.read("trusted", Networks(default.trusted.clone()));
-    section.read("ports", Ports(default.ports.clone()));
     section.read("client_tls", default.client_tls);
     section.finish();
     default

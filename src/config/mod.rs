@@ -39,7 +39,7 @@ use crate::store::upkeep::Keep;
 use crate::tls::authority::Files;
 
 pub use file::{ConfigError, Loaded, Problems};
-pub use intercept::{InterceptConfig, Watch};
+pub use intercept::{InterceptConfig, Interface, Layout, NoInterface, OwnBy, Watch};
 pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
@@ -49,7 +49,7 @@ pub use read::{Origin, Problem, Setting};
 pub struct Config {
     /// Where connections come in.
     pub listeners: Vec<ListenerConfig>,
-    /// Whether interception is tried out.
+    /// How netfilter leads them there, and whether that is tried out.
     pub intercept: InterceptConfig,
     /// How names are resolved.
     pub dns: DnsConfig,
@@ -119,21 +119,18 @@ pub struct ListenerConfig {
     pub trusted: Vec<IpNet>,
     /// Whether its clients are offered STARTTLS.
     pub client_tls: ClientTls,
-    /// The ports that connections are taken over for; empty where netfilter has no part in it.
-    pub ports: Vec<u16>,
 }
 
 impl ListenerConfig {
     /// A listener that nothing else is known of.
     #[must_use]
-    pub fn new(kind: Via, address: SocketAddr) -> Self {
+    pub const fn new(kind: Via, address: SocketAddr) -> Self {
         Self {
             kind,
             socket: ListenOn::Address(address),
             allow_remote: false,
             trusted: Vec::new(),
             client_tls: ClientTls::Auto,
-            ports: defaults::ports(kind),
         }
     }
 }

@@ -73,7 +73,7 @@ fn values_and_their_lines_are_taken_over() {
     let mark = loaded
         .settings
         .iter()
-        .find(|one| one.key == "mark")
+        .find(|one| one.table == "[upstream]" && one.key == "mark")
         .unwrap();
     assert_eq!(mark.origin, Origin::Line(6));
 }

@@ -71,25 +71,6 @@ impl Value for Port {
     }
 }
 
-/// Several of them.
-#[derive(Clone)]
-pub(super) struct Ports(pub(super) Vec<u16>);
-
-impl Value for Ports {
-    fn read(value: &DeValue<'_>) -> Result<Self, &'static str> {
-        let read = |one: &Spanned<DeValue<'_>>| Port::read(one.get_ref()).ok().map(|port| port.0);
-        value
-            .as_array()
-            .and_then(|all| all.iter().map(read).collect())
-            .map(Self)
-            .ok_or("a list of ports, as [25, 587]")
-    }
-
-    fn write(&self) -> Json {
-        self.0.clone().into()
-    }
-}
-
 /// A bound on a count: at least 1, at most a million.
 #[derive(Clone, Copy)]
 pub(super) struct Bound(pub(super) usize);

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::value::Value;
-use super::{ClientTls, Watch};
+use super::{ClientTls, Layout, OwnBy, Watch};
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, Continuity, InsecureMx, Mode};
@@ -60,6 +60,20 @@ impl Words for Watch {
         ("required", Self::Required),
         ("off", Self::Off),
     ];
+}
+
+impl Words for Layout {
+    const EXPECTED: &'static str = "\"host\", \"gateway\" or \"container\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("host", Self::Host),
+        ("gateway", Self::Gateway),
+        ("container", Self::Container),
+    ];
+}
+
+impl Words for OwnBy {
+    const EXPECTED: &'static str = "\"uid\" or \"mark\"";
+    const WORDS: &'static [(&'static str, Self)] = &[("uid", Self::Uid), ("mark", Self::Mark)];
 }
 
 impl Words for Unknown {

@@ -8,6 +8,7 @@ pub mod canary;
 pub mod guard;
 pub mod proxy_protocol;
 pub mod redirect;
+pub mod rules;
 pub mod socks5;
 pub mod tally;
 pub mod tproxy;

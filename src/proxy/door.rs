@@ -153,7 +153,7 @@ impl Door {
             return self.turn_away(&stream, client, (&refusal::of_loop(looped), &looped));
         }
         let port = destination.port();
-        if !self.config.ports.contains(&port) {
+        if !self.shell.interception.takes(port) {
             self.count(Turned::Port);
             let reply = refusal::wrong_port(port);
             return self.turn_away(&stream, client, (&reply, &WrongPort(destination)));
@@ -268,7 +268,7 @@ impl Door {
 /// A connection to a port that the rules should have left alone.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the destination {_0} has a port that is not among `listener.ports`: add it there, or take it out of the netfilter rules"
+    "the destination {_0} has a port that is not among `intercept.ports`: add it there, or take it out of the netfilter rules"
 )]
 struct WrongPort(SocketAddr);
 

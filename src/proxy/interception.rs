@@ -33,7 +33,7 @@ pub struct LoopFound {
 /// What is known of interception on this host.
 pub(super) struct Interception {
     token: Token,
-    port: u16,
+    ports: Vec<u16>,
     mark: Option<u32>,
     canary: bool,
     watch: Watch,
@@ -45,20 +45,18 @@ impl Interception {
     /// Of a configuration. Without a listener that netfilter leads to there is nothing to find out.
     pub(super) fn new(config: &Config) -> Self {
         let by_netfilter = |kind| matches!(kind, Via::Redirect | Via::Tproxy);
-        let mut listeners = config.listeners.iter();
-        let listener = listeners.find(|one| by_netfilter(one.kind));
-        let port = listener.and_then(|one| one.ports.first().copied());
-        let intercept = config.intercept;
+        let is_concerned = config.listeners.iter().any(|one| by_netfilter(one.kind));
+        let intercept = &config.intercept;
         let watched = || match intercept.watch {
             Watch::Required => Watched::required(),
             Watch::Auto | Watch::Off => Watched::optional(),
         };
         Self {
             token: canary::token(),
-            port: port.unwrap_or(25),
+            ports: intercept.ports.clone(),
             mark: config.upstream.mark,
-            canary: intercept.canary && port.is_some(),
-            watch: if port.is_some() {
+            canary: intercept.canary && is_concerned,
+            watch: if is_concerned {
                 intercept.watch
             } else {
                 Watch::Off
@@ -66,6 +64,16 @@ impl Interception {
             interval: intercept.watch_interval,
             watched: Mutex::new([watched(), watched()]),
         }
+    }
+
+    /// Are connections to this port for the rules to take over?
+    pub(super) fn takes(&self, port: u16) -> bool {
+        self.ports.contains(&port)
+    }
+
+    /// One of them, for canaries.
+    fn port(&self) -> u16 {
+        self.ports.first().copied().unwrap_or(25)
     }
 
     /// What a listener says to a canary.
@@ -78,7 +86,7 @@ impl Interception {
         if !self.canary {
             return Ok(());
         }
-        let try_out = |family| fly_plain(family, (self.port, self.mark), &self.token);
+        let try_out = |family| fly_plain(family, (self.port(), self.mark), &self.token);
         let (four, six) = tokio::join!(try_out(Family::V4), try_out(Family::V6));
         let mut families = Vec::new();
         for (family, heard) in [(Family::V4, four), (Family::V6, six)] {
@@ -87,7 +95,7 @@ impl Interception {
                 Heard::Answered(other) => warn!(
                     family = family.label(),
                     answer = ?other,
-                    port = self.port,
+                    port = self.port(),
                     "the next hop takes connections over itself, so that danelaw may never reach an MX host: {}",
                     "find out what it is (another proxy, a firewall of the provider) and have this host exempted"
                 ),
@@ -119,7 +127,7 @@ impl Interception {
         };
         LoopFound {
             families,
-            destination: SocketAddr::new(destination, self.port),
+            destination: SocketAddr::new(destination, self.port()),
             whose,
             remedy,
         }
@@ -138,7 +146,7 @@ impl Interception {
 
     /// Looks at one family, and says how long to wait.
     async fn look(&self, family: Family) -> Duration {
-        let destination = SocketAddr::new(family.watched(), self.port);
+        let destination = SocketAddr::new(family.watched(), self.port());
         // Without the mark: what exempts by mark shall not exempt this one.
         let seen = match fly(destination, None, &self.token).await {
             Heard::Answered(Answerer::Here) => Seen::Taken,
@@ -182,7 +190,7 @@ impl Interception {
         let lost = Family::ALL.into_iter().filter_map(|family| {
             let watched = &all[family as usize];
             let why = watched.why().filter(|_| watched.sight() == Sight::Lost)?;
-            let destination = SocketAddr::new(family.watched(), self.port);
+            let destination = SocketAddr::new(family.watched(), self.port());
             Some(format!(
                 "{} connections are not taken over: one to {destination} should have come to a listener here, and {why}; \
                  are the netfilter rules loaded (`danelaw rules status`)?",

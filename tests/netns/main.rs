@@ -16,6 +16,7 @@ mod clients;
 mod danelaw;
 mod dma;
 mod dns;
+mod doctor;
 mod exim;
 mod faults;
 #[cfg(feature = "lab")]

@@ -22,6 +22,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "/etc/d.toml:2 dnss: expected one of max_sessions, max_sessions_per_client, max_sessions_per_destination, drain_timeout, listener, intercept, dns, upstream, tls, client_tls, mta_sts, policy, store, log, admin, smtp, timeouts, limits, control, trace, route, bypass, exceptions, exception, got an unknown key",
     ),
     (
+        "rules that cannot be",
+        "[intercept]\nports = []\nclients = [\"a b\"]\nmask = 0xf\ntable = 254",
+        "/etc/d.toml:2 intercept.ports: expected a list of ports, as [25, 587], got []\n/etc/d.toml:2 intercept.mark: expected a mark within mask that is not 0, as 0x25, got nothing\n/etc/d.toml:3 intercept.clients: expected a list of network interfaces, as [\"lan0\"], got [\"a b\"]\n/etc/d.toml:5 intercept.table: expected the number of a routing table of its own, as 2525, got 254",
+    ),
+    (
         "an address without a port",
         "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1\"",
         "/etc/d.toml:3 listener[0].address: expected an address with a port, as \"127.0.0.1:10225\" or \"[::1]:10225\", got \"127.0.0.1\"",
@@ -65,21 +70,6 @@ const WRONG: &[(&str, &str, &str)] = &[
         "net_02: PROXY headers of everybody",
         "[[listener]]\nkind = \"proxy-protocol\"\naddress = \"127.0.0.1:1\"\ntrusted = [\"127.0.0.1\", \"::/0\"]",
         "/etc/d.toml:4 listener[0].trusted: expected the networks whose PROXY headers are believed, as [\"192.0.2.7\", \"2001:db8::/64\"], and not all there are, got [\"127.0.0.1\", \"::/0\"]",
-    ),
-    (
-        "no port to take over",
-        "[[listener]]\nkind = \"tproxy\"\naddress = \"[::]:1\"\nports = []",
-        "/etc/d.toml:4 listener[0].ports: expected the ports that the rules take over, as [25, 587], got []",
-    ),
-    (
-        "ports where netfilter has no part in it",
-        "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1\"\nports = [25]",
-        "/etc/d.toml:4 listener[0].ports: expected nothing, or kind = \"redirect\" or \"tproxy\", got [25]",
-    ),
-    (
-        "no port at all",
-        "[[listener]]\nkind = \"redirect\"\naddress = \"127.0.0.1:1\"\nports = [0]",
-        "/etc/d.toml:4 listener[0].ports: expected a list of ports, as [25, 587], got [0]",
     ),
     (
         "neither yes nor no",

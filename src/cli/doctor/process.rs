@@ -1,0 +1,114 @@
+//! The proxy that runs, as the kernel and its admin address tell of it.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "IO: reads /proc, asks the admin address"
+)]
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::doctor::facts::Daemon;
+
+/// The proxy of this network namespace.
+pub(super) async fn find(admin: Option<SocketAddr>) -> Option<Daemon> {
+    let mut daemon = running()?;
+    if let Some(admin) = admin {
+        daemon.version = version(admin).await.ok().flatten();
+        daemon.faults = Some(faults(admin).await.unwrap_or_else(|error| {
+            vec![format!("admin.address {admin} does not answer: {error}")]
+        }));
+    }
+    Some(daemon)
+}
+
+fn running() -> Option<Daemon> {
+    let processes = fs::read_dir("/proc").ok()?;
+    let ours = fs::read_link("/proc/self/ns/net").ok();
+    processes.filter_map(Result::ok).find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let home = entry.path();
+        (is_proxy(&home) && is_here(&home, ours.as_ref())).then(|| describe(pid, &home))?
+    })
+}
+
+fn is_proxy(home: &Path) -> bool {
+    let name = fs::read_to_string(home.join("comm")).unwrap_or_default();
+    let line = fs::read(home.join("cmdline")).unwrap_or_default();
+    let mut arguments = line.split(|octet| *octet == 0);
+    name.trim_end() == "danelaw" && arguments.any(|argument| argument == b"run")
+}
+
+/// Whoever may not know takes it for one of ours.
+fn is_here(home: &Path, ours: Option<&PathBuf>) -> bool {
+    match fs::read_link(home.join("ns/net")) {
+        Ok(theirs) => Some(&theirs) == ours,
+        Err(_) => true,
+    }
+}
+
+fn describe(pid: u32, home: &Path) -> Option<Daemon> {
+    let status = fs::read_to_string(home.join("status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let limits = fs::read_to_string(home.join("limits")).unwrap_or_default();
+    let limit = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let soft = limit.and_then(|limit| limit.split_whitespace().next());
+    Some(Daemon {
+        pid,
+        uid: field("Uid:")?.split_whitespace().nth(1)?.parse().ok()?,
+        capabilities: u64::from_str_radix(field("CapEff:")?.trim(), 16).ok()?,
+        // `unlimited` is no number.
+        descriptors: soft.and_then(|soft| soft.parse().ok()).unwrap_or(u64::MAX),
+        version: None,
+        faults: None,
+    })
+}
+
+async fn version(admin: SocketAddr) -> io::Result<Option<String>> {
+    let metrics = get(admin, "/metrics").await?;
+    let told = metrics.split_once("danelaw_build_info{version=\"");
+    let version = told.and_then(|(_, rest)| rest.split_once('"'));
+    Ok(version.map(|(version, _)| version.to_owned()))
+}
+
+async fn faults(admin: SocketAddr) -> io::Result<Vec<String>> {
+    let page: Json = serde_json::from_str(&get(admin, "/readyz?format=json").await?)?;
+    let checks = page["checks"].as_array().into_iter().flatten();
+    let fault = |check: &Json| {
+        let (name, fault) = (check["name"].as_str()?, check["fault"].as_str()?);
+        Some(format!("{name}: {fault}"))
+    };
+    Ok(checks.filter_map(fault).collect())
+}
+
+/// The body of a page.
+async fn get(admin: SocketAddr, target: &str) -> io::Result<String> {
+    let asking = async {
+        let mut stream = TcpStream::connect(admin).await?;
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut page = String::new();
+        stream.take(LONGEST).read_to_string(&mut page).await?;
+        Ok(page)
+    };
+    let page: io::Result<String> = tokio::time::timeout(PATIENCE, asking).await?;
+    let page = page?;
+    let body = page.split_once("\r\n\r\n");
+    body.map(|(_, body)| body.to_owned())
+        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Of a page.
+const LONGEST: u64 = 1 << 20;
