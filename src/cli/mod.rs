@@ -9,9 +9,9 @@ mod dane;
 mod demo;
 mod desk;
 mod dns;
+mod doctor;
 #[cfg(test)]
 mod documented;
-mod doctor;
 mod except;
 mod exchangers;
 mod health;

@@ -5,6 +5,8 @@
     reason = "a test: reads the documentation of the tree"
 )]
 
+mod packaged;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
