@@ -144,6 +144,7 @@ fn every_command_has_help_with_examples_and_the_program_lists_its_exit_codes() {
         &["dane", "rollover", "--help"],
         &["sts", "--help"],
         &["sts", "lint", "--help"],
+        &["health", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
         #[cfg(feature = "lab")]

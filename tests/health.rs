@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
@@ -186,12 +186,61 @@ async fn dns_21_mail_is_deferred_and_readyz_says_why_as_long_as_validation_does_
             "{}: {alive}",
             row.what
         );
+        let address = running.admin.to_string();
+        for (arguments, code, says) in [
+            (&[][..], 0, "alive\n"),
+            (&["--ready"], i32::from(row.ready != "200 OK"), row.says),
+            (&["--json"], 0, "{\"alive\":true}\n"),
+        ] {
+            let (ended, said) = health(&address, arguments);
+            assert_eq!(ended, Some(code), "{}: {arguments:?}: {said}", row.what);
+            assert!(said.starts_with(says), "{}: {said}", row.what);
+        }
         let metrics = running.get("/metrics");
         let state = format!("danelaw_dns_health{{state=\"{}\"}} 1\n", row.state);
         assert!(metrics.contains(&state), "{}: {metrics}", row.what);
         let used = "danelaw_dns_lookups_total{rrtype=\"MX\",outcome=\"withheld\"} 0\n";
         assert_eq!(metrics.contains(used), row.state == "working", "{metrics}");
     }
+}
+
+/// What `danelaw health` says of whoever listens there, and how it ends.
+fn health(address: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+        .args(["health", "--address", address])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn where_nobody_answers_health_says_where_and_that_it_does_not_know() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    drop(silent);
+    let (code, said) = health(&address, &["--ready"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains(&format!("no danelaw answers at {address}: ")),
+        "{said}"
+    );
+
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("danelaw.toml");
+    fs::write(&file, "").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_danelaw"))
+        .args(["health", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("danelaw.toml sets no admin.address"),
+        "{said}"
+    );
 }
 
 /// A clock that goes wrong by this many seconds.

@@ -10,8 +10,11 @@ mod demo;
 mod desk;
 mod dns;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod except;
 mod exchangers;
+mod health;
 mod manual;
 mod pins;
 mod policy;
@@ -122,6 +125,8 @@ enum Command {
     /// Shows what cleared sessions, and revokes it.
     #[command(subcommand, after_help = pins::EXAMPLES)]
     Pins(pins::Command),
+    /// Says whether the running proxy is alive, or ready.
+    Health(health::Args),
     /// Prints what a shell needs to complete these commands.
     Completions(completions::Args),
     /// Writes the manual pages.
@@ -155,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Rules(command) => rules::run(command),
         Command::Pins(command) => pins::run(command),
         Command::Sts(command) => sts::run(command),
+        Command::Health(args) => health::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => manual::run(args),
         #[cfg(feature = "lab")]

@@ -51,6 +51,7 @@ Exit codes:
 Examples:
   danelaw rules apply
   danelaw rules apply --dry-run
+  danelaw rules apply --only guard     # before there is a network: mail is refused until the rest follows
 
 Needs nft, and ip for TPROXY; as root or with CAP_NET_ADMIN. With conntrack, connections from before are looked at anew.
 
@@ -125,6 +126,16 @@ pub(super) struct Apply {
     /// Only asks nft and the kernel whether they would take the rules.
     #[arg(long)]
     dry_run: bool,
+    /// Loads this part, and leaves the other as it is.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+}
+
+/// What can be loaded by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The table that refuses what was not taken over.
+    Guard,
 }
 
 /// What is taken away.
@@ -172,11 +183,20 @@ fn print(args: &Print) -> anyhow::Result<ExitCode> {
 fn apply(args: &Apply) -> anyhow::Result<ExitCode> {
     let plan = args.place.plan()?;
     if args.dry_run {
-        finish(kernel::check(&nft::text(&plan)))?;
+        let text = match args.only {
+            None => nft::text(&plan),
+            Some(Part::Guard) => nft::guard(&plan),
+        };
+        finish(kernel::check(&text))?;
         println(&format!(
             "nft and the kernel would take the rules for {}",
             what(&plan)
         ))?;
+        return Ok(Exit::Ok.into());
+    }
+    if args.only == Some(Part::Guard) {
+        finish(change::guard(&plan))?;
+        println(&format!("the guard is in force for {}", what(&plan)))?;
         return Ok(Exit::Ok.into());
     }
     for note in finish(change::apply(&plan))? {

@@ -17,7 +17,7 @@ use crate::report::trace::Trace;
     group = clap::ArgGroup::new("which").required(true).args(["id", "domain", "last"]),
     after_help = "\
 Examples:
-  danelaw trace 7Q2M9KXA                 the id that stands in the mail server's log
+  danelaw trace 7Q2M9KXA                 # the id that stands in the mail server's log
   danelaw trace --domain example.com
   danelaw trace --last 5
   danelaw trace --last 100 --json | jq -r '.domain + \" \" + .outcome.rule'

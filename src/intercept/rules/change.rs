@@ -47,6 +47,16 @@ pub async fn apply(plan: &Plan) -> Result<Vec<Note>, Trouble> {
     Ok(notes)
 }
 
+/// Makes the guard as the plan has it, and leaves the rules as they are.
+///
+/// # Errors
+/// [`Trouble`]; what was there is still in force.
+pub async fn guard(plan: &Plan) -> Result<(), Trouble> {
+    let text = nft::guard(plan);
+    kernel::check(&text).await?;
+    kernel::load(&text).await
+}
+
 /// How much is taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {

@@ -29,6 +29,19 @@ pub fn text(plan: &Plan) -> String {
     text
 }
 
+/// The guard's table alone.
+#[must_use]
+pub fn guard(plan: &Plan) -> String {
+    let mut text = String::new();
+    for table in table::tables(plan)
+        .iter()
+        .filter(|table| table.name == GUARD)
+    {
+        replace(&mut text, table);
+    }
+    text
+}
+
 /// The first table as it lets sessions end, in place of what it is now.
 #[must_use]
 pub fn drain(plan: &Plan) -> String {

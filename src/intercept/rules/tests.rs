@@ -61,6 +61,20 @@ fn is_golden(name: &str, text: &str) {
 }
 
 #[test]
+fn net_05_the_guard_alone_is_the_guard_of_the_whole_and_touches_nothing_else() {
+    for config in [HOST, TPROXY] {
+        let plan = plan(config).unwrap();
+        let guard = nft::guard(&plan);
+        assert!(nft::text(&plan).ends_with(&guard), "{guard}");
+        let tables = guard.lines().filter(|line| line.starts_with("table "));
+        assert!(tables.clone().count() > 0);
+        for table in tables {
+            assert!(table.starts_with("table inet danelaw_guard "), "{table}");
+        }
+    }
+}
+
+#[test]
 fn what_the_listeners_leave_open_is_asked_for_and_never_guessed() {
     for (what, config, expected) in PLANS {
         let seen = plan(config).map(drop).map_err(|error| error.to_string());
