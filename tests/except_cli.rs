@@ -214,7 +214,7 @@ fn what_breaks_a_rule_changes_nothing_and_says_which_and_what_would_be_right() {
         (
             "an id of nobody's",
             ["remove", "nothing0"],
-            "there is no exception nothing0",
+            "none with the id nothing0",
         ),
         (
             "a declared one",

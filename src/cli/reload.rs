@@ -21,7 +21,7 @@ use crate::control::daemon::{Reloaded, Request};
 #[command(after_help = "\
 Examples:
   danelaw reload
-  danelaw reload --config /etc/danelaw.toml --json
+  danelaw reload --config /etc/danelaw/danelaw.toml --json
 
 The proxy reads the file that it was started with, and the files that it names. New sessions begin with what they say, those
 under way end with what they began with. A configuration with a fault changes nothing. What a running process cannot change is

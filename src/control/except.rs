@@ -283,7 +283,7 @@ impl From<Unchanged> for Failure {
             Unchanged::None(_) => (
                 Code::NotFound,
                 "an exception that there is",
-                "`danelaw except list --all` has them",
+                "`danelaw except list --all` shows those that there are",
             ),
             Unchanged::Declared(_) => (
                 Code::Conflict,
@@ -293,7 +293,7 @@ impl From<Unchanged> for Failure {
             Unchanged::Faults(_) => (
                 Code::Refused,
                 "an exception within the rules",
-                "nothing was changed",
+                "mend what is named and add it again; nothing was changed",
             ),
         };
         Self::new(code, expected, why.to_string(), remedy)

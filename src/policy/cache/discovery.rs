@@ -7,7 +7,7 @@
     reason = "IO: discoveries are tasks, the store blocks, refreshing goes by time"
 )]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::future::{FutureExt, Shared};
@@ -24,7 +24,7 @@ use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
-use crate::store::{Batch, Revision, Store, StoreError, StoreFault, policies};
+use crate::store::{Batch, Revision, Store, StoreError, StoredPolicy, policies};
 
 /// The policies that this node knows.
 pub struct StsCache {
@@ -37,6 +37,8 @@ pub(super) struct Cache {
     clock: Arc<dyn Clock>,
     pub(super) tally: Tally,
     memory: Mutex<Memory>,
+    /// Whoever writes to the store has it.
+    pub(super) turn: Mutex<()>,
     /// How far the store was read at the start.
     pub(super) loaded: Revision,
     /// Somebody else's policy is doubted.
@@ -56,8 +58,8 @@ pub(super) struct Memory {
     flights: HashMap<Domain, Flight>,
     /// Domains to be asked because somebody else knows another policy.
     pub(super) doubted: Vec<Domain>,
-    /// Domains whose policies the store did not take.
-    pub(super) unwritten: BTreeSet<Domain>,
+    /// Policies that the store did not take: here until it does, also when they are crowded out.
+    pub(super) unwritten: BTreeMap<Domain, StoredPolicy>,
     /// Domains to be asked because the store has lost their policies.
     pub(super) lost: Vec<Domain>,
 }
@@ -139,9 +141,10 @@ impl StsCache {
                     shelf,
                     flights: HashMap::new(),
                     doubted: Vec::new(),
-                    unwritten: BTreeSet::new(),
+                    unwritten: BTreeMap::new(),
                     lost,
                 }),
+                turn: Mutex::new(()),
                 loaded,
                 doubts: Notify::new(),
             }),
@@ -240,19 +243,6 @@ impl Cache {
             gone.extend(evicted.enforced);
         }
         Batch::removing(&gone)
-    }
-
-    pub(super) async fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.store);
-        let place = store.place();
-        let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-        written.unwrap_or_else(|broken| {
-            let fault = StoreFault::File {
-                doing: "write to it",
-                error: std::io::Error::other(broken),
-            };
-            Err(StoreError { place, fault })
-        })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -392,15 +382,21 @@ impl Discovery {
             batch.gone.push(lost::marked(&self.domain));
         }
         match write {
-            Write::Nothing => {}
-            Write::Save(policy) => batch.rows.push(policy.row()),
-            Write::Remove => batch.gone.extend(Batch::removing([&self.domain]).gone),
+            Write::Nothing => self.write(batch, None).await,
+            Write::Save(policy) => {
+                batch.rows.push(policy.row());
+                self.write(batch, Some(policy)).await;
+            }
+            Write::Remove => {
+                self.cache.lock().unwritten.remove(&self.domain);
+                batch.gone.extend(Batch::removing([&self.domain]).gone);
+                self.write(batch, None).await;
+            }
         }
-        self.write(batch).await;
         result
     }
 
-    async fn write(&self, batch: Batch) {
+    async fn write(&self, batch: Batch, learnt: Option<StoredPolicy>) {
         if batch == Batch::default() {
             return;
         }
@@ -412,7 +408,10 @@ impl Discovery {
             %error,
             "an MTA-STS policy is in force but not written down: until it is, a restart would forget it"
         );
-        self.cache.lock().unwritten.insert(self.domain.clone());
+        if let Some(policy) = learnt {
+            let mut memory = self.cache.lock();
+            memory.unwritten.insert(self.domain.clone(), policy);
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl Cache {
                 if was_lost {
                     batch.gone.push(lost::marked(&domain));
                 }
-                self.let_go(&batch);
+                self.let_go(batch);
             }
         }
     }
@@ -102,14 +102,11 @@ impl Cache {
 
     /// Blocks.
     pub(super) fn remove(&self, evicted: Evicted) {
-        self.let_go(&self.evicted(evicted));
+        self.let_go(self.evicted(evicted));
     }
 
-    fn let_go(&self, batch: &Batch) {
-        if *batch == Batch::default() {
-            return;
-        }
-        if let Err(error) = self.store.write(batch) {
+    fn let_go(&self, batch: Batch) {
+        if let Err(error) = self.write_now(batch) {
             warn!(%error, "MTA-STS policies that were crowded out are still in the store");
         }
     }

@@ -85,7 +85,7 @@ impl StsCache {
             gone: vec![lost::marked(domain)],
             ..Batch::default()
         };
-        self.shared.write(batch).await?;
+        self.shared.write_first(batch).await?;
         self.shared.lock().shelf.remove(domain);
         Ok(before)
     }
@@ -117,7 +117,7 @@ impl StsCache {
             rows,
             ..Batch::default()
         };
-        self.shared.write(batch).await?;
+        self.shared.write_first(batch).await?;
         let mut after = Batch::default();
         for policy in &offered {
             let domain = policy.domain.clone();

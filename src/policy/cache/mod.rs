@@ -22,6 +22,7 @@ pub mod tally;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod writing;
 
 pub use discovery::{CacheOptions, StsCache};
 pub use entry::{Heard, Patience, Standing, Told, ToldFailure, ToldRecord};

@@ -1,4 +1,4 @@
-//! What memory had no room for is found again in the store, before its domain counts as one without a policy.
+//! What memory had no room for is found again in the store, or among what the store has not taken yet, before its domain counts as one without a policy.
 #![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
 
 use std::sync::Arc;
@@ -27,14 +27,10 @@ impl Cache {
         if !self.lock().shelf.must_recall(domain) {
             return Ok(());
         }
-        let found = self
-            .store
-            .find(Kind::Policy, Query::Key(&domain.to_string()), 1)?;
-        let stored = match found.first() {
-            Some(row) => {
-                StoredPolicy::read(row).map_err(|error| self.store.unreadable(row, &error))?
-            }
-            None => None,
+        let unwritten = self.lock().unwritten.get(domain).cloned();
+        let stored = match unwritten {
+            Some(policy) => Some(policy),
+            None => self.read(domain)?,
         };
         let is_lost = super::lost::is_marked(&*self.store, domain)?;
         let now = self.now();
@@ -46,5 +42,14 @@ impl Cache {
         });
         self.remove(evicted);
         Ok(())
+    }
+    fn read(&self, domain: &Domain) -> Result<Option<StoredPolicy>, StoreError> {
+        let found = self
+            .store
+            .find(Kind::Policy, Query::Key(&domain.to_string()), 1)?;
+        let Some(row) = found.first() else {
+            return Ok(None);
+        };
+        StoredPolicy::read(row).map_err(|error| self.store.unreadable(row, &error))
     }
 }

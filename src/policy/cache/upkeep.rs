@@ -12,7 +12,7 @@ use super::discovery::{Cache, Errand};
 use super::entry::{Moment, Worth};
 use super::tally::StsVitals;
 use crate::name::Domain;
-use crate::store::Batch;
+use crate::store::{Batch, StoredPolicy};
 
 impl StsCache {
     /// Fetches anew every policy that is due, a few at a time, each taken from the agenda when its turn has come.
@@ -81,28 +81,27 @@ impl StsCache {
 
     /// Writes down what the store did not take when it was learnt, as far as it is still in force.
     pub(super) async fn write_again(&self) {
-        let (unwritten, batch) = {
-            let now = self.shared.now();
+        let now = self.shared.now();
+        let unwritten: Vec<StoredPolicy> = {
             let mut memory = self.shared.lock();
-            let unwritten = std::mem::take(&mut memory.unwritten);
-            let in_force = |domain| memory.shelf.peek(domain).in_force_of(domain, now);
-            let rows = unwritten.iter().filter_map(in_force);
-            let batch = Batch {
-                rows: rows.map(|held| held.row()).collect(),
-                ..Batch::default()
-            };
-            (unwritten, batch)
+            memory
+                .unwritten
+                .retain(|_, policy| policy.is_live(now.wall));
+            memory.unwritten.values().cloned().collect()
         };
-        if batch.rows.is_empty() {
+        if unwritten.is_empty() {
             return;
         }
-        match self.shared.write(batch).await {
-            Ok(()) => info!(
+        let batch = Batch {
+            rows: unwritten.iter().map(StoredPolicy::row).collect(),
+            ..Batch::default()
+        };
+        // What it takes is forgotten here; the store's state is told of by whoever watches it.
+        if self.shared.write(batch).await.is_ok() {
+            info!(
                 domains = unwritten.len(),
                 "MTA-STS policies that the store did not take are written down"
-            ),
-            // The store's state is told of by whoever watches it.
-            Err(_) => self.shared.lock().unwritten.extend(unwritten),
+            );
         }
     }
 

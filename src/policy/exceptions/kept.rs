@@ -30,7 +30,7 @@ impl Source {
 pub enum Unchanged {
     /// There is one for the same domain.
     #[error(
-        "{scope} has the exception {id} ({what}, {place}) already: expected one for each domain; renew it, or remove it first",
+        "{scope} has the exception {id} ({what}, {place}) already",
         scope = rival.scope(), id = rival.id(), what = rival.what(), place = place.label()
     )]
     Rival {
@@ -40,7 +40,7 @@ pub enum Unchanged {
         place: Source,
     },
     /// There is none by this id.
-    #[error("there is no exception {0}: `danelaw except list --all` shows those that there are")]
+    #[error("none with the id {0}")]
     None(Id),
     /// It is not the store's to change.
     #[error("the exception {0} stands in the configuration: change it there")]

@@ -13,7 +13,7 @@ use crate::policy::cache::Offered;
 use crate::policy::cache::entry::ANSWER_LIFE;
 use crate::store::broken::Broken;
 use crate::store::memory::MemoryStore;
-use crate::store::{Store, StoredPolicy};
+use crate::store::{Batch, Store, StoredPolicy};
 
 /// More than fit into the memory of a node.
 const MANY: usize = 1500;
@@ -53,6 +53,43 @@ fn attack_sts_10_an_enforced_policy_that_is_crowded_out_stays_in_the_store_and_i
     world.pass(WEEK);
     world.says(Txt::Absent);
     assert_eq!(node.told(), Told::None, "to the end of its life");
+}
+
+#[test]
+fn sts_09_what_a_full_disk_did_not_take_is_not_lost_when_it_is_crowded_out() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    broken.refuse_writes();
+    let mut node = overflowing(&world, broken.clone());
+    assert_eq!(kept(&node), []);
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    assert!(is_cached(&node.told()), "while the disk is full");
+    broken.mend();
+    node.runtime.block_on(node.cache.write_again());
+    assert_eq!(kept(&node).len(), MANY + 1);
+    node.restart();
+    assert!(is_cached(&node.told()), "after a start");
+}
+
+#[test]
+fn attack_sts_10_what_is_learnt_anew_is_not_undone_by_a_write_that_was_begun_before() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let node = Node::over(&world, Arc::new(Broken::default()));
+    assert_eq!(node.told(), live("Enforce mx0.example"));
+    let learnt = kept(&node);
+    let crowded_out = Batch::removing([&domain()]);
+    let earlier = Batch::saving(&StoredPolicy {
+        domain: domain(),
+        id: PolicyId::stored("earlier".to_owned()),
+        policy: Arc::new(policy(Mode::Testing, WEEK, 7)),
+        fetched: Timestamp::from_unix(NOW - 30),
+    });
+    for late in [crowded_out, earlier] {
+        let writing = node.cache.shared.write(late);
+        node.runtime.block_on(writing).unwrap();
+        assert_eq!(kept(&node), learnt);
+    }
 }
 
 #[test]
