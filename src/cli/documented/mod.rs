@@ -26,9 +26,8 @@ impl Told {
     fn read(place: &Path, line: &str) -> Self {
         let words = shlex::split(line)
             .unwrap_or_else(|| panic!("{}: no shell takes: {line}", place.display()));
-        let ends = |word: &String| {
-            ["|", ">", ">>", "<", "&&", "||", "&", ";", "2>"].contains(&word.as_str())
-        };
+        let ends =
+            |word: &String| word.starts_with(['|', '>', '<', '&', ';']) || word.starts_with("2>");
         let mut words: Vec<String> = words.into_iter().take_while(|word| !ends(word)).collect();
         if let Some(last) = words.last_mut() {
             last.truncate(last.trim_end_matches([';', ')']).len());
