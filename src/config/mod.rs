@@ -45,7 +45,7 @@ pub use intercept::{InterceptConfig, Interface, Layout, NoInterface, OwnBy, Watc
 pub use mta_sts::{Prewarm, StsConfig, Unknown};
 pub use policy::exceptions;
 pub use read::{Origin, Problem, Setting};
-pub use run::RunConfig;
+pub use run::{RunConfig, Sandbox};
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub struct Config {
     pub modes: Modes,
     /// What is said of single domains.
     pub exceptions: ExceptionsConfig,
-    /// As whom the process runs.
+    /// As whom the process runs, and what it cannot do.
     pub run: RunConfig,
 }
 

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::mta_sts::{Prewarm, Unknown};
 use super::value::Value;
-use super::{ClientTls, Layout, OwnBy, Watch};
+use super::{ClientTls, Layout, OwnBy, Sandbox, Watch};
 use crate::dns::resolver::Validate;
 use crate::intercept::Via;
 use crate::policy::{Combine, Continuity, InsecureMx, Mode};
@@ -50,6 +50,15 @@ impl Words for ClientTls {
         ("auto", Self::Auto),
         ("never", Self::Never),
         ("offer", Self::Offer),
+    ];
+}
+
+impl Words for Sandbox {
+    const EXPECTED: &'static str = "\"best-effort\", \"required\" or \"off\"";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("best-effort", Self::BestEffort),
+        ("required", Self::Required),
+        ("off", Self::Off),
     ];
 }
 

@@ -5,6 +5,10 @@
 //! connections take foreign addresses (`tproxy`) or carry a mark; nothing else does, whoever has started the process.
 //! Sockets to MX hosts are made afterwards, so the rules of netfilter know them by the user.
 
+pub mod sandbox;
+
+mod calls;
+
 use std::io;
 
 use nix::errno::Errno;
@@ -194,7 +198,7 @@ mod tests {
     fn a_user_that_is_not_there_is_named() {
         let run = RunConfig {
             user: Some("no-such-user-here".to_owned()),
-            group: None,
+            ..RunConfig::default()
         };
         let error = become_user(&run).unwrap_err().to_string();
         assert!(error.contains("no-such-user-here"), "{error}");

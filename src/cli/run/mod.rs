@@ -27,6 +27,7 @@ use crate::config::change::Read;
 use crate::config::{Config, Loaded, Problems, StorePlace, defaults};
 use crate::control::takeover::Successor;
 use crate::privilege;
+use crate::privilege::sandbox::{self, Sandboxed};
 use crate::proxy::{Inherited, Proxy, Sockets};
 use crate::report::log::Log;
 use crate::report::metrics::Sessions;
@@ -69,6 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     privilege::limit(config.max_sessions);
     let sockets = Sockets::open(&config.listeners, inherited)?;
     privilege::give_up(config)?;
+    let sandboxed = sandbox::close(config)?;
     // By the user that will read them again.
     let unusable = loaded.unusable_files(&args.config, SystemClock.wall());
     if !unusable.is_empty() {
@@ -76,14 +78,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     tokio::runtime::Runtime::new()
         .context("the runtime cannot be started")?
-        .block_on(serve(&loaded, &args.config, (sockets, predecessor), log))
+        .block_on(serve(
+            &loaded,
+            &args.config,
+            (sockets, predecessor),
+            (log, sandboxed),
+        ))
 }
 
 async fn serve(
     loaded: &Loaded,
     file: &Path,
     (sockets, predecessor): (Sockets, Option<Successor>),
-    log: LogHandle,
+    (log, sandboxed): (LogHandle, Sandboxed),
 ) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
     // Before anything is bound, so that no signal finds the default handler.
@@ -108,7 +115,7 @@ async fn serve(
         (None, predecessor) => succeed(config, predecessor).await,
     };
     let (orders, mut ordered) = mpsc::channel(1);
-    let serving = outlets.serve(&proxy, &sessions, orders);
+    let serving = outlets.serve(&proxy, &sessions, (orders, &sandboxed));
     let supervisor = supervisor();
     tokio::spawn(watchdog::keep(Arc::clone(&supervisor), proxy.pulse()));
     warn_of_what_is_forgotten(config);

@@ -11,6 +11,7 @@ use tracing::{error, info};
 use crate::config::Config;
 use crate::control::daemon::Orders;
 use crate::control::server::{self, Control, Host};
+use crate::privilege::sandbox::Sandboxed;
 use crate::proxy::Proxy;
 use crate::report::admin::{self, Admin};
 use crate::report::metrics::{Metrics, Sessions};
@@ -58,7 +59,12 @@ impl Outlets {
     }
 
     /// Answers from now on. A proxy that drains says so, too.
-    pub(super) fn serve(self, proxy: &Proxy, sessions: &Sessions, orders: Orders) -> Serving {
+    pub(super) fn serve(
+        self,
+        proxy: &Proxy,
+        sessions: &Sessions,
+        (orders, sandboxed): (Orders, &Sandboxed),
+    ) -> Serving {
         let control = self.control.map(|control| {
             info!("commands are answered at control.socket");
             control.serve(Host {
@@ -70,7 +76,15 @@ impl Outlets {
             info!(address = %admin.address(), "state and metrics");
             let (status, vitals) = (proxy.status(), proxy.status());
             let metrics = Metrics::new(sessions, move || vitals.vitals());
-            admin.serve(metrics, move || status.checks())
+            let sandbox = sandboxed.check();
+            let checks = move || {
+                status
+                    .checks()
+                    .into_iter()
+                    .chain([sandbox.clone()])
+                    .collect()
+            };
+            admin.serve(metrics, checks)
         });
         Serving {
             _admin: admin,
