@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::damage::{Damage, Piece, changes_past_damage};
-use super::peers::{Doubt, Idle, Known, Weighed, weigh};
+use super::peers::{Doubt, Idle, Known, Weighed, is_ahead, weigh};
 use super::postgres::PostgresStore;
 use super::{
     Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault, StoredPolicy,
@@ -245,6 +245,15 @@ impl Fleet {
     /// May a row from the database take the place of our own?
     fn weigh(&self, row: &Row) -> Result<Weighed, StoreError> {
         let now = self.clock.wall();
+        if row.kind == Kind::Policy && row.body.is_none() && is_ahead(row.at, now) {
+            warn!(
+                domain = row.key,
+                seconds = row.at.since(now).as_secs(),
+                "another node has had a policy forgotten at a time that has not come, which is passed over: set the clocks \
+                right and give the command again"
+            );
+            return Ok(Weighed::Ignored(Idle::EnforcesNothing));
+        }
         let own = match self.own.find(row.kind, Query::Key(&row.key), 1) {
             Ok(mut found) => found.pop(),
             Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {

@@ -87,11 +87,17 @@ pub fn weigh(known: Option<Known<'_>>, heard: Known<'_>, now: Timestamp) -> Weig
     if !heard.enforces() && known.is_none_or(|known| heard.says_the_same_as(known)) {
         return Weighed::Ignored(Idle::EnforcesNothing);
     }
-    if heard.fetched.since(now) > SKEW {
+    if is_ahead(heard.fetched, now) {
         return Weighed::Doubted(Doubt::Ahead);
     }
     let doubt = known.and_then(|known| heard.doubted_against(known));
     doubt.map_or(Weighed::Adopted, Weighed::Doubted)
+}
+
+/// Is it a time that no clock of the fleet can have shown yet?
+#[must_use]
+pub fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+    at.since(now) > SKEW
 }
 
 impl Known<'_> {

@@ -63,13 +63,15 @@ fn days_before(now: Timestamp, days: usize) -> Timestamp {
 /// Longer than any process that follows the store is cut off from it.
 const FORGOTTEN_DAYS: usize = 30;
 /// What sessions leave behind about domains and hosts: how much of it at most, and for how many days.
-const REMEMBERED: [(Kind, usize, usize); 4] = [
+const REMEMBERED: [(Kind, usize, usize); 5] = [
     (Kind::Seen, 100_000, 90),
     (Kind::Pin, 100_000, 90),
     (Kind::Continuity, 100_000, 400),
-    // No policy lives longer.
-    (Kind::Lost, usize::MAX, 366),
+    (Kind::Lost, usize::MAX, POLICY_DAYS),
+    (Kind::Policy, usize::MAX, POLICY_DAYS),
 ];
+/// No policy lives longer than a year. Twice that: a clock that is a year ahead must not take one that is in force.
+const POLICY_DAYS: usize = 2 * 366 + 30;
 const DAY: u64 = 24 * 3600;
 const PAUSE: Duration = Duration::from_hours(1);
 
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_old_goes_and_policies_stay() {
+    fn what_is_old_goes_and_policies_that_may_be_in_force_stay() {
         let store = MemoryStore::default();
         let now = Timestamp::from_unix(1000 * DAY + 7);
         let row = |kind, key: &str, age: u64, body: Option<&str>| Row {
@@ -108,7 +110,14 @@ mod tests {
                     row(Kind::Pin, "old", 91, Some("{}")),
                     row(Kind::Continuity, "old.example", 401, Some("{}")),
                     row(Kind::Continuity, "new.example", 400, Some("{}")),
-                    row(Kind::Policy, "old.example", 400, Some("{}")),
+                    row(
+                        Kind::Policy,
+                        "in-force-a-year-ahead.example",
+                        731,
+                        Some("{}"),
+                    ),
+                    row(Kind::Policy, "old.example", 763, Some("{}")),
+                    row(Kind::Lost, "lost-long-since.example", 763, Some("{}")),
                     row(Kind::Policy, "forgotten.example", 31, None),
                     row(Kind::Exception, "forgotten", 29, None),
                 ],
@@ -121,7 +130,7 @@ mod tests {
             trace_days: 7,
             count_days: 90,
         };
-        assert_eq!(keep.prune(&store, now).unwrap(), 6);
+        assert_eq!(keep.prune(&store, now).unwrap(), 8);
         assert_eq!(keep.prune(&store, now).unwrap(), 0);
         let keep = Keep { traces: 1, ..keep };
         assert_eq!(keep.prune(&store, now).unwrap(), 1);

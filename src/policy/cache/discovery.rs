@@ -241,6 +241,7 @@ impl Cache {
         let mut gone = evicted.stored;
         if !self.store.is_durable() {
             gone.extend(evicted.enforced);
+            gone.extend(evicted.expired);
         }
         Batch::removing(&gone)
     }

@@ -533,6 +533,13 @@ impl Entry {
         })
     }
 
+    /// It holds a policy in enforce mode, live or not.
+    pub(super) fn would_enforce(&self) -> bool {
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.policy.mode == Mode::Enforce && !held.is_brief())
+    }
+
     pub(super) const fn is_stored(&self) -> bool {
         self.held.is_some()
     }

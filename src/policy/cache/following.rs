@@ -9,7 +9,7 @@ use super::entry::{Entry, Moment};
 use super::lost;
 use super::shelf::Evicted;
 use crate::name::Domain;
-use crate::store::peers::{Doubt, Weighed, weigh};
+use crate::store::peers::{Doubt, Weighed, is_ahead, weigh};
 use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
 
 impl StsCache {
@@ -90,6 +90,15 @@ impl Cache {
             return;
         };
         let now: Moment = self.now();
+        if is_ahead(row.at, now.wall) {
+            warn!(
+                %domain,
+                seconds = row.at.since(now.wall).as_secs(),
+                "a command to forget this domain's MTA-STS policy is from a time that has not come, and is passed over: set \
+                the clocks right and give it again"
+            );
+            return;
+        }
         let mut memory = self.lock();
         let known = memory.shelf.get(&domain).known();
         if known.is_some_and(|known| known.fetched <= row.at) {

@@ -9,7 +9,6 @@ use super::discovery::Errand;
 use super::entry::Moment;
 use super::shelf::Shelf;
 use super::upkeep::AT_ONCE;
-use crate::mtasts::policy::MAX_AGE;
 use crate::name::Domain;
 use crate::store::{Kind, Query, Store, StoreError};
 
@@ -35,10 +34,7 @@ pub(super) fn mark(
         let Ok(domain) = row.key.parse::<Domain>() else {
             continue; // What is no domain gets no mail.
         };
-        // No policy lives longer, whatever it was.
-        if now.wall.since(row.at) >= MAX_AGE {
-            continue;
-        }
+        // However old it is: the clock of a start may be wrong (upkeep of the store lets go of it in the end).
         // All stay in the store, where what is crowded out is looked for.
         let (is_lost, _) = shelf.change(&domain, now, |entry| {
             entry.lose(now);

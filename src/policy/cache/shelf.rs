@@ -1,10 +1,10 @@
 //! Entries within a bound of memory, in the orders in which they are needed. Pure.
 //!
 //! When memory runs out, what can be had again goes first, then expired policies, then live ones that enforce nothing,
-//! each kind in the order of its last use; a live enforce policy goes only when there is nothing else, and is then looked
-//! for in the store before its domain counts as one without. What is to be
-//! refreshed next, and what expires next, is known without a look at the rest: nothing here grows with the number of
-//! domains but a logarithm.
+//! each kind in the order of its last use; a live enforce policy goes only when there is nothing else. An enforce policy,
+//! live or expired (by a clock that may be wrong), is then looked for in the store before its domain counts as one
+//! without. What is to be refreshed next, and what expires next, is known without a look at the rest: nothing here grows
+//! with the number of domains but a logarithm.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub(super) struct Evicted {
     pub(super) stored: Vec<Domain>,
     /// Those that were enforced: the store is to keep them.
     pub(super) enforced: Vec<Domain>,
+    /// Those that would be enforced if their life were not over, by a clock that may be wrong: the same.
+    pub(super) expired: Vec<Domain>,
 }
 
 /// How many entries of each worth there are.
@@ -260,6 +262,9 @@ impl Shelf {
             if worth >= Worth::Enforced {
                 self.lacks = true;
                 evicted.enforced.push((*key).clone());
+            } else if slot.entry.would_enforce() {
+                self.lacks = true;
+                evicted.expired.push((*key).clone());
             } else if slot.entry.is_stored() {
                 evicted.stored.push((*key).clone());
             }
@@ -406,7 +411,7 @@ mod tests {
         put(&mut shelf, now, "expired.enforce", "enforce", 100);
         put(&mut shelf, now, "live.testing", "testing", 1);
         shelf.get(&domain("old.enforce"));
-        for (put_in, mode, stored, enforced, left) in [
+        for (put_in, mode, dispensable, enforced, left) in [
             (
                 "a.enforce",
                 "enforce",
@@ -437,8 +442,9 @@ mod tests {
             ),
         ] {
             let evicted = put(&mut shelf, now, put_in, mode, 1);
-            let stored: Vec<Domain> = stored.iter().map(|name| domain(name)).collect();
-            assert_eq!(evicted.stored, stored, "{put_in}");
+            let dispensable: Vec<Domain> = dispensable.iter().map(|name| domain(name)).collect();
+            let went = [evicted.expired, evicted.stored].concat();
+            assert_eq!(went, dispensable, "{put_in}");
             assert_eq!(evicted.enforced.len(), enforced, "{put_in}");
             assert_eq!(names(&shelf), left, "{put_in}");
         }
@@ -456,16 +462,19 @@ mod tests {
             wall: now.wall.plus(std::time::Duration::from_secs(1)),
             ..now
         };
-        for (put_in, gone) in [
-            ("c.enforce", "b.enforce"),
-            ("d.enforce", "a.none"),
-            ("e.enforce", "a.testing"),
+        let gone = |name| vec![domain(name)];
+        for (put_in, expired, stored) in [
+            ("c.enforce", gone("b.enforce"), vec![]),
+            ("d.enforce", vec![], gone("a.none")),
+            ("e.enforce", vec![], gone("a.testing")),
         ] {
             let evicted = put(&mut shelf, later, put_in, "enforce", 1);
-            assert_eq!(
-                (evicted.stored, evicted.enforced),
-                (vec![domain(gone)], vec![])
-            );
+            let expected = Evicted {
+                stored,
+                expired,
+                enforced: vec![],
+            };
+            assert_eq!(evicted, expected);
             check(&shelf);
         }
     }

@@ -275,6 +275,39 @@ fn a_policy_that_an_operator_has_had_forgotten_is_forgotten_by_all() {
     assert_eq!(heard[0].1.body, None);
 }
 
+#[test]
+fn sts_60_a_node_whose_clock_is_ahead_makes_no_other_forget() {
+    let Some(world) = World::new() else {
+        return;
+    };
+    let (one, two) = (world.node("one"), world.node("two"));
+    save(
+        &one,
+        &world.policy("a.example", "enforce", "mx.a.example", 100),
+    );
+    assert!(known(&two, "a.example").is_some());
+    let forgotten = Row {
+        body: None,
+        at: Timestamp::from_unix(world.now + 3600),
+        ..world.policy("a.example", "none", "mx.a.example", 0).row()
+    };
+    one.write(&Batch {
+        rows: vec![forgotten],
+        ..Batch::default()
+    })
+    .unwrap();
+    two.changes(Kind::Policy, Revision::START, 9).unwrap();
+    assert_eq!(
+        known(&two, "a.example").as_deref(),
+        Some("enforce mx.a.example")
+    );
+    drop(two);
+    assert!(
+        known(&world.node("two"), "a.example").is_some(),
+        "read anew"
+    );
+}
+
 /// Changes a row of a node's own store behind its back.
 fn damage(world: &World, node: &str, key: &str) {
     let other = rusqlite::Connection::open(world.snapshot(node)).unwrap();

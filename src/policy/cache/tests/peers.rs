@@ -129,6 +129,23 @@ fn sts_60_what_an_operator_has_had_forgotten_is_dropped_unless_fetched_later() {
 }
 
 #[test]
+fn sts_60_what_is_forgotten_at_a_time_that_has_not_come_stays_in_force() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let node = Node::new(&world);
+    node.state();
+    world.says(Txt::Absent);
+    let now = world.facts().wall;
+    let ahead = |seconds: u64| Row {
+        at: Timestamp::from_unix(now + seconds),
+        ..forgotten(&world, 0)
+    };
+    node.hear(ahead(301));
+    assert_eq!(node.told(), live("Enforce mx0.example"));
+    node.hear(ahead(300));
+    assert_eq!(node.told(), Told::None, "within what clocks may differ");
+}
+
+#[test]
 fn a_row_that_cannot_be_read_changes_nothing_and_keeps_no_other_from_being_heard() {
     let world = World::of(Mode::Enforce, WEEK);
     let node = Node::new(&world);

@@ -56,6 +56,27 @@ fn attack_sts_10_an_enforced_policy_that_is_crowded_out_stays_in_the_store_and_i
 }
 
 #[test]
+fn attack_sts_12_a_full_memory_and_a_clock_that_jumps_lose_no_enforced_policy_once_it_is_right_again()
+ {
+    let world = World::of(Mode::Enforce, WEEK);
+    let node = Node::over(&world, Arc::new(Broken::default()));
+    assert_eq!(node.told(), live("Enforce mx0.example"));
+    world.step_wall(400 * 86_400);
+    node.clock_was_set();
+    for number in 0..MANY {
+        let other = format!("d{number}.example").parse().unwrap();
+        node.runtime.block_on(node.cache.state(&other));
+    }
+    assert_eq!(node.cache.told(&domain()), None, "crowded out");
+    assert!(kept(&node).iter().any(|kept| kept.domain == domain()));
+    world.step_wall(-400 * 86_400);
+    node.clock_was_set();
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    assert!(is_cached(&node.told()), "{:?}", node.told());
+}
+
+#[test]
 fn sts_09_what_a_full_disk_did_not_take_is_not_lost_when_it_is_crowded_out() {
     let world = World::of(Mode::Enforce, WEEK);
     let broken = Arc::new(Broken::default());
