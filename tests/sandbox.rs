@@ -12,11 +12,12 @@
 mod service;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 
-use danelaw::config::Config;
+use danelaw::config::{Config, StorePlace};
 use danelaw::privilege::sandbox;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -119,7 +120,7 @@ fn no_program_no_process_and_no_name_space_comes_of_an_intruder() {
     // What it can do before.
     assert!(Command::new("/bin/true").status().unwrap().success());
     unshare(CloneFlags::CLONE_FS).unwrap();
-    sandbox::close(&required()).unwrap();
+    sandbox::close(&required(), &[]).unwrap();
     let started = Command::new("/bin/true").status().unwrap_err();
     assert_eq!(started.raw_os_error(), Some(Errno::EPERM as i32));
     let argument = [c"/bin/true"];
@@ -135,4 +136,99 @@ fn no_program_no_process_and_no_name_space_comes_of_an_intruder() {
     );
     // Threads are what it lives by.
     assert_eq!(std::thread::spawn(|| 25).join().unwrap(), 25);
+}
+
+#[test]
+fn an_intruder_reads_and_writes_what_the_configuration_needs_and_nothing_else() {
+    if !is_inside() {
+        return inside(
+            "an_intruder_reads_and_writes_what_the_configuration_needs_and_nothing_else",
+        );
+    }
+    let all = tempfile::tempdir().unwrap();
+    let at = |name: &str| all.path().join(name);
+    for folder in ["config", "store", "control", "cas", "other"] {
+        fs::create_dir(at(folder)).unwrap();
+        fs::write(at(folder).join("there"), "x").unwrap();
+    }
+    let mut config = required();
+    config.store.place = StorePlace::File(at("store").join("danelaw.db"));
+    config.control = Some(at("control").join("socket"));
+    config.ca_file = Some(at("cas").join("there"));
+    config.dns.resolvers = vec!["127.0.0.1:9".parse().unwrap()];
+    let sandboxed = sandbox::close(&config, &[at("config").join("danelaw.toml")]).unwrap();
+    let can_read = |path: &Path| fs::read(path).map_err(|error| error.kind());
+    let can_write = |path: &Path| fs::write(path, "y").map_err(|error| error.kind());
+    for (folder, read, write) in [
+        ("config", true, false),
+        ("cas", true, false),
+        ("store", true, true),
+        ("control", true, true),
+        ("other", false, false),
+    ] {
+        let there = at(folder).join("there");
+        assert_eq!(can_read(&there).map(drop), may(read), "read {folder}");
+        assert_eq!(can_write(&there), may(write), "write {folder}");
+        assert_eq!(
+            can_write(&at(folder).join("new")),
+            may(write),
+            "make {folder}"
+        );
+    }
+    assert_eq!(can_read(Path::new("/etc/passwd")).map(drop), may(false));
+    // What a reload would trip over, and what it would not.
+    assert!(sandboxed.faults(&config).is_empty());
+    config.ca_file = Some(at("other").join("there"));
+    let faults = sandboxed.faults(&config);
+    assert!(
+        faults.len() == 1 && faults[0].starts_with("tls.ca_file: "),
+        "{faults:?}"
+    );
+}
+
+#[allow(clippy::fn_params_excessive_bools, reason = "one is not too many")]
+const fn may(can: bool) -> Result<(), ErrorKind> {
+    if can {
+        Ok(())
+    } else {
+        Err(ErrorKind::PermissionDenied)
+    }
+}
+
+#[test]
+fn a_reload_that_names_a_file_elsewhere_changes_nothing_and_says_what_to_do() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let anchor = elsewhere.path().join("root.key");
+    fs::write(
+        &anchor,
+        ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n",
+    )
+    .unwrap();
+    let with = |anchor: &Path| {
+        format!(
+            "{DNS}trust_anchor = {anchor:?}\n[control]\nsocket = \"control.sock\"\n[store]\npath = \"state.db\"\n"
+        )
+    };
+    let service = Service::start(&format!(
+        "{DNS}[control]\nsocket = \"control.sock\"\n[store]\npath = \"state.db\"\n"
+    ));
+    service.logged("commands are answered");
+    service.configure(&with(&anchor));
+    let refused = service.command(&["reload"]);
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&refused.stderr),
+        String::from_utf8_lossy(&refused.stdout)
+    );
+    assert!(!refused.status.success(), "{said}");
+    assert!(
+        said.contains("dns.trust_anchor") && said.contains("needs a restart"),
+        "{said}"
+    );
+    // A file that has come since, beside its configuration, is read.
+    let beside = service.path("root.key");
+    fs::copy(&anchor, &beside).unwrap();
+    service.configure(&with(&beside));
+    let applied = service.command(&["reload"]);
+    assert!(applied.status.success(), "{applied:?}");
 }

@@ -153,6 +153,16 @@ impl Loaded {
             .collect()
     }
 
+    /// What reading `file` again reads: itself, and the store's password.
+    #[must_use]
+    pub fn sources(&self, file: &Path) -> Vec<PathBuf> {
+        let is_password = |one: &&Setting| one.table == "[store]" && one.key == "password_file";
+        let password = self.settings.iter().find(is_password);
+        let path = password.and_then(|one| one.value.as_ref()?.as_str());
+        let path = path.map(PathBuf::from);
+        [file.to_owned()].into_iter().chain(path).collect()
+    }
+
     fn problem(
         &self,
         file: &Path,

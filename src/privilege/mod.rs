@@ -8,6 +8,7 @@
 pub mod sandbox;
 
 mod calls;
+mod places;
 
 use std::io;
 

@@ -1,14 +1,18 @@
 //! What the kernel is asked to keep this process from, and whether it does.
 
+use std::path::PathBuf;
+
 use tracing::{info, warn};
 
 use super::calls;
+use super::places::Places;
 use crate::config::{Config, Sandbox};
 use crate::report::admin::Check;
 
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Sandboxed {
+    places: Option<Places>,
     missing: Option<String>,
 }
 
@@ -20,29 +24,41 @@ pub struct Sandboxed {
 )]
 pub struct Unavailable(String);
 
-/// Closes it, for this process and for good. To be called while there are no other threads.
+/// Closes it for good, around what `config`, which stands in `sources`, needs. To be called while there are no other threads.
 ///
 /// # Errors
 /// When the kernel cannot and it is required.
-pub fn close(config: &Config) -> Result<Sandboxed, Unavailable> {
+pub fn close(config: &Config, sources: &[PathBuf]) -> Result<Sandboxed, Unavailable> {
     let mode = config.run.sandbox;
     if mode == Sandbox::Off {
         let missing = Some("run.sandbox is \"off\"".to_owned());
-        return Ok(Sandboxed { missing });
+        return Ok(Sandboxed {
+            places: None,
+            missing,
+        });
     }
-    let refused = calls::refuse();
-    let missing = refused
-        .err()
-        .map(|error| format!("system calls cannot be refused (seccomp): {error}"));
+    let places = Places::of(config, sources);
+    let no_landlock = match places.enclose() {
+        Ok(true) => None,
+        Ok(false) => Some("files cannot be closed (landlock): this kernel has it not".to_owned()),
+        Err(error) => Some(format!("files cannot be closed (landlock): {error}")),
+    };
+    let no_seccomp = calls::refuse().err();
+    let no_seccomp = no_seccomp.map(|error| format!("calls cannot be refused (seccomp): {error}"));
+    let places = no_landlock.is_none().then_some(places);
+    let missing: Vec<_> = [no_landlock, no_seccomp].into_iter().flatten().collect();
+    let missing = (!missing.is_empty()).then(|| missing.join("; "));
     match &missing {
-        None => info!("the sandbox is closed: system calls that nothing here needs are refused"),
+        None => info!(
+            "the sandbox is closed: files and system calls that nothing here needs are refused"
+        ),
         Some(missing) if mode == Sandbox::Required => return Err(Unavailable(missing.clone())),
         Some(missing) => warn!(
             missing,
             "the sandbox is not what it should be, danelaw goes on"
         ),
     }
-    Ok(Sandboxed { missing })
+    Ok(Sandboxed { places, missing })
 }
 
 impl Sandboxed {
@@ -50,5 +66,20 @@ impl Sandboxed {
     #[must_use]
     pub fn check(&self) -> Check {
         Check::new("sandbox", None).noting(self.missing.clone())
+    }
+
+    /// What another configuration names that this process cannot read any more, each with what to do.
+    #[must_use]
+    pub fn faults(&self, config: &Config) -> Vec<String> {
+        let places = self.places.iter();
+        let closed = places.flat_map(|places| places.closed(config));
+        let fault = |(key, path): (&str, PathBuf)| {
+            format!(
+                "{key}: expected a file in a folder that was named at the start, got {}, which the sandbox keeps closed: it \
+                 needs a restart",
+                path.display()
+            )
+        };
+        closed.map(fault).collect()
     }
 }

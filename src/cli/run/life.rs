@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::change::{Changes, Read};
 use crate::config::{Config, ConfigError, Loaded, Problems};
 use crate::control::daemon::{Order, Reloaded};
+use crate::privilege::sandbox::Sandboxed;
 use crate::proxy::Proxy;
 use crate::supervisor::{Supervisor, Word};
 
@@ -58,6 +59,7 @@ pub(super) struct Life<'a> {
     pub(super) supervisor: &'a Supervisor,
     pub(super) file: PathBuf,
     pub(super) log: LogHandle,
+    pub(super) sandboxed: Sandboxed,
     pub(super) started: Read,
     pub(super) last: Read,
 }
@@ -117,7 +119,7 @@ impl Life<'_> {
 
     /// All of it, or nothing and each fault.
     fn try_reload(&mut self) -> Result<Changes, Vec<String>> {
-        let loaded = load(&self.file)?;
+        let loaded = load(&self.file, &self.sandboxed)?;
         let read = Read::of(&loaded);
         // It has been parsed as part of the configuration.
         self.proxy
@@ -131,12 +133,16 @@ impl Life<'_> {
 }
 
 /// The configuration with the files that it names, when all of it can be used.
-fn load(file: &std::path::Path) -> Result<Loaded, Vec<String>> {
+fn load(file: &std::path::Path, sandboxed: &Sandboxed) -> Result<Loaded, Vec<String>> {
     let each = |problems: &Problems| problems.0.iter().map(ToString::to_string).collect();
     let loaded = Config::load(file).map_err(|error| match &error {
         ConfigError::Invalid(problems) => each(problems),
         ConfigError::Unreadable { .. } => vec![error.to_string()],
     })?;
+    let closed = sandboxed.faults(&loaded.config);
+    if !closed.is_empty() {
+        return Err(closed);
+    }
     let unusable = loaded.unusable_files(file, SystemClock.wall());
     if unusable.is_empty() {
         Ok(loaded)

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     privilege::limit(config.max_sessions);
     let sockets = Sockets::open(&config.listeners, inherited)?;
     privilege::give_up(config)?;
-    let sandboxed = sandbox::close(config)?;
+    let sandboxed = sandbox::close(config, &loaded.sources(&args.config))?;
     // By the user that will read them again.
     let unusable = loaded.unusable_files(&args.config, SystemClock.wall());
     if !unusable.is_empty() {
@@ -127,6 +127,7 @@ async fn serve(
         supervisor: &supervisor,
         file: file.to_owned(),
         log,
+        sandboxed,
         started: read.clone(),
         last: read,
     };

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use tokio_postgres::Config;
@@ -87,6 +87,12 @@ impl FromStr for Address {
 }
 
 impl Address {
+    /// The CAs that its server proves itself by, where they are named.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
+    }
+
     /// The same with a password, unless it has one.
     #[must_use]
     pub fn or_password(mut self, password: Option<String>) -> Self {

@@ -212,6 +212,8 @@ fn connect(path: &Path) -> Result<Connection, StoreFault> {
     pragma(&connection, "cell_size_check", "ON")?;
     // What is gone must not be found again by a pointer that has been damaged.
     pragma(&connection, "secure_delete", "ON")?;
+    // The sandbox has no folder for temporary files.
+    pragma(&connection, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 
