@@ -57,8 +57,8 @@ impl Places {
         }
     }
 
-    /// From now on all others are closed, to this thread and those that it begins; false where the kernel cannot.
-    pub(super) fn enclose(&self) -> Result<bool, RulesetError> {
+    /// From now on all others are closed, to this thread and those that it begins, as far as the kernel can: that is told.
+    pub(super) fn enclose(&self) -> Result<RulesetStatus, RulesetError> {
         // Whatever a later kernel adds has not been tried here.
         const KNOWN: ABI = ABI::V5;
         let status = Ruleset::default()
@@ -70,7 +70,7 @@ impl Places {
             ))?
             .add_rules(path_beneath_rules(&self.write, writing(KNOWN)))?
             .restrict_self()?;
-        Ok(status.ruleset != RulesetStatus::NotEnforced)
+        Ok(status.ruleset)
     }
 
     /// The files of `config` that are there and closed, each with its key.

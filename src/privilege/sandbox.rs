@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use landlock::RulesetStatus;
 use tracing::{info, warn};
 
 use super::calls;
@@ -38,16 +39,24 @@ pub fn close(config: &Config, sources: &[PathBuf]) -> Result<Sandboxed, Unavaila
         });
     }
     let places = Places::of(config, sources);
-    let no_landlock = match places.enclose() {
-        Ok(true) => None,
-        Ok(false) => Some("files cannot be closed (landlock): this kernel has it not".to_owned()),
-        Err(error) => Some(format!("files cannot be closed (landlock): {error}")),
+    let (no_landlock, in_part) = match places.enclose() {
+        Ok(RulesetStatus::FullyEnforced) => (None, None),
+        // Reading, writing and executing are closed since there is landlock.
+        Ok(RulesetStatus::PartiallyEnforced) => (None, Some(IN_PART.to_owned())),
+        Ok(RulesetStatus::NotEnforced) => (Some(NO_LANDLOCK.to_owned()), None),
+        Err(error) => (
+            Some(format!("files cannot be closed (landlock): {error}")),
+            None,
+        ),
     };
     let no_seccomp = calls::refuse().err();
     let no_seccomp = no_seccomp.map(|error| format!("calls cannot be refused (seccomp): {error}"));
     let places = no_landlock.is_none().then_some(places);
     let missing: Vec<_> = [no_landlock, no_seccomp].into_iter().flatten().collect();
     let missing = (!missing.is_empty()).then(|| missing.join("; "));
+    if let Some(in_part) = &in_part {
+        info!("{in_part}");
+    }
     match &missing {
         None => info!(
             "the sandbox is closed: files and system calls that nothing here needs are refused"
@@ -58,8 +67,13 @@ pub fn close(config: &Config, sources: &[PathBuf]) -> Result<Sandboxed, Unavaila
             "the sandbox is not what it should be, danelaw goes on"
         ),
     }
+    let missing = missing.or(in_part);
     Ok(Sandboxed { places, missing })
 }
+
+const NO_LANDLOCK: &str = "files cannot be closed (landlock): this kernel has it not";
+const IN_PART: &str = "files are closed as far as this kernel's landlock goes, which is older than what danelaw asks for \
+    (5): truncating or device calls may be left open";
 
 impl Sandboxed {
     /// A line of `/readyz`: mail depends on none of it.
