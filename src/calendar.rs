@@ -33,7 +33,7 @@ pub(crate) fn read_day(text: &str, day: Day) -> Result<Timestamp, NoTime> {
     if text.len() != A_DAY.len() {
         return read(text);
     }
-    let begins = read(&format!("{text}T00:00:00Z"))?;
+    let begins = read(&format!("{text}T00:00:00Z")).map_err(|error| error.about(text))?;
     Ok(match day {
         Day::Begins => begins,
         Day::Ends => begins.plus(Duration::from_secs(86_400)),
@@ -66,6 +66,17 @@ pub(crate) enum NoTime {
         /// The text.
         text: String,
     },
+}
+
+impl NoTime {
+    /// The same of the text that was given.
+    fn about(self, text: &str) -> Self {
+        let text = text.to_owned();
+        match self {
+            Self::Unreadable { why, .. } => Self::Unreadable { text, why },
+            Self::Early { .. } => Self::Early { text },
+        }
+    }
 }
 
 /// The same the other way; what no calendar holds is shown in seconds.
@@ -116,8 +127,14 @@ mod tests {
             ("31.01.2026", Day::Begins, None),
             ("tomorrow", Day::Begins, None),
         ] {
-            let read = read_day(text, day).ok().map(written);
-            assert_eq!(read.as_deref(), expected, "{text}");
+            let read = read_day(text, day);
+            if let Err(error) = &read {
+                assert!(
+                    error.to_string().contains(&format!("got {text:?}")),
+                    "{error}"
+                );
+            }
+            assert_eq!(read.ok().map(written).as_deref(), expected, "{text}");
         }
         assert_eq!(day(read("2026-01-31T12:00:00Z").unwrap()), "2026-01-31");
     }
