@@ -105,6 +105,8 @@ fn the_examples_of_the_help_are_commands() {
     all_are_taken(&told, 50);
 }
 
+/// The documentation is of the whole program.
+#[cfg(feature = "lab")]
 #[test]
 fn the_commands_in_the_documentation_are_commands() {
     let mut told = Vec::new();
@@ -125,6 +127,7 @@ fn the_commands_in_the_documentation_are_commands() {
 }
 
 /// What stands in a sentence may leave something out, but every command and option that it names is one.
+#[cfg(feature = "lab")]
 #[test]
 fn the_commands_in_sentences_name_what_there_is() {
     let mut told = Vec::new();
@@ -160,6 +163,7 @@ fn the_commands_in_sentences_name_what_there_is() {
 }
 
 /// `danelaw config check|show` is two commands.
+#[cfg(feature = "lab")]
 fn alternatives(code: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in code.split(' ') {
