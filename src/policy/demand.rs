@@ -1,10 +1,11 @@
-//! From facts to what a session must show: the table of precedence, and nothing else.
+//! From facts to what a session must show, by the table of precedence (`precedence`), and nothing else.
 //!
 //! [`demand`] answers with one [`Candidate`] per MX host that the destination may be, each with its own
 //! [`Requirement`]. What cannot be judged at all (a failed lookup, a null MX) is a [`Reason`] at once. An exception
 //! that requires more adds a [`Local`] to each requirement; one that loosens takes the place of the table (`loosened`).
 
 mod loosened;
+mod precedence;
 mod requirement;
 
 use std::net::IpAddr;
@@ -14,8 +15,9 @@ use super::exceptions::What;
 use super::facts::{AddressFacts, Facts, HostFacts, MxFacts, StsState, TlsaFacts};
 use crate::dns::Failure;
 use crate::mtasts::{Mode, Policy};
-use crate::name::{DnsName, Domain, MxHost, ReferenceId, TlsaBase};
+use crate::name::{DnsName, Domain, MxHost};
 use crate::verdict::{Question, Reason};
+use precedence::{NextHopNames, candidates};
 
 pub use requirement::{DaneDemand, Level, Local, Requirement, StsDemand};
 
@@ -266,105 +268,6 @@ fn unknown_address(hosts: &[HostFacts]) -> Option<Reason> {
         AddressFacts::Failed(failure) => Some(dns(Question::Address, host.host.name(), failure)),
         AddressFacts::Known(_) => None,
     })
-}
-
-/// The names of the next-hop that a certificate may carry beside the host's own.
-#[derive(Clone, Copy)]
-struct NextHopNames<'a> {
-    domain: &'a Domain,
-    expanded: Option<&'a DnsName>,
-    secure: bool,
-}
-
-/// The candidates, strictest first. What the hosts' own lookups leave unknown comes before what MTA-STS does.
-fn candidates(
-    hosts: &[&HostFacts],
-    names: NextHopNames<'_>,
-    sts: &StsState,
-    terms: Terms<'_>,
-) -> Result<Vec<Candidate>, Reason> {
-    let mut candidates = hosts
-        .iter()
-        .map(|host| candidate(host, names, sts, terms))
-        .collect::<Result<Vec<_>, _>>()?;
-    // Whatever the unknown policy is, DANE may decide without it; anything else would have to guess.
-    if let StsState::Unknown(failure) = sts
-        && !candidates
-            .iter()
-            .all(|candidate| candidate.requirement.dane_decides(terms.settings))
-    {
-        return Err(dns(Question::Sts, names.domain.name(), failure));
-    }
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.requirement.level()));
-    Ok(candidates)
-}
-
-/// One row of the table of precedence: TLSA state × MTA-STS state.
-fn candidate(
-    host: &HostFacts,
-    names: NextHopNames<'_>,
-    sts: &StsState,
-    terms: Terms<'_>,
-) -> Result<Candidate, Reason> {
-    let settings = terms.settings;
-    let mut requirement = Requirement {
-        local: terms.exception.and_then(Local::of),
-        ..Requirement::default()
-    };
-    match &host.tlsa {
-        TlsaFacts::NotApplicable => {}
-        // MTA-STS must not rescue what DANE leaves unknown (RFC 8461 §2).
-        TlsaFacts::Failed { base, failure } => {
-            return Err(dns(Question::Tlsa, base.name(), failure));
-        }
-        TlsaFacts::Unusable { .. } => {
-            requirement.encrypt = names.secure || settings.insecure_mx != InsecureMx::Ignore;
-        }
-        TlsaFacts::Usable { base, records } => match (names.secure, settings.insecure_mx) {
-            (true, _) | (false, InsecureMx::Dane) => {
-                requirement.dane = Some(DaneDemand {
-                    base: base.clone(),
-                    records: records.clone(),
-                    reference_ids: reference_ids(base, names),
-                    half: !names.secure,
-                });
-            }
-            (false, InsecureMx::Encrypt) => requirement.encrypt = true,
-            (false, InsecureMx::Ignore) => {}
-        },
-    }
-    let enforce = enforced(sts).map(|policy| StsDemand::of(policy, &host.host));
-    let mut observed = testing(sts).map(|policy| StsDemand::of(policy, &host.host));
-    if requirement.local == Some(Local::Sts) {
-        // Whoever requires a policy means also one that is only tested.
-        requirement.sts = enforce.or_else(|| observed.take());
-    } else if requirement.dane_decides(settings) {
-        observed = observed.or(enforce);
-    } else {
-        requirement.sts = enforce;
-    }
-    Ok(Candidate {
-        host: host.host.clone(),
-        requirement,
-        observed,
-    })
-}
-
-/// RFC 7672 §3.2.2: base domain, next-hop, expanded next-hop; the base alone when the MX RRset is insecure.
-fn reference_ids(base: &TlsaBase, names: NextHopNames<'_>) -> Vec<ReferenceId> {
-    let mut ids = vec![ReferenceId::new(base.name().clone())];
-    if names.secure {
-        for name in [Some(names.domain.name()), names.expanded]
-            .into_iter()
-            .flatten()
-        {
-            let id = ReferenceId::new(name.clone());
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-    }
-    ids
 }
 
 fn enforced(sts: &StsState) -> Option<&Policy> {

@@ -1,4 +1,4 @@
-//! Discoveries: the IO that `entry` asks for, one at a time per domain.
+//! The cache: what it goes by, and its discoveries, one at a time per domain (`errand` knows what one does).
 //!
 //! A discovery is a task of its own, so that a session that goes away neither stops it nor leaves the others that wait
 //! for it without an answer. Nothing here fails: what cannot be known is a [`StsState`] too.
@@ -12,16 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures_util::future::{FutureExt, Shared};
 use tokio::sync::{Notify, oneshot};
-use tracing::{debug, warn};
 
-use super::entry::{Entry, Heard, Moment, Patience, Step, Write};
+use super::entry::{Moment, Patience, Step};
+use super::errand::{Discovery, Errand};
 use super::lost;
 use super::shelf::{Evicted, Shelf};
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::dns::Lookup;
-use crate::mtasts::fetch::{FetchFailure, FetchPolicy};
-use crate::mtasts::{Mode, NoRecord, PolicyId};
+use crate::mtasts::fetch::FetchPolicy;
 use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::{Batch, Revision, Store, StoreError, StoredPolicy, policies};
@@ -47,10 +46,10 @@ pub(super) struct Cache {
 
 /// Who is asked, and for how long it may be waited for.
 #[derive(Clone)]
-struct Sources {
-    lookup: Arc<dyn Lookup>,
-    fetch: Arc<dyn FetchPolicy>,
-    patience: Patience,
+pub(super) struct Sources {
+    pub(super) lookup: Arc<dyn Lookup>,
+    pub(super) fetch: Arc<dyn FetchPolicy>,
+    pub(super) patience: Patience,
 }
 
 pub(super) struct Memory {
@@ -85,21 +84,6 @@ impl Default for CacheOptions {
 
 /// A discovery under way; ends with an error when its task does without a result.
 type Flight = Shared<oneshot::Receiver<StsState>>;
-
-/// Why a discovery is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Errand {
-    /// A session must know.
-    Session,
-    /// A session may want to know soon.
-    Ahead,
-    /// A session was refused: is there a newer policy?
-    Newer,
-    /// The policy grows old.
-    Refresh,
-    /// An operator wants it anew.
-    Operator,
-}
 
 impl StsCache {
     /// Starts with what the store holds. Blocks while it reads.
@@ -230,7 +214,7 @@ impl Cache {
         Boarded::Waiting(flight)
     }
 
-    fn broken_off(&self, domain: &Domain) -> StsState {
+    pub(super) fn broken_off(&self, domain: &Domain) -> StsState {
         let now = self.now();
         self.lock().shelf.get(domain).broken_off(now)
     }
@@ -254,166 +238,21 @@ impl Cache {
     pub(super) fn now(&self) -> Moment {
         Moment::of(&*self.clock)
     }
+
+    pub(super) fn sources(&self) -> Sources {
+        let sources = self.sources.read();
+        sources.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A discovery has ended, however it did: the way is clear for the next.
+    pub(super) fn land(&self, domain: &Domain) {
+        self.lock().flights.remove(domain);
+    }
 }
 
 enum Boarded {
     Known(StsState),
     Waiting(Flight),
-}
-
-/// One discovery; its end, however it comes, clears the way for the next.
-struct Discovery {
-    cache: Arc<Cache>,
-    domain: Domain,
-    errand: Errand,
-}
-
-impl Drop for Discovery {
-    fn drop(&mut self) {
-        self.cache.lock().flights.remove(&self.domain);
-    }
-}
-
-impl Cache {
-    fn sources(&self) -> Sources {
-        let sources = self.sources.read();
-        sources.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Discovery {
-    async fn run(self) -> StsState {
-        let recalled = self.cache.recall_aside(&self.domain).await;
-        let state = self.discover().await;
-        match (recalled, state) {
-            // What is in force there cannot be known: it is not said that nothing is.
-            (Err(failure), StsState::None | StsState::FetchFailed(_) | StsState::Unknown(_)) => {
-                StsState::Unknown(failure)
-            }
-            (Ok(()) | Err(_), state) => state,
-        }
-    }
-
-    async fn discover(&self) -> StsState {
-        let first = match self.errand {
-            Errand::Session | Errand::Ahead => {
-                let (patience, now) = (self.cache.sources().patience, self.cache.now());
-                let mut memory = self.cache.lock();
-                memory.shelf.get(&self.domain).step(patience, now)
-            }
-            Errand::Newer | Errand::Refresh | Errand::Operator => Step::Ask,
-        };
-        let next = match first {
-            Step::Ask => self.ask().await,
-            Step::Ready(_) | Step::Fetch(_) => first,
-        };
-        match next {
-            Step::Fetch(id) => self.fetch(id).await,
-            Step::Ready(state) => state,
-            // An answer that has just come is fresh.
-            Step::Ask => self.cache.broken_off(&self.domain),
-        }
-    }
-
-    async fn ask(&self) -> Step {
-        // No parent domain and no public suffix is ever asked (RFC 8461 §3.4).
-        let heard = match self.domain.name().prefixed("_mta-sts") {
-            Ok(name) => Heard::from(self.cache.sources().lookup.txt(&name).await.answer),
-            // No such name can exist.
-            Err(_) => Heard::Silent(NoRecord::None),
-        };
-        debug!(domain = %self.domain, ?heard, "MTA-STS record");
-        let (errand, patience) = (self.errand, self.cache.sources().patience);
-        self.change(|entry, now| {
-            entry.hear(heard, now);
-            if matches!(errand, Errand::Session | Errand::Newer) {
-                entry.wait(now);
-            }
-            let id = match errand {
-                Errand::Session | Errand::Ahead | Errand::Newer => None,
-                Errand::Refresh => entry.refresh_under(now),
-                Errand::Operator => entry.fetch_under(now),
-            };
-            let step = id.map_or_else(|| entry.step(patience, now), Step::Fetch);
-            (step, Write::Nothing)
-        })
-        .await
-    }
-
-    async fn fetch(&self, id: PolicyId) -> StsState {
-        self.change(|entry, now| (entry.begin(now), Write::Nothing))
-            .await;
-        let result = self.cache.sources().fetch.fetch(&self.domain).await;
-        self.cache.tally.fetched(&result);
-        debug!(domain = %self.domain, id = id.as_str(), ok = result.is_ok(), "MTA-STS policy");
-        if let Err(failure) = &result {
-            self.alert(failure);
-        }
-        let patience = self.cache.sources().patience;
-        self.change(|entry, now| entry.fetched(&self.domain, id, result, (patience, now)))
-            .await
-    }
-
-    /// RFC 8461 §3.3: administrators are to hear of refreshes that fail, unless the cached mode is none.
-    fn alert(&self, failure: &FetchFailure) {
-        let now = self.cache.now();
-        let in_force = self.cache.lock().shelf.get(&self.domain).in_force(now);
-        match in_force {
-            Some((Mode::Enforce | Mode::Testing, until)) => warn!(
-                domain = %self.domain,
-                %failure,
-                remaining_seconds = until.since(now.wall).as_secs(),
-                "the MTA-STS policy cannot be refreshed; the cached one stays in force until it expires"
-            ),
-            Some((Mode::None, _)) | None => {}
-        }
-    }
-
-    /// Changes the entry, then the store: a policy is in force even if it cannot be written down.
-    async fn change<T>(&self, change: impl FnOnce(&mut Entry, Moment) -> (T, Write)) -> T {
-        let now = self.cache.now();
-        let ((result, write, is_found), evicted) =
-            self.cache.lock().shelf.change(&self.domain, now, |entry| {
-                let was_lost = entry.is_lost();
-                let (result, write) = change(entry, now);
-                (result, write, was_lost && !entry.is_lost())
-            });
-        let mut batch = self.cache.evicted(evicted);
-        if is_found {
-            batch.gone.push(lost::marked(&self.domain));
-        }
-        match write {
-            Write::Nothing => self.write(batch, None).await,
-            Write::Save(policy) => {
-                batch.rows.push(policy.row());
-                self.write(batch, Some(policy)).await;
-            }
-            Write::Remove => {
-                self.cache.lock().unwritten.remove(&self.domain);
-                batch.gone.extend(Batch::removing([&self.domain]).gone);
-                self.write(batch, None).await;
-            }
-        }
-        result
-    }
-
-    async fn write(&self, batch: Batch, learnt: Option<StoredPolicy>) {
-        if batch == Batch::default() {
-            return;
-        }
-        let Err(error) = self.cache.write(batch).await else {
-            return;
-        };
-        warn!(
-            domain = %self.domain,
-            %error,
-            "an MTA-STS policy is in force but not written down: until it is, a restart would forget it"
-        );
-        if let Some(policy) = learnt {
-            let mut memory = self.cache.lock();
-            memory.unwritten.insert(self.domain.clone(), policy);
-        }
-    }
 }
 
 impl Moment {

@@ -10,6 +10,7 @@ use crate::mtasts::fetch::FetchFailure;
 use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
+use crate::store::StoredPolicy;
 
 /// The policy of the last successful fetch, perhaps expired.
 #[derive(Debug)]
@@ -21,7 +22,28 @@ pub(super) struct Held {
     pub(super) forsaken: bool,
 }
 
+impl From<StoredPolicy> for Held {
+    fn from(stored: StoredPolicy) -> Self {
+        Self {
+            policy: stored.policy,
+            id: stored.id,
+            fetched: stored.fetched,
+            forsaken: false,
+        }
+    }
+}
+
 impl Held {
+    /// To be written.
+    pub(super) fn stored(&self, domain: &Domain) -> StoredPolicy {
+        StoredPolicy {
+            domain: domain.clone(),
+            id: self.id.clone(),
+            policy: Arc::clone(&self.policy),
+            fetched: self.fetched,
+        }
+    }
+
     pub(super) fn state(&self, refresh: Option<FetchFailure>) -> StsState {
         StsState::Live {
             policy: Arc::clone(&self.policy),

@@ -1,8 +1,8 @@
 //! What an operator may see of the cache and do to it: look, fetch anew, forget, take over.
 
 use super::StsCache;
-use super::discovery::Errand;
 use super::entry::{Entry, Told};
+use super::errand::Errand;
 use super::lost;
 use crate::dns::Failure;
 use crate::name::Domain;

@@ -5,8 +5,8 @@ use futures_util::stream::{self, StreamExt};
 use tracing::{info, warn};
 
 use super::StsCache;
-use super::discovery::Errand;
 use super::entry::Moment;
+use super::errand::Errand;
 use super::shelf::Shelf;
 use super::upkeep::AT_ONCE;
 use crate::name::Domain;

@@ -4,12 +4,14 @@
 //! invalid body leave it in force. One discovery runs per domain at a time, the others wait for it.
 //!
 //! `entry` and `held` (pure) know what one domain's answers mean and what is to be done next, `shelf` (pure) keeps
-//! entries within a bound of memory, `discovery` (IO) does what is to be done and holds the store to it, `upkeep` (IO)
-//! fetches in advance, `recall` (IO) finds in the store what memory has no room for, `hinted` (IO) what a list names, `following` hears what others write to the store, `inspect` shows
-//! and changes entries for an operator, `lost` asks anew what a damaged store has lost, `tally` counts.
+//! entries within a bound of memory, `discovery` (IO) lets one discovery run per domain, `errand` (IO) is one: it does what
+//! is to be done, `writing` (IO) holds the store to it. `upkeep` (IO) fetches in advance, `recall` (IO) finds in the store
+//! what memory has no room for, `hinted` (IO) asks for what a list names, `following` hears what others write to the store,
+//! `inspect` shows and changes entries for an operator, `lost` asks anew what a damaged store has lost, `tally` counts.
 
 mod discovery;
 mod entry;
+mod errand;
 mod following;
 mod held;
 mod hinted;

@@ -334,7 +334,10 @@ mod tests {
             fetched: Timestamp::from_unix(now.wall.unix() - age),
         };
         shelf
-            .change(&domain(name), now, |entry| *entry = Entry::restored(stored))
+            .change(&domain(name), now, |entry| {
+                *entry = Entry::default();
+                entry.adopt(stored);
+            })
             .1
     }
 

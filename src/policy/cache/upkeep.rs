@@ -8,8 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use tracing::{info, warn};
 
 use super::StsCache;
-use super::discovery::{Cache, Errand};
+use super::discovery::Cache;
 use super::entry::{Moment, Worth};
+use super::errand::Errand;
 use super::tally::StsVitals;
 use crate::name::Domain;
 use crate::store::{Batch, StoredPolicy};

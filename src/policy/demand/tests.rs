@@ -3,6 +3,7 @@
 use super::*;
 use crate::dane::{Matching, Selector, Tlsa, Usage};
 use crate::dns::Denial;
+use crate::name::ReferenceId;
 
 const DESTINATION: &str = "192.0.2.25";
 

@@ -1,9 +1,8 @@
 //! An entry for an operator: what is seen of it, and what may be done to it beside discoveries. Pure.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Asked, BACK_OFF, Entry, Heard, Held, Moment};
+use super::{Asked, BACK_OFF, Entry, Heard, Moment};
 use crate::clock::Timestamp;
 use crate::mtasts::PolicyId;
 use crate::mtasts::fetch::FetchFailure;
@@ -114,17 +113,6 @@ impl Entry {
                 ..
             }) => Some(id.clone()),
             Some(_) | None => self.refresh_under(now),
-        }
-    }
-}
-
-impl Held {
-    fn stored(&self, domain: &Domain) -> StoredPolicy {
-        StoredPolicy {
-            domain: domain.clone(),
-            id: self.id.clone(),
-            policy: Arc::clone(&self.policy),
-            fetched: self.fetched,
         }
     }
 }
