@@ -7,28 +7,27 @@
 //! A peer's policy comes into the node's own store only where it adds (`peers`); one that would loosen is handed to
 //! whoever follows, who asks the domain. What was crowded out here is not deleted there: others may need it. Counts are
 //! kept by node, so that repeating a write whose answer was lost counts nothing twice.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "IO: goes by time when it tries a lost database again"
-)]
+//!
+//! `pull` takes over what others have written, `push` writes what they have not got, `reach` knows whether the database
+//! answers.
+
+mod pull;
+mod push;
+mod reach;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tracing::{error, info, warn};
+use tracing::warn;
 
-use super::damage::{Damage, Piece, changes_past_damage};
-use super::peers::{Doubt, Idle, Known, Weighed, is_ahead, weigh};
+use super::damage::Damage;
 use super::postgres::PostgresStore;
-use super::{
-    Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault, StoredPolicy,
-};
+use super::{Batch, Count, Kind, Query, Revision, Row, Store, StoreError, StoreFault};
 use crate::clock::{Clock, Timestamp};
 use crate::dane::presentation::hex;
-use crate::mtasts::Mode;
+use reach::Reach;
 
 /// The shared store and the node's own.
 pub struct Fleet {
@@ -37,7 +36,7 @@ pub struct Fleet {
     clock: Box<dyn Clock>,
     node: String,
     state: Mutex<State>,
-    gone: Mutex<Option<Gone>>,
+    reach: Reach,
     /// Of our own store.
     damage: Damage,
 }
@@ -61,15 +60,6 @@ struct Step {
     pulled: u64,
     /// The last of our own that has been written there.
     pushed: u64,
-}
-
-/// The database does not answer.
-#[derive(Debug)]
-struct Gone {
-    why: String,
-    since: Timestamp,
-    pause: Duration,
-    again: Instant,
 }
 
 impl Fleet {
@@ -105,7 +95,7 @@ impl Fleet {
                 doubted: Vec::new(),
                 uncounted: Some(0..=u32::MAX),
             }),
-            gone: Mutex::new(None),
+            reach: Reach::default(),
             damage: Damage::default(),
         };
         fleet.begin(&known)?;
@@ -142,220 +132,16 @@ impl Fleet {
         work: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         let mut state = self.state();
-        if self.is_to_wait() {
+        if self.reach.is_to_wait() {
             return None;
         }
         let mut done = work(&mut state);
-        if done.is_ok() && self.is_gone() {
+        if done.is_ok() && self.reach.is_gone() {
             // It is back: what was learnt meanwhile goes there first of all.
             done = self.push_all(&mut state).and(done);
         }
-        self.note(&done);
+        self.reach.note(&done, &self.database, &*self.clock);
         Some(done)
-    }
-
-    fn note<T>(&self, done: &Result<T, StoreError>) {
-        let mut gone = self.gone();
-        match done {
-            Ok(_) => {
-                if let Some(was) = gone.take() {
-                    let seconds = self.clock.wall().since(was.since).as_secs();
-                    info!(
-                        database = self.database.place(),
-                        seconds, "the database is back"
-                    );
-                }
-            }
-            // It answers; what it holds is another matter.
-            Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {
-                error!(%error, "a row of the database cannot be passed over");
-            }
-            Err(error) => {
-                let why = error.fault.to_string();
-                let (pause, since) = match gone.take() {
-                    Some(was) => ((was.pause * 2).min(LONGEST), was.since),
-                    None => {
-                        error!(%error, "the database is gone; decisions go on with what this node knows");
-                        (SHORTEST, self.clock.wall())
-                    }
-                };
-                *gone = Some(Gone {
-                    why,
-                    since,
-                    pause,
-                    again: Instant::now() + pause,
-                });
-            }
-        }
-    }
-
-    fn is_to_wait(&self) -> bool {
-        self.gone()
-            .as_ref()
-            .is_some_and(|gone| Instant::now() < gone.again)
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone().is_some()
-    }
-
-    /// Takes over what others have written.
-    fn pull(&self, state: &mut State, kind: Kind) -> Result<(), StoreError> {
-        let mut step = state.step(kind);
-        let latest = self.database.latest()?;
-        if latest.database != step.database || latest.revision.number() < step.pulled {
-            if !step.database.is_empty() {
-                warn!(
-                    database = self.database.place(),
-                    "the database is another, or older than what was read from it: all is read and written anew"
-                );
-            }
-            step = Step {
-                database: latest.database,
-                ..Step::default()
-            };
-        }
-        loop {
-            let since = Revision::from_number(step.pulled);
-            let tell = |error: &StoreError| error!(%error, "a row of the database is passed over");
-            let piece = changes_past_damage(&self.database, kind, since, PIECE, tell)?;
-            step.pulled = piece.upto.number();
-            let mut batch = Batch::default();
-            for (_, row) in piece.rows {
-                match self.weigh(&row)? {
-                    Weighed::Adopted => {
-                        state.foreign.insert(row.digest());
-                        batch.rows.push(row);
-                    }
-                    Weighed::Doubted(_) if state.doubted.len() < PIECE => state.doubted.push(row),
-                    Weighed::Doubted(_) | Weighed::Ignored(_) => {}
-                }
-            }
-            if !batch.rows.is_empty() || step != state.step(kind) {
-                batch.rows.push(step.row(kind, self.clock.wall()));
-                self.keep(&batch)?;
-                state.set(kind, step.clone());
-            }
-            if piece.is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// May a row from the database take the place of our own?
-    fn weigh(&self, row: &Row) -> Result<Weighed, StoreError> {
-        let now = self.clock.wall();
-        if row.kind == Kind::Policy && row.body.is_none() && is_ahead(row.at, now) {
-            warn!(
-                domain = row.key,
-                seconds = row.at.since(now).as_secs(),
-                "another node has had a policy forgotten at a time that has not come, which is passed over: set the clocks \
-                right and give the command again"
-            );
-            return Ok(Weighed::Ignored(Idle::EnforcesNothing));
-        }
-        let own = match self.own.find(row.kind, Query::Key(&row.key), 1) {
-            Ok(mut found) => found.pop(),
-            Err(error) if matches!(error.fault, StoreFault::Row { .. }) => {
-                self.damage.note(&error);
-                return Ok(weigh_against_damage(row, now));
-            }
-            Err(error) => return Err(error),
-        };
-        let is_newer = own
-            .as_ref()
-            .is_none_or(|own| row.at >= own.at && row != own);
-        let by_age = if is_newer {
-            Weighed::Adopted
-        } else {
-            Weighed::Ignored(Idle::Known)
-        };
-        if row.kind != Kind::Policy || row.body.is_none() {
-            return Ok(by_age);
-        }
-        let heard = match StoredPolicy::read(row) {
-            Ok(Some(heard)) => heard,
-            Ok(None) => return Ok(by_age),
-            Err(error) => {
-                error!(%error, "a policy in the database is passed over");
-                return Ok(Weighed::Ignored(Idle::EnforcesNothing));
-            }
-        };
-        let own = own
-            .as_ref()
-            .and_then(|own| StoredPolicy::read(own).ok().flatten());
-        Ok(weigh(own.as_ref().map(Known::from), (&heard).into(), now))
-    }
-
-    /// Writes to the database what it has not got: of all kinds.
-    fn push_all(&self, state: &mut State) -> Result<(), StoreError> {
-        for kind in SHARED {
-            self.push(state, kind)?;
-        }
-        self.push_traces()?;
-        self.push_counts(state)
-    }
-
-    fn push(&self, state: &mut State, kind: Kind) -> Result<(), StoreError> {
-        loop {
-            let mut step = state.step(kind);
-            let piece = self.own_changes(kind, Revision::from_number(step.pushed))?;
-            if piece.upto.number() == step.pushed {
-                return Ok(());
-            }
-            step.pushed = piece.upto.number();
-            let own =
-                |(_, row): (Revision, Row)| (!state.foreign.remove(&row.digest())).then_some(row);
-            let rows: Vec<Row> = piece.rows.into_iter().filter_map(own).collect();
-            if !rows.is_empty() {
-                self.database.merge(&rows, &self.node, &[])?;
-            }
-            self.keep(&Batch {
-                rows: vec![step.row(kind, self.clock.wall())],
-                ..Batch::default()
-            })?;
-            state.set(kind, step);
-            if piece.is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Traces are kept here only until they can be there.
-    fn push_traces(&self) -> Result<(), StoreError> {
-        let mut since = Revision::START;
-        loop {
-            let piece = self.own_changes(Kind::Trace, since)?;
-            since = piece.upto;
-            let rows: Vec<Row> = piece.rows.into_iter().map(|(_, row)| row).collect();
-            if !rows.is_empty() {
-                self.database.merge(&rows, &self.node, &[])?;
-                let gone = rows.iter().map(|row| (row.kind, row.key.clone())).collect();
-                self.keep(&Batch {
-                    gone,
-                    ..Batch::default()
-                })?;
-            }
-            if piece.is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    fn push_counts(&self, state: &mut State) -> Result<(), StoreError> {
-        if let Some(days) = state.uncounted.clone() {
-            for piece in self.own.counts(days)?.chunks(PIECE) {
-                self.database.merge(&[], &self.node, piece)?;
-            }
-            state.uncounted = None;
-        }
-        Ok(())
-    }
-
-    /// Our own changes; a row that is damaged is told and passed over.
-    fn own_changes(&self, kind: Kind, since: Revision) -> Result<Piece, StoreError> {
-        let tell = |error: &StoreError| self.damage.note(error);
-        changes_past_damage(&*self.own, kind, since, PIECE, tell)
     }
 
     /// Writes to our own store.
@@ -369,10 +155,6 @@ impl Fleet {
         // What is lost by a panic is done again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn gone(&self) -> MutexGuard<'_, Option<Gone>> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Store for Fleet {
@@ -385,15 +167,7 @@ impl Store for Fleet {
     }
 
     fn trouble(&self) -> Option<String> {
-        let told = self.gone().as_ref().map(|gone| {
-            format!(
-                "{} does not answer since {} ({}); decisions go on with what this node knows, kept in {}",
-                self.database.place(),
-                gone.since,
-                gone.why,
-                self.own.place()
-            )
-        });
+        let told = self.reach.told(&self.database, &*self.own);
         told.or_else(|| self.damage.told())
             .or_else(|| self.own.trouble())
     }
@@ -509,23 +283,6 @@ impl Step {
     }
 }
 
-/// The same where our own row is not what was written, so that nobody knows what it asked for. A policy that enforces is
-/// more than can be read there. Of any other the followers hear, who know what is in force and ask the domain. The rest
-/// waits: the damaged row may have been the newer one.
-fn weigh_against_damage(row: &Row, now: Timestamp) -> Weighed {
-    if row.kind != Kind::Policy {
-        return Weighed::Ignored(Idle::Known);
-    }
-    match StoredPolicy::read(row) {
-        Ok(Some(heard)) if heard.policy.mode == Mode::Enforce => weigh(None, (&heard).into(), now),
-        Ok(_) => Weighed::Doubted(Doubt::Mode),
-        Err(error) => {
-            error!(%error, "a policy in the database is passed over");
-            Weighed::Ignored(Idle::EnforcesNothing)
-        }
-    }
-}
-
 /// Under this name the node counts.
 fn name_node(own: &dyn Store, now: Timestamp) -> Result<String, StoreError> {
     let mut octets = [0; 16];
@@ -563,10 +320,6 @@ const NODE: &str = "node";
 
 /// Rows at a time.
 const PIECE: usize = 5000;
-
-/// Before a lost database is tried again.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::memory::MemoryStore;
-use super::super::policies;
 use super::super::postgres::server::Server;
 use super::super::sqlite::SqliteStore;
+use super::super::{StoredPolicy, policies};
 use super::*;
 use crate::clock::SystemClock;
 use crate::mtasts::{Policy, PolicyId};
@@ -86,9 +86,7 @@ fn count(number: u64) -> Batch {
 impl Fleet {
     /// As if the pause were over.
     fn hurry(&self) {
-        if let Some(gone) = &mut *self.gone() {
-            gone.again = Instant::now();
-        }
+        self.reach.hurry();
     }
 
     fn counted(&self) -> u64 {
