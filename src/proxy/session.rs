@@ -5,39 +5,38 @@
 //! queue, so a session holds a bounded amount however fast one side is.
 #![expect(
     clippy::disallowed_types,
-    clippy::disallowed_methods,
     reason = "IO: holds the sockets of a session"
 )]
+
+mod farewell;
+mod waits;
 
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
-use tracing::debug;
 
-use super::client::{self, Client};
+use super::client::Client;
 use super::decide::{Clerk, Decision};
-use super::server::{Event, Server, Undialled};
+use super::server::{Server, Undialled};
 use super::trail::Traced;
-use super::wire::{BULK, Downstream, TALK, Wire};
-use super::{FAREWELL, Shell, Stage, listen, refusal};
+use super::{Shell, Stage, listen, refusal};
 use crate::config::ClientTls;
 use crate::intercept::Intercepted;
 use crate::policy::identity::Identity;
-use crate::report::{ClientLeg, Open, Trouble};
-use crate::smtp::{Action, Auth, ClientHandshake, Dialled, End, Reply, Session, Settings, Waiting};
+use crate::report::{ClientLeg, Open};
+use crate::smtp::{Action, Auth, ClientHandshake, Dialled, Reply, Session, Settings};
 use crate::tls::Handshake;
 use crate::tls::authority::LeafName;
 use crate::tls::server::Accepted;
+use waits::Turn;
 
-/// How long a client may take to close after its last reply.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
+pub(super) use farewell::{LINGER, send_away};
 
 /// Runs a session from its first dial to its end.
 pub(super) async fn drive(
@@ -58,19 +57,6 @@ fn auth(shell: &Shell, from: &Intercepted) -> Auth {
     match shell.engine.identities.of(from.destination) {
         Identity::Route(_) if is_here() => Auth::OnceProven,
         Identity::Route(_) | Identity::Envelope | Identity::Bypass => Auth::Never,
-    }
-}
-
-/// Says one line in place of a greeting, to a client whose destination is known.
-pub(super) async fn send_away(shell: &Shell, from: &Intercepted, client: TcpStream, reply: &Reply) {
-    let mut open = shell.open(from);
-    open.record.end = End::Refused.label();
-    let reply = reply.encode();
-    open.record.sent_away = Some(refusal::told(&reply));
-    let mut client = Wire::new(Downstream::Clear(client));
-    client.push(reply);
-    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, client.finish()).await {
-        let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
     }
 }
 
@@ -108,13 +94,6 @@ enum Reading {
     Ended,
     /// It is gone.
     Lost,
-}
-
-/// Which side is read first: they alternate, or a client that sends without pause would never let the MX speak.
-#[derive(Clone, Copy)]
-enum Turn {
-    Client,
-    Server,
 }
 
 impl Driver {
@@ -247,76 +226,6 @@ impl Driver {
         self.session.handle_shutdown(now);
     }
 
-    /// Waits until something has happened, and tells the session.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_output(cx).is_ready() || self.poll_input(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(decision) = self.clerk.poll(cx) {
-            self.pronounce(decision);
-            return Poll::Ready(());
-        }
-        self.poll_timer(cx)
-    }
-
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.server.write(cx);
-        if let Poll::Ready(Err(error)) = self.client.poll_write(cx) {
-            debug!(%error, "the client takes no more");
-            self.lose_client();
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let first = self.turn;
-        let (turn, done) = match first {
-            Turn::Client => (Turn::Server, self.poll_client(cx)),
-            Turn::Server => (Turn::Client, self.poll_server(cx)),
-        };
-        self.turn = turn;
-        if done.is_ready() {
-            return done;
-        }
-        match first {
-            Turn::Client => self.poll_server(cx),
-            Turn::Server => self.poll_client(cx),
-        }
-    }
-
-    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deaf = self.server.is_full() || self.client.is_full() || !self.session.wants_client();
-        let is_read = !deaf && self.reading == Reading::Open;
-        if !is_read && !self.client.is_securing() {
-            return Poll::Pending;
-        }
-        let session = &mut self.session;
-        let clock = &self.shell.engine.clock;
-        let most = if session.is_in_message() { BULK } else { TALK };
-        let event = self.client.poll(cx, most, |bytes| {
-            session.handle_client(bytes, clock.instant());
-        });
-        match ready!(event) {
-            client::Event::Octets => {}
-            client::Event::End => {
-                self.reading = Reading::Ended;
-                let now = self.now();
-                self.session.handle_client_end(now);
-            }
-            client::Event::Lost => self.lose_client(),
-            client::Event::Secured(accepted) => self.client_secured(accepted),
-            client::Event::Unsecured(what) => {
-                self.reading = Reading::Lost;
-                self.open.record.client_leg = ClientLeg::Failed(what);
-                let now = self.now();
-                let failed = ClientHandshake::Failed;
-                self.session.handle_client_tls(failed, now);
-            }
-        }
-        Poll::Ready(())
-    }
-
     fn client_secured(&mut self, Accepted { sni, version }: Accepted) {
         self.open.record.client_leg = ClientLeg::Protected {
             version,
@@ -332,30 +241,6 @@ impl Driver {
         self.client.discard();
         let now = self.now();
         self.session.handle_client_lost(now);
-    }
-
-    fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.client.is_full() {
-            return Poll::Pending;
-        }
-        let session = &mut self.session;
-        let clock = &self.shell.engine.clock;
-        let event = self.server.poll(cx, |bytes| {
-            session.handle_server(bytes, clock.instant());
-        });
-        match ready!(event) {
-            Event::Octets => {}
-            Event::Connected => self.tell(Dialled::Connected),
-            Event::Undialled(why) => self.undialled(why),
-            Event::Secured(handshake) => self.secured(handshake),
-            Event::Unsecured(what) => self.tell(Dialled::HandshakeFailed(what)),
-            Event::End => {
-                self.clerk.forget();
-                let now = self.now();
-                self.session.handle_server_end(now);
-            }
-        }
-        Poll::Ready(())
     }
 
     fn undialled(&mut self, why: Undialled) {
@@ -414,79 +299,5 @@ impl Driver {
             let engine = &self.shell.engine;
             self.traced.keep(engine, id, &self.from, decision);
         }
-    }
-
-    /// The timer is set anew only when a deadline comes nearer; one that has moved away is found out when it fires.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((due, waiting)) = self.session.poll_timeout() else {
-            return Poll::Pending;
-        };
-        let deadline = due.into();
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            if timer.deadline() >= deadline {
-                self.expire(due, waiting);
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    }
-
-    fn expire(&mut self, due: Instant, waiting: Waiting) {
-        debug!(?waiting, "a deadline has passed");
-        self.timer = None;
-        let now = self.now().max(due);
-        if waiting == Waiting::Client && self.server.is_full() {
-            self.session.handle_server_stalled(now);
-        } else {
-            self.session.handle_timeout(now);
-        }
-    }
-
-    /// Says the last words to both sides.
-    async fn close(mut self) {
-        self.remember_lacking();
-        let tally = self.session.tally();
-        let record = &mut self.open.record;
-        (record.recipients, record.messages) = (tally.recipients, tally.messages);
-        record.logged_in = tally.logged_in;
-        record.trouble = self.session.trouble().map(|reason| Trouble {
-            reason: reason.label(),
-            detail: reason.to_string(),
-        });
-        self.open.record.end = self.end();
-        self.server.leave();
-        let mut client = self.client;
-        let written = tokio::time::timeout(FAREWELL, client.finish()).await;
-        drop(self.open);
-        if matches!(written, Ok(Ok(()))) && self.reading == Reading::Open {
-            // At most a courtesy: the octets are on their way.
-            let _ = tokio::time::timeout(LINGER, client.exhaust()).await;
-        }
-    }
-
-    fn remember_lacking(&self) {
-        let (lacking, now) = (self.session.lacking(), self.now());
-        let learned = &self.shell.engine.learned;
-        let address = self.from.destination.ip();
-        if lacking != learned.lacking(address, now) {
-            learned.learn_lacking(address, lacking, now);
-        }
-    }
-
-    fn end(&self) -> &'static str {
-        let end = match (self.session.end(), self.greeting, self.stage) {
-            (Some(end), ..) => end,
-            (None, Greeting::Refusal, _) => End::Refused,
-            (None, _, Stage::Over) => End::Shutdown,
-            (None, ..) => return "aborted",
-        };
-        end.label()
     }
 }

@@ -1,5 +1,7 @@
 //! What is waived and what is not, and what is told of it.
 
+mod tickets;
+
 use super::*;
 use crate::mtasts::Policy;
 use crate::policy::demand::demand;
@@ -47,6 +49,24 @@ fn names(texts: &[&str]) -> Vec<Option<DnsName>> {
         .collect()
 }
 
+/// Of what is enforced and free, without a past.
+fn plain<'a>(
+    evidence: &'a Evidence,
+    tried: &'a [Option<DnsName>],
+    roots: &'a Roots,
+) -> Hearing<'a> {
+    Hearing {
+        evidence,
+        tried,
+        roots,
+        now: NOW,
+        mode: Mode::Enforce,
+        freedom: Freedom::Free,
+        waived: None,
+        ticket: None,
+    }
+}
+
 fn rule(
     evidence: &Evidence,
     tried: &[&str],
@@ -56,14 +76,10 @@ fn rule(
 ) -> Ruling {
     let roots = Roots::new(vec![]);
     Hearing {
-        evidence,
-        tried: &names(tried),
-        roots: &roots,
-        now: NOW,
         mode,
         freedom,
         waived,
-        ticket: None,
+        ..plain(evidence, &names(tried), &roots)
     }
     .rule(&Ok(demanded(None)), None)
 }
@@ -133,6 +149,7 @@ fn r3_a_session_that_holds_recipients_delivers_on_what_it_has() {
 fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
     let shown = Evidence::Protected(Handshake::asserted(None, vec![]));
     let domain = || "example.org".parse().unwrap();
+    let tried = names(&["mx1.example.org"]);
     let roots = Roots::new(vec![]);
     for (reason, is_waived) in [
         (Reason::NullMx { domain: domain() }, false),
@@ -159,14 +176,8 @@ fn r3_what_is_no_matter_of_policy_is_refused_in_every_mode() {
         ),
     ] {
         let hearing = Hearing {
-            evidence: &shown,
-            tried: &names(&["mx1.example.org"]),
-            roots: &roots,
-            now: NOW,
             mode: Mode::ReportOnly,
-            freedom: Freedom::Free,
-            waived: None,
-            ticket: None,
+            ..plain(&shown, &tried, &roots)
         };
         let label = reason.label();
         let ruling = hearing.rule(&Err(reason), None);
@@ -181,14 +192,8 @@ fn r2_r3_a_loosened_domain_never_loosens_another_on_the_same_connection() {
     let hear = |evidence: &Evidence, exception: Option<&What>| {
         let tried = names(&BOTH);
         let hearing = Hearing {
-            evidence,
-            tried: &tried,
-            roots: &roots,
-            now: NOW,
-            mode: Mode::Enforce,
             freedom: Freedom::Bound,
-            waived: None,
-            ticket: None,
+            ..plain(evidence, &tried, &roots)
         };
         match hearing.rule(&Ok(demanded(exception)), None).verdict {
             Verdict::Pin(pin) => pin.basis.label(),
@@ -272,15 +277,10 @@ fn sts_62_a_host_under_testing_is_asked_for_by_its_name_once_before_it_is_told_o
         ),
     ] {
         let roots = Roots::new(vec![]);
+        let tried = names(tried);
         let hearing = Hearing {
-            evidence,
-            tried: &names(tried),
-            roots: &roots,
-            now: NOW,
-            mode: Mode::Enforce,
             freedom,
-            waived: None,
-            ticket: None,
+            ..plain(evidence, &tried, &roots)
         };
         let ruling = hearing.rule(&Ok(tested(pattern)), None);
         match ruling.verdict {
@@ -308,211 +308,16 @@ fn sts_62_a_host_that_shows_a_good_certificate_to_another_name_is_not_asked_agai
     for (name, is_asked_again) in [("mx1.example.org", false), ("other.example", true)] {
         let chain = vec![root.issue(server(&[name])).der];
         let guess = names(&["guess.example"]);
+        let shown = Evidence::Protected(Handshake::asserted(guess[0].clone(), chain));
         let hearing = Hearing {
-            evidence: &Evidence::Protected(Handshake::asserted(guess[0].clone(), chain)),
-            tried: &guess,
-            roots: &roots,
             now: T0,
-            mode: Mode::Enforce,
-            freedom: Freedom::Free,
-            waived: None,
-            ticket: None,
+            ..plain(&shown, &guess, &roots)
         };
         let ruling = hearing.rule(&Ok(tested("mx1.example.org")), None);
         let is_redial = matches!(ruling.verdict, Verdict::Redial(Redial::Observe(_)));
         assert_eq!(is_redial, is_asked_again, "{name}");
         if !is_asked_again {
             assert_eq!(pinned(&ruling).observed, None, "{name}");
-        }
-    }
-}
-
-/// A ticket for another demand, and a server that chokes on it.
-#[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn attack_tls_11_tls_11_what_a_ticket_is_not_enough_for_is_asked_for_in_full_before_it_is_refused_or_waived()
- {
-    let roots = Roots::new(vec![]);
-    let tried = names(&BOTH);
-    let shown = || Handshake::asserted(None, vec![]);
-    let (resumed, full) = (
-        Evidence::Protected(shown().resumed()),
-        Evidence::Protected(shown()),
-    );
-    let broken = Evidence::Broken("alert".into());
-    let loose = What::None;
-    let (enforce, report) = (Mode::Enforce, Mode::ReportOnly);
-    let (free, bound) = (Freedom::Free, Freedom::Bound);
-    let met = || Ok(demanded(None));
-    let unknown = || {
-        let recipient = "example.org".into();
-        Err(Reason::Budget { recipient })
-    };
-    for (row, evidence, mode, freedom, demand, by, expected) in [
-        (
-            "refused",
-            &resumed,
-            enforce,
-            free,
-            met(),
-            By::Ticket,
-            "again",
-        ),
-        ("waived", &resumed, report, free, met(), By::Ticket, "again"),
-        ("broken", &broken, enforce, free, met(), By::Ticket, "again"),
-        (
-            "broken, waived",
-            &broken,
-            report,
-            free,
-            met(),
-            By::Ticket,
-            "again",
-        ),
-        (
-            "no policy, broken",
-            &broken,
-            report,
-            free,
-            unknown(),
-            By::Ticket,
-            "again",
-        ),
-        (
-            "no policy, refused",
-            &resumed,
-            enforce,
-            free,
-            unknown(),
-            By::Demand,
-            "refuse",
-        ),
-        (
-            "no policy, waived",
-            &resumed,
-            report,
-            free,
-            unknown(),
-            By::Mode,
-            "waive",
-        ),
-        (
-            "bound",
-            &resumed,
-            enforce,
-            bound,
-            met(),
-            By::Ticket,
-            "again",
-        ),
-        (
-            "bound, waived",
-            &resumed,
-            report,
-            bound,
-            met(),
-            By::Mode,
-            "pin",
-        ),
-        ("in full", &full, enforce, free, met(), By::Demand, "refuse"),
-        (
-            "in full, waived",
-            &full,
-            report,
-            free,
-            met(),
-            By::Mode,
-            "waive",
-        ),
-        (
-            "nothing demanded",
-            &resumed,
-            enforce,
-            free,
-            Ok(demanded(Some(&loose))),
-            By::Demand,
-            "pin",
-        ),
-        (
-            "nothing demanded, broken",
-            &broken,
-            enforce,
-            free,
-            Ok(demanded(Some(&loose))),
-            By::Ticket,
-            "again",
-        ),
-    ] {
-        let hearing = Hearing {
-            evidence,
-            tried: &tried,
-            roots: &roots,
-            now: NOW,
-            mode,
-            freedom,
-            waived: None,
-            ticket: Some(Fingerprint::NOTHING),
-        };
-        let ruling = hearing.rule(&demand, None);
-        let seen = match &ruling.verdict {
-            Verdict::Redial(Redial::Sni(again)) if tried.last() == Some(&Some(again.clone())) => {
-                "again"
-            }
-            Verdict::Redial(_) => "redial",
-            Verdict::Pin(pin) if pin.would_refuse.is_some() => "waive",
-            Verdict::Pin(_) => "pin",
-            Verdict::Refuse(_) => "refuse",
-        };
-        assert_eq!((seen, ruling.by), (expected, by), "{row}");
-        assert!(ruling.waived.is_none(), "{row}");
-    }
-}
-
-/// Two hosts at one address: what the first showed earlier says nothing of what it shows now.
-#[test]
-fn attack_tls_11_a_ticket_that_clears_no_more_does_not_move_on_to_another_host() {
-    let roots = Roots::new(vec![]);
-    let shown = || Handshake::asserted(None, vec![]);
-    let resumed = || Evidence::Protected(shown().resumed());
-    let (guess, first, second) = ("guess.example", "mx1.example.org", "mx2.example.org");
-    for (row, evidence, tried, (expected, by)) in [
-        ("resumed", resumed(), &[first][..], (first, By::Ticket)),
-        (
-            "broken",
-            Evidence::Broken("alert".into()),
-            &[first],
-            (first, By::Ticket),
-        ),
-        (
-            "in full",
-            Evidence::Protected(shown()),
-            &[first],
-            (second, By::Demand),
-        ),
-        ("a guess", resumed(), &[guess], (first, By::Demand)),
-        (
-            "after a guess",
-            resumed(),
-            &[guess, first],
-            (first, By::Ticket),
-        ),
-    ] {
-        for mode in [Mode::Enforce, Mode::ReportOnly] {
-            let hearing = Hearing {
-                evidence: &evidence,
-                tried: &names(tried),
-                roots: &roots,
-                now: NOW,
-                mode,
-                freedom: Freedom::Free,
-                waived: None,
-                ticket: Some(Fingerprint::NOTHING),
-            };
-            let ruling = hearing.rule(&Ok(demanded(None)), None);
-            let Verdict::Redial(Redial::Sni(name)) = &ruling.verdict else {
-                panic!("{row}: {:?}", ruling.verdict);
-            };
-            assert_eq!((name.as_str(), ruling.by), (expected, by), "{row}");
         }
     }
 }

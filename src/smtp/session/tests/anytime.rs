@@ -34,19 +34,13 @@ enum Transaction {
 
 const JUDGED: &str = "
     @tls
-    @mail
-    C: RCPT TO:<u@good.example>
-    ! judge good.example protected first
+    @asked
 ";
 
 const ASKED: &str = "
     @tls
-    @mail
-    C: RCPT TO:<u@good.example>
-    ! judge good.example protected first
-    > pin
-    s: MAIL FROM:<a@b.example>
-    s: RCPT TO:<u@good.example>
+    @asked
+    @cleared
 ";
 
 const WAITS: [Wait; 16] = [
@@ -225,12 +219,8 @@ fn dn_20_a_client_that_knows_only_helo_delivers_and_may_say_it_again() {
         S: 250-PIPELINING
         S: 250 CHUNKING
         c: 250 mx.example hello
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
         S: 250 ok
         S: 250-fine
         S: 250 ok

@@ -112,13 +112,7 @@ fn dane_32_a_host_that_must_be_asked_for_by_another_name_is_dialled_again_before
         s: QUIT
         ! close-server
         ! dial
-        > connected
-        S: 220 mx.example
-        s: EHLO mta.example
-        S: 250-mx.example
-        S: 250 STARTTLS
-        s: STARTTLS
-        S: 220 go
+        @again
         ! starttls base.example
         > secured
         s: EHLO mta.example
@@ -212,9 +206,7 @@ fn a_login_is_worth_nothing_on_another_connection() {
         OFFERED,
         LOGGED_IN,
         "
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
+        @asked
         > redial other.example
         c: 421 4.4.2 server-lost: …
         ! close-server

@@ -41,12 +41,8 @@ fn bdat_2_bdat_3_after_a_refused_chunk_the_mx_is_reset_and_the_rest_of_the_messa
         c: 552 5.0.0 too big
         C: RSET
         c: 250 2.0.0 ok
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
     ");
 }
 

@@ -121,12 +121,8 @@ fn dn_15_progress_forgives() {
         c: 250 2.0.0 ok
         c: 250 2.0.0 ok
         c: 250 2.0.0 ok
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
         S: 250 ok
         S: 250 ok
         c: 250 2.0.0 ok

@@ -45,13 +45,7 @@ fn tls_06_an_idle_mx_that_speaks_is_left_and_dialled_again_when_needed() {
         @mail
         C: RCPT TO:<u@good.example>
         ! dial
-        > connected
-        S: 220 mx.example
-        s: EHLO mta.example
-        S: 250-mx.example
-        S: 250 STARTTLS
-        s: STARTTLS
-        S: 220 go
+        @again
         ! starttls mx.example
         > secured
         s: EHLO mta.example

@@ -8,12 +8,8 @@ use crate::verdict::Reason;
 fn role_5_a_refused_sender_is_the_reply_to_rcpt() {
     run("
         @tls
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
         S: 553 5.1.8 sender unknown
         S: 503 5.5.1 MAIL first
         c: 553 5.1.8 sender unknown
@@ -34,12 +30,8 @@ fn role_5_a_refused_sender_is_the_reply_to_rcpt() {
 fn role_5_an_mx_that_takes_a_recipient_of_a_sender_that_it_refuses_is_left() {
     run("
         @tls
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
         S: 553 5.1.8 sender unknown
         S: 250 2.1.5 fine
         ! close-server
@@ -120,9 +112,7 @@ fn r5_what_goes_wrong_with_a_cleared_mx_is_kept_for_the_record() {
 fn role_4_a_pin_is_worth_nothing_without_the_connection_it_was_given_for() {
     run("
         @tls
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
+        @asked
         S$
         ! close-server
         > pin
@@ -156,12 +146,8 @@ fn net_09_a_connection_lost_at_mail_or_rcpt_fails_that_recipient() {
         let session = run(&format!(
             "
             @tls
-            @mail
-            C: RCPT TO:<u@good.example>
-            ! judge good.example protected first
-            > pin
-            s: MAIL FROM:<a@b.example>
-            s: RCPT TO:<u@good.example>
+            @asked
+            @cleared
             S: 250 ok
             {ending}
             ! close-server
@@ -202,12 +188,8 @@ fn dn_07_dn_09_a_reply_that_does_not_end_or_contradicts_itself_fails_that_recipi
 fn pipe_4_a_reply_too_many_costs_the_connection() {
     let session = run("
         @tls
-        @mail
-        C: RCPT TO:<u@good.example>
-        ! judge good.example protected first
-        > pin
-        s: MAIL FROM:<a@b.example>
-        s: RCPT TO:<u@good.example>
+        @asked
+        @cleared
         S~ 250 ok\\r\\n250 ok\\r\\n250 ok\\r\\n
         c: 250 2.0.0 ok
         ! close-server
@@ -245,20 +227,12 @@ fn smtp_22_smtp_27_what_a_cleared_mx_says_of_a_recipient_is_passed_on_as_it_is()
         "551 5.1.6 try <u@new.example>",
         "421 4.3.2 going down",
     ] {
-        run(&format!("{ASKED}S: 250 2.1.0 ok\nS: {reply}\nc: {reply}"));
+        run(&format!(
+            "@tls\n@asked\n@cleared\nS: 250 2.1.0 ok\nS: {reply}\nc: {reply}"
+        ));
     }
-    let session = run(&format!(
-        "{ASKED}S: 250 2.1.0 ok\nS: 251 2.1.5 will forward\nc: 251 2.1.5 will forward"
-    ));
+    let session = run(
+        "@tls\n@asked\n@cleared\nS: 250 2.1.0 ok\nS: 251 2.1.5 will forward\nc: 251 2.1.5 will forward",
+    );
     assert_eq!(session.tally().recipients, 1);
 }
-
-const ASKED: &str = "
-    @tls
-    @mail
-    C: RCPT TO:<u@good.example>
-    ! judge good.example protected first
-    > pin
-    s: MAIL FROM:<a@b.example>
-    s: RCPT TO:<u@good.example>
-";

@@ -8,7 +8,7 @@
 //! | `C!` | the client is gone | | |
 //! | `> x` | an answer to an action, `> time`, `> shutdown` | `…` at the end | whatever follows |
 //!
-//! `@name` stands for one of the beginnings below, `#` opens a remark.
+//! `@name` stands for one of the passages below, `#` opens a remark.
 
 use std::time::{Duration, Instant};
 
@@ -66,12 +66,7 @@ const CLEAR: &str = "
     C: EHLO mta.example
     s: EHLO mta.example
     S: 250 mx.example
-    c: 250-mx.example
-    c: 250-PIPELINING
-    c: 250-8BITMIME
-    c: 250-SMTPUTF8
-    c: 250-ENHANCEDSTATUSCODES
-    c: 250 LIMITS …
+    @least
 ";
 
 /// The reply to EHLO of what is offered whatever the MX has.
@@ -113,15 +108,44 @@ const MAIL: &str = "
     c: 250 2.1.0 …
 ";
 
-/// TLS up and one recipient accepted.
-const RCPT: &str = "
-    @tls
+/// A recipient, and the question whether the destination may have it.
+const ASKED: &str = "
     @mail
     C: RCPT TO:<u@good.example>
     ! judge good.example protected first
+";
+
+/// It may, and is asked in its turn.
+const CLEARED: &str = "
     > pin
     s: MAIL FROM:<a@b.example>
     s: RCPT TO:<u@good.example>
+";
+
+/// It may not by what it has shown, and another connection is begun.
+const REDIAL: &str = "
+    > redial a.example
+    s: QUIT
+    ! close-server
+    ! dial
+";
+
+/// Another connection, up to the handshake.
+const AGAIN: &str = "
+    > connected
+    S: 220 mx.example
+    s: EHLO mta.example
+    S: 250-mx.example
+    S: 250 STARTTLS
+    s: STARTTLS
+    S: 220 go
+";
+
+/// TLS up and one recipient accepted.
+const RCPT: &str = "
+    @tls
+    @asked
+    @cleared
     S: 250 2.1.0 ok
     S: 250 2.1.5 ok
     c: 250 2.1.5 ok
@@ -156,12 +180,8 @@ const CHUNKING: &str = "
 /// The same, and one recipient accepted.
 const CHUNKS: &str = "
     @chunking
-    @mail
-    C: RCPT TO:<u@good.example>
-    ! judge good.example protected first
-    > pin
-    s: MAIL FROM:<a@b.example>
-    s: RCPT TO:<u@good.example>
+    @asked
+    @cleared
     S: 250 2.1.0 ok
     S: 250 2.1.5 ok
     c: 250 2.1.5 ok
@@ -217,25 +237,37 @@ pub(super) fn start() -> Instant {
 fn expand(script: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for line in script.lines().map(str::trim) {
-        match line {
-            "" => {}
-            "@greeted" => lines.extend(expand(GREETED)),
-            "@handshake" => lines.extend(expand(HANDSHAKE)),
-            "@tls" => lines.extend(expand(TLS)),
-            "@clear" => lines.extend(expand(CLEAR)),
-            "@least" => lines.extend(expand(LEAST)),
-            "@offer" => lines.extend(expand(OFFER)),
-            "@securing" => lines.extend(expand(SECURING)),
-            "@mail" => lines.extend(expand(MAIL)),
-            "@rcpt" => lines.extend(expand(RCPT)),
-            "@data" => lines.extend(expand(DATA)),
-            "@chunking" => lines.extend(expand(CHUNKING)),
-            "@chunks" => lines.extend(expand(CHUNKS)),
-            remark if remark.starts_with('#') => {}
-            line => lines.push(line.to_owned()),
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match line.strip_prefix('@') {
+            Some(name) => lines.extend(expand(passage(name))),
+            None => lines.push(line.to_owned()),
         }
     }
     lines
+}
+
+fn passage(name: &str) -> &'static str {
+    match name {
+        "greeted" => GREETED,
+        "handshake" => HANDSHAKE,
+        "tls" => TLS,
+        "clear" => CLEAR,
+        "least" => LEAST,
+        "offer" => OFFER,
+        "securing" => SECURING,
+        "mail" => MAIL,
+        "asked" => ASKED,
+        "cleared" => CLEARED,
+        "redial" => REDIAL,
+        "again" => AGAIN,
+        "rcpt" => RCPT,
+        "data" => DATA,
+        "chunking" => CHUNKING,
+        "chunks" => CHUNKS,
+        _ => panic!("no such passage: @{name}"),
+    }
 }
 
 fn is_output(line: &str) -> bool {
