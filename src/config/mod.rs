@@ -17,6 +17,7 @@ mod read;
 mod run;
 mod show;
 mod store;
+mod usable;
 mod value;
 mod words;
 

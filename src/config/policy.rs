@@ -157,7 +157,7 @@ pub fn exceptions(
     let settings = std::mem::take(&mut reader.settings);
     let mut problems = reader.problems;
     if problems.is_empty() {
-        problems = super::file::too_early(&settings, &declared, file, now);
+        problems = super::usable::too_early(&settings, &declared, file, now);
     }
     if problems.is_empty() {
         return Ok(declared);

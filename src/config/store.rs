@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use super::file::describe;
 use super::read::Section;
+use super::usable::describe;
 use super::value::Bound;
 use super::{StoreConfig, StorePlace};
 use crate::store::postgres::Address;
