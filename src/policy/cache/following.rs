@@ -65,6 +65,7 @@ impl Cache {
             }
             Weighed::Adopted => {
                 debug!(%domain, "another node's MTA-STS policy is adopted");
+                memory.overtake(&domain, heard.fetched);
                 let (was_lost, evicted) = memory.shelf.change(&domain, now, |entry| {
                     let was_lost = entry.is_lost();
                     entry.adopt(heard);
@@ -99,14 +100,28 @@ impl Cache {
             );
             return;
         }
+        let noticed = lost::noticed(&*self.store, &domain);
         let mut memory = self.lock();
-        let known = memory.shelf.get(&domain).known();
-        if known.is_some_and(|known| known.fetched <= row.at) {
-            let (_, _) = memory
-                .shelf
-                .change(&domain, now, |entry| *entry = Entry::default());
-            info!(%domain, "the MTA-STS policy is forgotten, as an operator has asked for");
+        memory.overtake(&domain, row.at);
+        let entry = memory.shelf.get(&domain);
+        let was_lost = entry.is_lost();
+        let is_meant = if was_lost {
+            // Not a loss that was noticed later.
+            noticed.is_ok_and(|noticed| noticed.is_none_or(|noticed| noticed <= row.at))
+        } else {
+            entry.known().is_some_and(|known| known.fetched <= row.at)
+        };
+        if !is_meant {
+            return;
         }
+        let ((), evicted) = memory
+            .shelf
+            .change(&domain, now, |entry| *entry = Entry::default());
+        drop(memory);
+        info!(%domain, "the MTA-STS policy is forgotten, as an operator has asked for");
+        let mut batch = self.evicted(evicted);
+        batch.gone.extend(was_lost.then(|| lost::marked(&domain)));
+        self.let_go(batch);
     }
 
     /// Blocks.

@@ -129,7 +129,7 @@ impl StsCache {
                     entry.adopt(policy.clone());
                     return None;
                 }
-                entry.in_force_of(&domain, now)
+                entry.to_keep(&domain)
             });
             after.gone.extend(self.shared.evicted(evicted).gone);
             after.gone.extend(was_lost.then(|| lost::marked(&domain)));
