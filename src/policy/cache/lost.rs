@@ -31,7 +31,7 @@ pub(super) fn mark(
     now: Moment,
 ) -> Result<Vec<Domain>, StoreError> {
     let mut lost = Vec::new();
-    for row in store.find(Kind::Lost, Query::Latest, usize::MAX >> 1)? {
+    for row in store.find(Kind::Lost, Query::Latest, usize::MAX)? {
         let Ok(domain) = row.key.parse::<Domain>() else {
             continue; // What is no domain gets no mail.
         };

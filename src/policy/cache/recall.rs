@@ -35,13 +35,13 @@ impl Cache {
         };
         let is_lost = super::lost::noticed(&*self.store, domain)?.is_some();
         let now = self.now();
-        let ((), evicted) = self.lock().shelf.change(domain, now, |entry| {
+        let ((), batch) = self.change(&mut self.lock(), domain, now, |entry| {
             entry.recall(stored, now);
             if is_lost {
                 entry.lose(now);
             }
         });
-        self.remove(evicted);
+        self.let_go(batch);
         Ok(())
     }
 
