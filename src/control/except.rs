@@ -229,18 +229,7 @@ async fn with<T: Send + 'static>(
         let (declared, terms) = (held.declared(), held.terms());
         work(&Kept::new(&*store, &declared, terms).telling(&*held))
     });
-    match done.await {
-        Ok(done) => Ok(done?),
-        Err(broken) => {
-            let remedy = "see the log";
-            Err(Failure::new(
-                Code::Internal,
-                "an answer",
-                broken.to_string(),
-                remedy,
-            ))
-        }
-    }
+    Ok(done.await.map_err(|broken| Failure::broken(&broken))??)
 }
 
 impl New {

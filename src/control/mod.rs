@@ -143,6 +143,12 @@ impl Failure {
         }
     }
 
+    /// A panic, or an end of the process, has come between.
+    fn broken(error: &tokio::task::JoinError) -> Self {
+        let remedy = "see the daemon's log";
+        Self::new(Code::Internal, "an answer", error.to_string(), remedy)
+    }
+
     /// A result or an item that cannot be written as JSON.
     fn unwritable(error: &serde_json::Error) -> Self {
         let remedy = "report this: every answer should be";

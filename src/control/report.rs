@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::continuity::flushed;
-use super::{Code, Failure, Items, result};
+use super::{Failure, Items, result};
 use crate::calendar;
 use crate::clock::Timestamp;
 use crate::proxy::engine::Engine;
@@ -90,14 +90,7 @@ pub(super) async fn answer(
     let first = last.saturating_sub(days.saturating_sub(1));
     let store = Arc::clone(&engine.store);
     let counts = tokio::task::spawn_blocking(move || store.counts(first..=last)).await;
-    let counts = counts.map_err(|broken| {
-        Failure::new(
-            Code::Internal,
-            "an answer",
-            broken.to_string(),
-            "see the log",
-        )
-    })??;
+    let counts = counts.map_err(|broken| Failure::broken(&broken))??;
     for line in refusals(&counts) {
         if items.tell(&Line::of(line)).await.is_err() {
             break;

@@ -153,7 +153,7 @@ async fn serve(stream: UnixStream, host: Arc<Host>) -> io::Result<()> {
     let last = match answering.await {
         Ok(Ok(result)) => Line::Done(result),
         Ok(Err(failure)) => Line::Failed(failure),
-        Err(error) => Line::Failed(broken(&error)),
+        Err(error) => Line::Failed(Failure::broken(&error)),
     };
     say(&mut write, &last).await
 }
@@ -241,11 +241,6 @@ fn bad(seen: String) -> Failure {
     let remedy =
         "use the command of the same release as the daemon, and restart the daemon after an update";
     Failure::new(Code::BadRequest, expected, seen, remedy)
-}
-
-fn broken(error: &tokio::task::JoinError) -> Failure {
-    let remedy = "see the daemon's log";
-    Failure::new(Code::Internal, "an answer", error.to_string(), remedy)
 }
 
 /// Commands are typed by hand or run from time to time.

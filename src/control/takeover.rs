@@ -37,6 +37,7 @@ use tracing::warn;
 
 use super::daemon::{self, Order, Orders, Request};
 use super::wire::{self, Envelope, Line};
+use super::{Code, Failure};
 use crate::proxy::Handed;
 
 /// What a socket listens for, in the words of the configuration.
@@ -59,16 +60,17 @@ pub(super) async fn hand_over(
     (mut read, mut write): (BufReader<OwnedReadHalf>, OwnedWriteHalf),
     (orders, pid): (&Orders, Option<i32>),
 ) -> io::Result<()> {
-    let gone = |_| io::Error::other("it shuts down");
     let (offer, offered) = oneshot::channel();
-    let sent = orders.send(Order::Offer(offer)).await;
-    if sent.is_err() {
+    let is_sent = orders.send(Order::Offer(offer)).await.is_ok();
+    let (true, Ok(offered)) = (is_sent, offered.await) else {
         return wire::write_line(&mut write, &Line::Failed(daemon::leaving())).await;
-    }
-    let offered = offered.await.map_err(gone)?;
-    let handed = match offer_all(&write, &offered).await {
-        Ok(()) => tokio::time::timeout(PATIENCE, is_ready(&mut read)).await,
-        Err(error) => Ok(Err(error)),
+    };
+    let handed = match line_of(&offered) {
+        Ok(line) => tokio::time::timeout(PATIENCE, hand(&mut read, &write, &line, &offered)).await,
+        Err(failure) => {
+            let told = wire::write_line(&mut write, &Line::Failed(failure.clone())).await;
+            Ok(told.and_then(|()| Err(io::Error::other(failure))))
+        }
     };
     drop(offered);
     if matches!(handed, Ok(Ok(true))) {
@@ -86,6 +88,17 @@ pub(super) async fn hand_over(
     Ok(())
 }
 
+/// Tells whether the successor is ready.
+async fn hand(
+    read: &mut BufReader<OwnedReadHalf>,
+    write: &OwnedWriteHalf,
+    line: &[u8],
+    offered: &[(Handed, OwnedFd)],
+) -> io::Result<bool> {
+    offer_all(write, line, offered).await?;
+    is_ready(read).await
+}
+
 async fn is_ready(read: &mut BufReader<OwnedReadHalf>) -> io::Result<bool> {
     let mut word = String::new();
     read.read_line(&mut word).await?;
@@ -94,19 +107,36 @@ async fn is_ready(read: &mut BufReader<OwnedReadHalf>) -> io::Result<bool> {
 
 const READY: &str = "ready\n";
 
-async fn offer_all(write: &OwnedWriteHalf, offered: &[(Handed, OwnedFd)]) -> io::Result<()> {
+/// The names of the sockets, where they can be passed at all.
+fn line_of(offered: &[(Handed, OwnedFd)]) -> Result<Vec<u8>, Failure> {
     if offered.len() > MOST {
-        return Err(io::Error::other("too many listeners to pass at once"));
+        let (expected, seen) = (format!("at most {MOST} listeners"), offered.len());
+        let remedy = "stop it and start the other one: the kernel passes no more at once";
+        return Err(Failure::new(
+            Code::Refused,
+            expected,
+            seen.to_string(),
+            remedy,
+        ));
     }
     let sockets = Sockets {
         sockets: offered.iter().map(|one| one.0.clone()).collect(),
     };
-    let mut line = serde_json::to_vec(&Line::Item(serde_json::to_value(sockets)?))?;
+    let line = Line::Item(super::result(&sockets)?);
+    let mut line = serde_json::to_vec(&line).map_err(|error| Failure::unwritable(&error))?;
     line.push(b'\n');
+    Ok(line)
+}
+
+async fn offer_all(
+    write: &OwnedWriteHalf,
+    line: &[u8],
+    offered: &[(Handed, OwnedFd)],
+) -> io::Result<()> {
     let fds: Vec<BorrowedFd<'_>> = offered.iter().map(|one| one.1.as_fd()).collect();
     let stream: &UnixStream = write.as_ref();
     let mut sent = stream
-        .async_io(Interest::WRITABLE, || send(stream, &line, &fds))
+        .async_io(Interest::WRITABLE, || send(stream, line, &fds))
         .await?;
     // What did not fit goes without the sockets, which have gone.
     while sent < line.len() {

@@ -73,18 +73,7 @@ pub(super) async fn answer(
 async fn read(engine: &Engine, request: Request) -> Result<Vec<Row>, Failure> {
     let store = Arc::clone(&engine.store);
     let reading = tokio::task::spawn_blocking(move || find(&*store, &request));
-    match reading.await {
-        Ok(rows) => Ok(rows?),
-        Err(error) => {
-            let remedy = "see the daemon's log";
-            Err(Failure::new(
-                Code::Internal,
-                "the store to be read",
-                error.to_string(),
-                remedy,
-            ))
-        }
-    }
+    Ok(reading.await.map_err(|error| Failure::broken(&error))??)
 }
 
 fn find(store: &dyn Store, request: &Request) -> Result<Vec<Row>, StoreError> {

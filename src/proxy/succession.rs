@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -33,10 +34,11 @@ impl Proxy {
         copies.collect()
     }
 
-    /// The successor has not started: the store's file is ours again.
+    /// The successor has not started: the store's file is ours again. Blocks for a moment where that one is still ending.
     pub fn stay(&self) {
         let place = self.generations.borrow().config.store.place.clone();
-        match owned::take(&place) {
+        // One that was killed is gone before the kernel has closed all of its files.
+        match owned::take_over(&place, ITS_END) {
             Ok(file) => *lock(&self.owned) = Some(file),
             // Commands write beside a proxy, and so does this one.
             Err(error) => warn!(%error, "another process owns the store now"),
@@ -71,6 +73,9 @@ pub(super) async fn is_fit(engine: &super::engine::Engine) -> Result<(), StartEr
         Health::Broken(broken) => Err(Unfit(broken.why.to_string()).into()),
     }
 }
+
+/// From the end of its connection to that of the process.
+const ITS_END: Duration = Duration::from_secs(2);
 
 fn lock<T>(of: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)

@@ -101,7 +101,9 @@ pub fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
 }
 
 impl Known<'_> {
-    fn is_in_force(&self, now: Timestamp) -> bool {
+    /// Its life, counted from the fetch, is not over.
+    #[must_use]
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
         now.since(self.fetched) < self.policy.max_age
     }
 

@@ -50,12 +50,6 @@ impl StoredPolicy {
         }
     }
 
-    /// Its life, counted from the fetch, is not over.
-    #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < self.policy.max_age
-    }
-
     /// As it was written; none when an operator has had it forgotten.
     ///
     /// # Errors

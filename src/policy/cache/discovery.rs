@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use futures_util::future::{FutureExt, Shared};
 use tokio::sync::{Notify, oneshot};
 
-use super::entry::{Moment, Patience, Step};
+use super::entry::{Entry, Moment, Patience, Step};
 use super::errand::{Discovery, Errand};
 use super::lost;
 use super::shelf::{Evicted, Shelf};
@@ -219,8 +219,26 @@ impl Cache {
         self.lock().shelf.get(domain).broken_off(now)
     }
 
+    /// Changes an entry; tells what the store is to forget for it: what had to go, and the mark of a loss that is over.
+    pub(super) fn change<T>(
+        &self,
+        memory: &mut Memory,
+        domain: &Domain,
+        now: Moment,
+        change: impl FnOnce(&mut Entry) -> T,
+    ) -> (T, Batch) {
+        let ((result, is_over), evicted) = memory.shelf.change(domain, now, |entry| {
+            let was_lost = entry.is_lost();
+            let result = change(entry);
+            (result, was_lost && !entry.is_lost())
+        });
+        let mut batch = self.evicted(evicted);
+        batch.gone.extend(is_over.then(|| lost::marked(domain)));
+        (result, batch)
+    }
+
     /// Counts what had to go; tells what the store is to forget too. Where the store is memory as well, that is all of it.
-    pub(super) fn evicted(&self, evicted: Evicted) -> Batch {
+    fn evicted(&self, evicted: Evicted) -> Batch {
         self.tally.evicted(evicted.enforced.len());
         let mut gone = evicted.stored;
         if !self.store.is_durable() {

@@ -97,11 +97,7 @@ pub(super) enum Write {
 impl Entry {
     /// The policy that is held, whether it is still in force or not.
     pub(super) fn known(&self) -> Option<Known<'_>> {
-        let held = self.held.as_ref()?;
-        Some(Known {
-            policy: &held.policy,
-            fetched: held.fetched,
-        })
+        self.held.as_ref().map(Held::known)
     }
 
     /// Takes over what somebody else has fetched.

@@ -6,7 +6,6 @@ use tracing::{debug, warn};
 
 use super::discovery::Cache;
 use super::entry::{Entry, Heard, Moment, Step, Write};
-use super::lost;
 use crate::mtasts::fetch::FetchFailure;
 use crate::mtasts::{Mode, NoRecord, PolicyId};
 use crate::name::Domain;
@@ -132,16 +131,11 @@ impl Discovery {
     /// Changes the entry, then the store: a policy is in force even if it cannot be written down.
     async fn change<T>(&self, change: impl FnOnce(&mut Entry, Moment) -> (T, Write)) -> T {
         let now = self.cache.now();
-        let ((result, write, is_found), evicted) =
-            self.cache.lock().shelf.change(&self.domain, now, |entry| {
-                let was_lost = entry.is_lost();
-                let (result, write) = change(entry, now);
-                (result, write, was_lost && !entry.is_lost())
-            });
-        let mut batch = self.cache.evicted(evicted);
-        if is_found {
-            batch.gone.push(lost::marked(&self.domain));
-        }
+        let ((result, write), mut batch) =
+            self.cache
+                .change(&mut self.cache.lock(), &self.domain, now, |entry| {
+                    change(entry, now)
+                });
         match write {
             Write::Nothing => self.write(batch, None).await,
             Write::Save(policy) => {

@@ -7,7 +7,6 @@ use tracing::{debug, error, info, warn};
 use super::discovery::{Cache, StsCache};
 use super::entry::{Entry, Moment};
 use super::lost;
-use super::shelf::Evicted;
 use crate::name::Domain;
 use crate::store::peers::{Doubt, Weighed, is_ahead, weigh};
 use crate::store::{Batch, Follows, Kind, Revision, Row, StoredPolicy};
@@ -65,16 +64,10 @@ impl Cache {
             }
             Weighed::Adopted => {
                 debug!(%domain, "another node's MTA-STS policy is adopted");
-                let (was_lost, evicted) = memory.shelf.change(&domain, now, |entry| {
-                    let was_lost = entry.is_lost();
-                    entry.adopt(heard);
-                    was_lost
-                });
+                memory.overtake(&domain, heard.fetched);
+                let ((), batch) =
+                    self.change(&mut memory, &domain, now, |entry| entry.adopt(heard));
                 drop(memory);
-                let mut batch = self.evicted(evicted);
-                if was_lost {
-                    batch.gone.push(lost::marked(&domain));
-                }
                 self.let_go(batch);
             }
         }
@@ -99,22 +92,29 @@ impl Cache {
             );
             return;
         }
+        let noticed = lost::noticed(&*self.store, &domain);
         let mut memory = self.lock();
-        let known = memory.shelf.get(&domain).known();
-        if known.is_some_and(|known| known.fetched <= row.at) {
-            let (_, _) = memory
-                .shelf
-                .change(&domain, now, |entry| *entry = Entry::default());
-            info!(%domain, "the MTA-STS policy is forgotten, as an operator has asked for");
+        memory.overtake(&domain, row.at);
+        let entry = memory.shelf.get(&domain);
+        let is_meant = if entry.is_lost() {
+            // Not a loss that was noticed later.
+            noticed.is_ok_and(|noticed| noticed.is_none_or(|noticed| noticed <= row.at))
+        } else {
+            entry.known().is_some_and(|known| known.fetched <= row.at)
+        };
+        if !is_meant {
+            return;
         }
+        let ((), batch) = self.change(&mut memory, &domain, now, |entry| {
+            *entry = Entry::default();
+        });
+        drop(memory);
+        info!(%domain, "the MTA-STS policy is forgotten, as an operator has asked for");
+        self.let_go(batch);
     }
 
     /// Blocks.
-    pub(super) fn remove(&self, evicted: Evicted) {
-        self.let_go(self.evicted(evicted));
-    }
-
-    fn let_go(&self, batch: Batch) {
+    pub(super) fn let_go(&self, batch: Batch) {
         if let Err(error) = self.write_now(batch) {
             warn!(%error, "MTA-STS policies that were crowded out are still in the store");
         }

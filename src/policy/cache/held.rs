@@ -11,6 +11,7 @@ use crate::mtasts::{Policy, PolicyId};
 use crate::name::Domain;
 use crate::policy::StsState;
 use crate::store::StoredPolicy;
+use crate::store::peers::Known;
 
 /// The policy of the last successful fetch, perhaps expired.
 #[derive(Debug)]
@@ -44,6 +45,14 @@ impl Held {
         }
     }
 
+    /// To be weighed.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            policy: &self.policy,
+            fetched: self.fetched,
+        }
+    }
+
     pub(super) fn state(&self, refresh: Option<FetchFailure>) -> StsState {
         StsState::Live {
             policy: Arc::clone(&self.policy),
@@ -53,7 +62,7 @@ impl Held {
 
     /// Its life, counted from the fetch, is not over.
     pub(super) fn is_live(&self, now: Moment) -> bool {
-        now.wall.since(self.fetched) < self.policy.max_age
+        self.known().is_in_force(now.wall)
     }
 
     /// When it is to be fetched anew.

@@ -122,17 +122,16 @@ impl StsCache {
         for policy in &offered {
             let domain = policy.domain.clone();
             let now = self.shared.now();
-            let mut was_lost = false;
-            let (kept, evicted) = self.shared.lock().shelf.change(&domain, now, |entry| {
+            let mut memory = self.shared.lock();
+            let (kept, batch) = self.shared.change(&mut memory, &domain, now, |entry| {
                 if weigh(entry.known(), policy.into(), now.wall) == Weighed::Adopted {
-                    was_lost = entry.is_lost();
                     entry.adopt(policy.clone());
                     return None;
                 }
-                entry.in_force_of(&domain, now)
+                entry.to_keep(&domain)
             });
-            after.gone.extend(self.shared.evicted(evicted).gone);
-            after.gone.extend(was_lost.then(|| lost::marked(&domain)));
+            drop(memory);
+            after.gone.extend(batch.gone);
             after.rows.extend(kept.map(|held| held.row()));
         }
         if after != Batch::default() {

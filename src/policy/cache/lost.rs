@@ -9,6 +9,7 @@ use super::entry::Moment;
 use super::errand::Errand;
 use super::shelf::Shelf;
 use super::upkeep::AT_ONCE;
+use crate::clock::Timestamp;
 use crate::name::Domain;
 use crate::store::{Kind, Query, Store, StoreError};
 
@@ -17,10 +18,10 @@ pub(super) fn marked(domain: &Domain) -> (Kind, String) {
     (Kind::Lost, domain.to_string())
 }
 
-/// Has the store lost its policy? Blocks.
-pub(super) fn is_marked(store: &dyn Store, domain: &Domain) -> Result<bool, StoreError> {
+/// When it was noticed that the store has lost its policy, if it has. Blocks.
+pub(super) fn noticed(store: &dyn Store, domain: &Domain) -> Result<Option<Timestamp>, StoreError> {
     let found = store.find(Kind::Lost, Query::Key(&domain.to_string()), 1)?;
-    Ok(!found.is_empty())
+    Ok(found.first().map(|row| row.at))
 }
 
 /// Marks the entries of such domains, and tells which they are. Blocks.
@@ -30,7 +31,7 @@ pub(super) fn mark(
     now: Moment,
 ) -> Result<Vec<Domain>, StoreError> {
     let mut lost = Vec::new();
-    for row in store.find(Kind::Lost, Query::Latest, usize::MAX >> 1)? {
+    for row in store.find(Kind::Lost, Query::Latest, usize::MAX)? {
         let Ok(domain) = row.key.parse::<Domain>() else {
             continue; // What is no domain gets no mail.
         };

@@ -1,4 +1,5 @@
-//! What memory had no room for is found again in the store, or among what the store has not taken yet, before its domain counts as one without a policy.
+//! What memory had no room for is found again in the store, or among what the store has not taken yet, before its domain
+//! counts as one without a policy.
 #![expect(clippy::disallowed_methods, reason = "IO: the store blocks")]
 
 use std::sync::Arc;
@@ -32,17 +33,18 @@ impl Cache {
             Some(policy) => Some(policy),
             None => self.read(domain)?,
         };
-        let is_lost = super::lost::is_marked(&*self.store, domain)?;
+        let is_lost = super::lost::noticed(&*self.store, domain)?.is_some();
         let now = self.now();
-        let ((), evicted) = self.lock().shelf.change(domain, now, |entry| {
+        let ((), batch) = self.change(&mut self.lock(), domain, now, |entry| {
             entry.recall(stored, now);
             if is_lost {
                 entry.lose(now);
             }
         });
-        self.remove(evicted);
+        self.let_go(batch);
         Ok(())
     }
+
     fn read(&self, domain: &Domain) -> Result<Option<StoredPolicy>, StoreError> {
         let found = self
             .store

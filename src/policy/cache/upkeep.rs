@@ -13,7 +13,7 @@ use super::entry::{Moment, Worth};
 use super::errand::Errand;
 use super::tally::StsVitals;
 use crate::name::Domain;
-use crate::store::{Batch, StoredPolicy};
+use crate::store::{Batch, Row, StoredPolicy};
 
 impl StsCache {
     /// Fetches anew every policy that is due, a few at a time, each taken from the agenda when its turn has come.
@@ -80,27 +80,24 @@ impl StsCache {
         }
     }
 
-    /// Writes down what the store did not take when it was learnt, as far as it is still in force.
+    /// Writes down what the store did not take when it was learnt, also what has expired by a clock that may be wrong.
     pub(super) async fn write_again(&self) {
-        let now = self.shared.now();
-        let unwritten: Vec<StoredPolicy> = {
-            let mut memory = self.shared.lock();
-            memory
-                .unwritten
-                .retain(|_, policy| policy.is_live(now.wall));
-            memory.unwritten.values().cloned().collect()
+        let unwritten: Vec<Row> = {
+            let memory = self.shared.lock();
+            memory.unwritten.values().map(StoredPolicy::row).collect()
         };
         if unwritten.is_empty() {
             return;
         }
+        let domains = unwritten.len();
         let batch = Batch {
-            rows: unwritten.iter().map(StoredPolicy::row).collect(),
+            rows: unwritten,
             ..Batch::default()
         };
         // What it takes is forgotten here; the store's state is told of by whoever watches it.
         if self.shared.write(batch).await.is_ok() {
             info!(
-                domains = unwritten.len(),
+                domains,
                 "MTA-STS policies that the store did not take are written down"
             );
         }

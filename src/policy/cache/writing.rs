@@ -4,7 +4,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::discovery::Cache;
+use super::discovery::{Cache, Memory};
+use crate::clock::Timestamp;
 use crate::name::Domain;
 use crate::store::{Batch, Kind, Row, StoreError, StoreFault};
 
@@ -50,14 +51,13 @@ impl Cache {
         Ok(())
     }
 
-    /// A policy that has come meanwhile takes the place of what was to be written, and what is in force is not deleted:
+    /// A policy that has come meanwhile takes the place of what was to be written, and what is held is not deleted:
     /// another discovery may have learnt it after it was crowded out, and written it before this.
     fn as_it_stands(&self, batch: Batch) -> Batch {
-        let now = self.now();
         let memory = self.lock();
         let held = |kind: Kind, key: &String| {
             let domain = policy_of(kind, key)?;
-            memory.shelf.peek(&domain).in_force_of(&domain, now)
+            memory.shelf.peek(&domain).to_keep(&domain)
         };
         let latest = |row: Row| held(row.kind, &row.key).map_or(row, |held| held.row());
         let is_gone = |(kind, key): &(Kind, String)| held(*kind, key).is_none();
@@ -81,6 +81,17 @@ impl Cache {
             };
             Err(StoreError { place, fault })
         })
+    }
+}
+
+impl Memory {
+    /// Somebody else's later word is in the store: what was to be written is not to be written over it.
+    pub(super) fn overtake(&mut self, domain: &Domain, at: Timestamp) {
+        if let Some(policy) = self.unwritten.get(domain)
+            && policy.fetched <= at
+        {
+            self.unwritten.remove(domain);
+        }
     }
 }
 

@@ -96,13 +96,10 @@ impl Entry {
         (!is_nothing).then_some(told)
     }
 
-    /// The policy in force.
-    pub(in crate::policy::cache) fn in_force_of(
-        &self,
-        domain: &Domain,
-        now: Moment,
-    ) -> Option<StoredPolicy> {
-        self.live(now).map(|held| held.stored(domain))
+    /// What the store is to keep: the policy that is held, whether it is in force by this clock or not.
+    pub(in crate::policy::cache) fn to_keep(&self, domain: &Domain) -> Option<StoredPolicy> {
+        let held = self.held.as_ref().filter(|held| !held.is_brief());
+        held.map(|held| held.stored(domain))
     }
 
     /// The id to fetch under when an operator wants it done now, back-off or not: the one announced, else the one held.

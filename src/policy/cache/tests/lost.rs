@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::mtasts::Mode;
 use crate::policy::cache::Standing;
 use crate::policy::cache::entry::Patience;
+use crate::policy::cache::lost::marked;
 use crate::store::broken::Broken;
 use crate::store::{Batch, Kind, Query, Row, Store};
 
@@ -115,6 +116,32 @@ fn sts_09_an_operator_may_end_the_wait_for_a_lost_policy_and_no_clock_does() {
     world.pass(31_557_600);
     node.restart();
     assert!(node.is_waited_for(), "{:?}", node.told());
+}
+
+#[test]
+fn sts_09_a_command_beside_the_proxy_ends_the_wait_too_unless_the_loss_was_noticed_later() {
+    for (age, deletes, ends) in [(1, false, false), (1, true, true), (0, false, true)] {
+        let world = World::new(Txt::id("v=STSv1; id=a"), Host::Fails(refused()));
+        let node = bereft(&world);
+        let forgotten = Row {
+            kind: Kind::Policy,
+            key: domain().to_string(),
+            about: domain().to_string(),
+            at: Timestamp::from_unix(NOW - age),
+            body: None,
+        };
+        if deletes {
+            let batch = Batch {
+                gone: vec![marked(&domain())],
+                ..Batch::default()
+            };
+            node.store.write(&batch).unwrap();
+        }
+        node.cache.follows().heard(forgotten);
+        let case = format!("{age} {deletes}");
+        assert_eq!(!node.is_waited_for(), ends, "{case}: {:?}", node.told());
+        assert_eq!(!is_marked(&node), ends, "{case}");
+    }
 }
 
 #[test]

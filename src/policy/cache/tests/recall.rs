@@ -13,7 +13,7 @@ use crate::policy::cache::Offered;
 use crate::policy::cache::entry::ANSWER_LIFE;
 use crate::store::broken::Broken;
 use crate::store::memory::MemoryStore;
-use crate::store::{Batch, Store, StoredPolicy};
+use crate::store::{Batch, Row, Store, StoredPolicy};
 
 /// More than fit into the memory of a node.
 const MANY: usize = 1500;
@@ -91,6 +91,57 @@ fn sts_09_what_a_full_disk_did_not_take_is_not_lost_when_it_is_crowded_out() {
     assert_eq!(kept(&node).len(), MANY + 1);
     node.restart();
     assert!(is_cached(&node.told()), "after a start");
+}
+
+#[test]
+fn attack_sts_12_what_a_full_disk_did_not_take_outlives_a_clock_that_jumps() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    broken.refuse_writes();
+    let mut node = overflowing(&world, broken.clone());
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    world.step_wall(400 * 86_400);
+    node.clock_was_set();
+    node.runtime.block_on(node.cache.write_again());
+    assert_eq!(kept(&node), [], "the disk is full");
+    broken.mend();
+    node.runtime.block_on(node.cache.write_again());
+    assert_eq!(kept(&node).len(), MANY + 1);
+    world.step_wall(-400 * 86_400);
+    node.restart();
+    assert!(is_cached(&node.told()), "{:?}", node.told());
+}
+
+#[test]
+fn sts_09_what_an_operator_has_had_forgotten_is_not_written_over_that_later() {
+    let world = World::of(Mode::Enforce, WEEK);
+    let broken = Arc::new(Broken::default());
+    broken.refuse_writes();
+    let node = overflowing(&world, broken.clone());
+    broken.mend();
+    // Another process writes to the same store.
+    let learnt = StoredPolicy {
+        domain: domain(),
+        id: PolicyId::stored("a".to_owned()),
+        policy: Arc::new(policy(Mode::Enforce, WEEK, 0)),
+        fetched: Timestamp::from_unix(NOW),
+    };
+    let forgotten = Row {
+        body: None,
+        ..learnt.row()
+    };
+    let batch = Batch {
+        rows: vec![forgotten.clone()],
+        ..Batch::default()
+    };
+    node.store.write(&batch).unwrap();
+    node.cache.follows().heard(forgotten);
+    node.runtime.block_on(node.cache.write_again());
+    assert_eq!(kept(&node).len(), MANY, "all but the one");
+    world.says(Txt::Absent);
+    world.serves(Host::Fails(refused()));
+    assert_eq!(node.told(), Told::None);
 }
 
 #[test]
