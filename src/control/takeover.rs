@@ -65,7 +65,10 @@ pub(super) async fn hand_over(
     if sent.is_err() {
         return wire::write_line(&mut write, &Line::Failed(daemon::leaving())).await;
     }
-    let offered = offered.await.map_err(gone)?;
+    let offered = match offered.await.map_err(gone)? {
+        Ok(offered) => offered,
+        Err(failure) => return wire::write_line(&mut write, &Line::Failed(failure)).await,
+    };
     let handed = match offer_all(&write, &offered).await {
         Ok(()) => tokio::time::timeout(PATIENCE, is_ready(&mut read)).await,
         Err(error) => Ok(Err(error)),
