@@ -9,7 +9,7 @@ use crate::verdict::Reason;
 pub(in crate::smtp) enum LinkError {
     #[error("{0}")]
     Dial(String),
-    #[error("this host has no free socket")]
+    #[error("this host has no free port or descriptor")]
     Exhausted,
     #[error("it greets with {code} {text}")]
     Greeting { code: u16, text: String },

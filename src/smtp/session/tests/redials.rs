@@ -99,7 +99,7 @@ fn net_09_where_this_host_has_nothing_to_dial_with_no_destination_is_blamed() {
         @redial
         > exhausted
         ! gave-up good.example busy
-        c: 451 4.3.0 busy: this host has no free socket, try again later [T1]
+        c: 451 4.3.0 busy: this host has no free port or descriptor at present, try again later [T1]
         C: NOOP
         c: 250 2.0.0 ok
     ");
@@ -116,7 +116,7 @@ fn net_09_a_hello_that_this_host_has_nothing_to_dial_for_ends_the_session_and_no
         C: EHLO mta.example
         ! dial
         > exhausted
-        c: 421 4.3.0 busy: this host has no free socket, try again later [T1]
+        c: 421 4.3.2 busy: this host has no free port or descriptor at present, try again later [T1]
         ! close-client
     ");
     assert_eq!(session.end(), Some(End::Refused));
