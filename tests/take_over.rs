@@ -12,6 +12,7 @@ mod service;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -225,4 +226,31 @@ fn a_successor_that_cannot_start_leaves_all_as_it_was() {
     old.gone();
     let new = old.successor();
     new.logged("nothing is taken over");
+}
+
+/// Of two, each would take the end of the old process for its own beginning.
+#[test]
+fn a_second_successor_is_sent_away_while_the_first_has_not_said_that_it_serves() {
+    let mut old = Service::start(CONFIGURATION);
+    old.logged("commands are answered");
+    let mut first = UnixStream::connect(old.path("control.sock")).unwrap();
+    let request = "{\"request\":{\"daemon\":\"take-over\"}}\n";
+    first.write_all(request.as_bytes()).unwrap();
+    let mut named = String::new();
+    let mut reader = BufReader::new(&first);
+    reader.read_line(&mut named).unwrap();
+    assert!(named.contains("sockets"), "{named}");
+    let second = old.command(&["run", "--take-over"]);
+    assert_eq!(second.status.code(), Some(2), "{second:?}");
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(
+        said.contains("one process that takes over at a time"),
+        "{said}"
+    );
+    drop(first);
+    old.logged("this process goes on");
+    let new = old.successor();
+    new.logged("commands are answered");
+    old.logged("stopped");
+    old.gone();
 }

@@ -3,15 +3,15 @@
 //! The process has one place where its life is decided, and this is where orders come from; it carries them out one after
 //! the other.
 
-use std::os::fd::OwnedFd;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use super::takeover::HandedOver;
 use super::{Code, Failure, result};
 use crate::config::change::Changes;
-use crate::proxy::Handed;
 
 /// What it is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub enum Order {
     /// Read the configuration anew.
     Reload(oneshot::Sender<Reloaded>),
     /// Give the listening sockets to a successor, and let it have the store; go on.
-    Offer(oneshot::Sender<Vec<(Handed, OwnedFd)>>),
+    Offer(oneshot::Sender<Result<HandedOver, Failure>>),
     /// The successor has not started: all is as before.
     Stay,
     /// The successor accepts: accept nothing more, and let sessions end.
@@ -86,6 +86,26 @@ pub(super) fn nobody() -> Failure {
         "a running proxy",
         "none",
         "it reads its configuration when it is started",
+    )
+}
+
+/// Two that share the sockets would not know of each other.
+pub(crate) fn succeeded() -> Failure {
+    Failure::new(
+        Code::Conflict,
+        "one process that takes over at a time",
+        "another one that does and has not said yet that it serves",
+        "wait until it has, or end it",
+    )
+}
+
+/// Sockets that cannot be copied.
+pub(crate) fn unoffered(error: &io::Error) -> Failure {
+    Failure::new(
+        Code::Internal,
+        "a copy of each listening socket to hand over",
+        error.to_string(),
+        "see whether descriptors have run out (LimitNOFILE), and try again",
     )
 }
 

@@ -65,6 +65,10 @@ pub(super) async fn hand_over(
     let (true, Ok(offered)) = (is_sent, offered.await) else {
         return wire::write_line(&mut write, &Line::Failed(daemon::leaving())).await;
     };
+    let offered = match offered {
+        Ok(offered) => offered,
+        Err(failure) => return wire::write_line(&mut write, &Line::Failed(failure)).await,
+    };
     let handed = match line_of(&offered) {
         Ok(line) => tokio::time::timeout(PATIENCE, hand(&mut read, &write, &line, &offered)).await,
         Err(failure) => {

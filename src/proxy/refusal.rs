@@ -91,23 +91,10 @@ impl Full {
     }
 }
 
-/// When this host has nothing to dial with.
-pub(super) fn exhausted() -> Reply {
-    reply(
-        "4.3.2",
-        "busy: this host has no free port or descriptor at present, try again later",
-    )
-}
-
 /// For a destination port that the rules should have left alone.
 pub(super) fn wrong_port(port: u16) -> Reply {
     let text = format!("port {port} is none that this proxy takes connections for");
     reply("4.3.2", &text)
-}
-
-fn unreachable(what: &str) -> Reply {
-    let reply = Reason::Unreachable { what: what.into() }.reply();
-    Reply { code: 421, ..reply }
 }
 
 /// For a connection that is not judged and that nothing came of, and how it ends by that.
@@ -115,8 +102,11 @@ pub(super) fn of_undialled(why: &Undialled) -> (Reply, End) {
     match why {
         Undialled::Looped(looped) => (of_loop(*looped), End::Refused),
         // The destination is not to blame.
-        Undialled::Exhausted => (exhausted(), End::Refused),
-        Undialled::Failed(what) => (unreachable(what), End::Unreachable),
+        Undialled::Exhausted => (Reason::Busy.closing(), End::Refused),
+        Undialled::Failed(what) => {
+            let what = what.clone();
+            (Reason::Unreachable { what }.closing(), End::Unreachable)
+        }
     }
 }
 
@@ -172,9 +162,9 @@ mod tests {
             Full::All.reply(),
             Full::Client.reply(),
             Full::Destination.reply(),
-            exhausted(),
             wrong_port(65_535),
-            unreachable("no route to host"),
+            of_undialled(&Undialled::Exhausted).0,
+            of_undialled(&Undialled::Failed("no route to host".into())).0,
         ];
         for reply in every {
             let line = reply.encode();

@@ -246,9 +246,6 @@ impl Driver {
     fn undialled(&mut self, why: Undialled) {
         match why {
             Undialled::Looped(looped) => self.refuse(&refusal::of_loop(looped)),
-            Undialled::Exhausted if self.greeting == Greeting::Nothing => {
-                self.refuse(&refusal::exhausted());
-            }
             Undialled::Exhausted => self.tell(Dialled::Exhausted),
             Undialled::Failed(what) => self.tell(Dialled::Failed(what)),
         }

@@ -1,6 +1,7 @@
 //! Another process takes the place of this one: it gets the listening sockets and the store's file first, and when it
 //! accepts, this one does not any more.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,17 +22,19 @@ pub struct Unfit(String);
 
 impl Proxy {
     /// The listening sockets, for a successor; the store's file is let go of, this process writes on as a command does.
-    #[must_use]
-    pub fn offer(&self) -> Vec<(Handed, OwnedFd)> {
+    ///
+    /// # Errors
+    /// When one of them cannot be copied: the clients of a socket that is left out would find nobody.
+    pub fn offer(&self) -> io::Result<Vec<(Handed, OwnedFd)>> {
+        let listening = lock(&self.listening);
+        let copies = listening
+            .iter()
+            .map(|(what, socket)| Ok((what.clone(), socket.try_clone()?.into())));
+        let copies = copies.collect::<io::Result<_>>()?;
         if let Some(owned) = lock(&self.owned).as_mut() {
             owned.release();
         }
-        let listening = lock(&self.listening);
-        let copies = listening.iter().filter_map(|(what, socket)| {
-            let copy = socket.try_clone().ok()?;
-            Some((what.clone(), copy.into()))
-        });
-        copies.collect()
+        Ok(copies)
     }
 
     /// The successor has not started: the store's file is ours again. Blocks for a moment where that one is still ending.
@@ -79,4 +82,37 @@ const ITS_END: Duration = Duration::from_secs(2);
 
 fn lock<T>(of: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::report::log::Log;
+    use crate::store::{StoreFault, owned};
+
+    /// It hangs up before it lets go of its locks: descriptors are closed one after the other.
+    #[tokio::test]
+    async fn a_successor_that_is_still_ending_does_not_keep_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let text = format!(
+            "[dns]\nresolvers = [\"127.0.0.1:9\"]\nprobe_good = \"\"\nprobe_bogus = []\n[store]\npath = {path:?}\n\
+             [[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:0\"\n"
+        );
+        let config = Config::parse(&text, Path::new("danelaw.toml"))
+            .unwrap()
+            .config;
+        let proxy = Proxy::start(&config, Arc::new(Log)).await.unwrap();
+        assert_eq!(proxy.offer().unwrap().len(), 1);
+        let theirs = owned::take(&config.store.place).unwrap();
+        let ending = std::thread::spawn(move || drop(theirs));
+        proxy.stay();
+        ending.join().unwrap();
+        let third = owned::take(&config.store.place).unwrap_err();
+        assert!(matches!(third.fault, StoreFault::Owned { .. }), "{third}");
+    }
 }

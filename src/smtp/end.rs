@@ -15,7 +15,7 @@ pub enum End {
     Timeout,
     /// The proxy shut down.
     Shutdown,
-    /// The client went beyond a limit or broke the protocol.
+    /// The client went beyond a limit or broke the protocol, or this host has nothing to serve it with.
     Refused,
 }
 

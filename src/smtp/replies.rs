@@ -76,15 +76,6 @@ pub(super) fn too_many_domains() -> Reply {
     reply(452, "4.5.3", "one-domain: too many domains in one session")
 }
 
-/// A refusal of a recipient, where the connection as a whole is of no use: at the greeting and EHLO; and where nobody knows whether
-/// the MX has the message, so that the client must try again (RFC 5321 §4.5.3.2.6).
-pub(super) fn closing(refusal: Reply) -> Reply {
-    Reply {
-        code: 421,
-        ..refusal
-    }
-}
-
 /// Smuggling, or a client that cannot write lines; the message was not delivered.
 pub(super) fn bare_newline() -> Reply {
     reply(

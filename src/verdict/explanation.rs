@@ -235,7 +235,9 @@ impl fmt::Display for Reason {
             Self::Budget { recipient } => {
                 write!(f, "the decision about {recipient} took too long")
             }
-            Self::Busy => f.write_str("this host has no free socket, try again later"),
+            Self::Busy => {
+                f.write_str("this host has no free port or descriptor at present, try again later")
+            }
             Self::Unreachable { what } => write!(f, "the destination cannot be reached: {what}"),
             Self::ServerLost { what } => write!(f, "the destination failed: {what}"),
             Self::Shortfall { missing } => {

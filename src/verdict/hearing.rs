@@ -74,7 +74,7 @@ impl Hearing<'_> {
         if let Some(refusal) = self.waived {
             return self.free(Some(refusal.clone()), None);
         }
-        let mut strict = self.judge(demanded, self.tried);
+        let mut strict = self.judge(demanded.as_ref(), self.tried);
         let mut by = By::Demand;
         if let Some(name) = self.unasked(demanded, &strict) {
             strict = Verdict::Redial(Redial::Observe(name));
@@ -126,12 +126,10 @@ impl Hearing<'_> {
 
     /// As if nothing were demanded.
     fn free(&self, refusal: Option<Refusal>, differs: Option<Reason>) -> Ruling {
-        let demanded = Ok(Demand::of_literal());
-        let mut verdict = self.judge(&demanded, self.tried);
+        let nothing = Demand::of_literal();
+        let mut verdict = self.judge(Ok(&nothing), self.tried);
         let mut waived = refusal;
-        if let Ok(demand) = &demanded
-            && let Some(again) = self.in_full(&verdict, demand)
-        {
+        if let Some(again) = self.in_full(&verdict, &nothing) {
             return Ruling {
                 verdict: Verdict::Redial(Redial::Sni(again)),
                 by: By::Ticket,
@@ -182,7 +180,7 @@ impl Hearing<'_> {
         names.any(is_present)
     }
 
-    fn judge(&self, demanded: &Result<Demand, Reason>, tried: &[Option<DnsName>]) -> Verdict {
+    fn judge(&self, demanded: Result<&Demand, &Reason>, tried: &[Option<DnsName>]) -> Verdict {
         match demanded {
             Ok(demand) => judge(demand, self.evidence, tried, self.roots, self.now),
             Err(reason) => Verdict::Refuse(Refusal {
@@ -197,7 +195,7 @@ impl Hearing<'_> {
     fn difference(&self, strict: &Verdict, otherwise: &Result<Demand, Reason>) -> Option<Reason> {
         let present = self.tried.last().cloned().flatten();
         let exhausted = vec![present; MAX_REDIALS + 1];
-        match (strict, self.judge(otherwise, &exhausted)) {
+        match (strict, self.judge(otherwise.as_ref(), &exhausted)) {
             (Verdict::Pin(_), Verdict::Refuse(refusal)) => Some(refusal.reason),
             (Verdict::Refuse(refusal), Verdict::Pin(_)) => Some(refusal.reason.clone()),
             _ => None,

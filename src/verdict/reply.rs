@@ -16,6 +16,23 @@ impl Reason {
         }
     }
 
+    /// The same where it is the connection as a whole that is of no use: in place of the greeting or in answer to EHLO; and
+    /// where nobody knows whether the MX has the message, so that the client must try again (RFC 5321 §4.5.3.2.6).
+    #[must_use]
+    pub fn closing(&self) -> Reply {
+        let reply = self.reply();
+        let enhanced = if matches!(self, Self::Busy) {
+            Some("4.3.2") // as of all that there is only so much of
+        } else {
+            reply.enhanced
+        };
+        Reply {
+            code: 421,
+            enhanced,
+            ..reply
+        }
+    }
+
     /// Basic and enhanced status code (RFC 3463 §3).
     const fn status(&self) -> (u16, &'static str) {
         match self {

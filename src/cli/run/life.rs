@@ -11,7 +11,9 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::config::change::{Changes, Read};
 use crate::config::{Config, ConfigError, Loaded, Problems};
-use crate::control::daemon::{Order, Reloaded};
+use crate::control::Failure;
+use crate::control::daemon::{self, Order, Reloaded};
+use crate::control::takeover::HandedOver;
 use crate::privilege::sandbox::Sandboxed;
 use crate::proxy::Proxy;
 use crate::supervisor::{Supervisor, Word};
@@ -62,6 +64,8 @@ pub(super) struct Life<'a> {
     pub(super) sandboxed: Sandboxed,
     pub(super) started: Read,
     pub(super) last: Read,
+    /// A successor has the sockets, and has not said yet that it serves.
+    pub(super) is_offered: bool,
 }
 
 impl Life<'_> {
@@ -84,14 +88,28 @@ impl Life<'_> {
                         let _ = answer.send(self.reload());
                     }
                     Order::Offer(answer) => {
-                        info!("a successor is handed the listening sockets");
-                        let _ = answer.send(self.proxy.offer());
+                        let _ = answer.send(self.offer());
                     }
-                    Order::Stay => self.proxy.stay(),
+                    Order::Stay => {
+                        self.is_offered = false;
+                        self.proxy.stay();
+                    }
                     Order::Leave { pid, over } => return End::Leave { pid, over },
                 },
             }
         }
+    }
+
+    /// To one successor at a time: of two, each would take this process's end for its own beginning.
+    fn offer(&mut self) -> Result<HandedOver, Failure> {
+        if self.is_offered {
+            return Err(daemon::succeeded());
+        }
+        let offered = self.proxy.offer();
+        let offered = offered.map_err(|error| daemon::unoffered(&error))?;
+        self.is_offered = true;
+        info!("a successor is handed the listening sockets");
+        Ok(offered)
     }
 
     fn reload(&mut self) -> Reloaded {

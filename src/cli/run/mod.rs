@@ -130,6 +130,7 @@ async fn serve(
         sandboxed,
         started: read.clone(),
         last: read,
+        is_offered: false,
     };
     let end = life.live(&mut signals, &mut ordered).await;
     // Whoever gives an order now hears that it is too late.

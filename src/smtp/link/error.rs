@@ -9,7 +9,7 @@ use crate::verdict::Reason;
 pub(in crate::smtp) enum LinkError {
     #[error("{0}")]
     Dial(String),
-    #[error("this host has no free socket")]
+    #[error("this host has no free port or descriptor")]
     Exhausted,
     #[error("it greets with {code} {text}")]
     Greeting { code: u16, text: String },
@@ -50,12 +50,19 @@ impl LinkError {
         }
     }
 
-    /// How a session ends by it: in a timeout, or else so.
-    pub(in crate::smtp) fn end(&self, otherwise: End) -> End {
-        if matches!(self, Self::Silent | Self::Stalled) {
-            End::Timeout
-        } else {
-            otherwise
+    /// How a session ends by it: in a timeout, by a refusal where the MX is not to blame, or else so.
+    pub(in crate::smtp) const fn end(&self, otherwise: End) -> End {
+        match self {
+            Self::Silent | Self::Stalled => End::Timeout,
+            Self::Exhausted => End::Refused,
+            Self::Dial(_)
+            | Self::Greeting { .. }
+            | Self::Helo { .. }
+            | Self::Lost
+            | Self::Unasked
+            | Self::Injected
+            | Self::Reply(_)
+            | Self::Nonsense { .. } => otherwise,
         }
     }
 }

@@ -24,7 +24,9 @@ impl Session {
 
     /// Ends it with the MX: nobody knows what that has made of what it was sent.
     pub(super) fn end_lost(&mut self, error: &LinkError) {
-        let lost = replies::closing(self.lost(error));
+        let reason = error.reason();
+        let lost = reason.closing();
+        self.trouble.get_or_insert(reason);
         self.hang_up(Some(lost), error.end(End::ServerLost));
     }
 

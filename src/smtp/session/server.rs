@@ -102,7 +102,7 @@ impl Session {
             (state @ (State::Greeting | State::Hello(_)), Step::Failed(error)) => {
                 self.state = state;
                 let end = error.end(End::Unreachable);
-                let refusal = replies::closing(error.reason().reply());
+                let refusal = error.reason().closing();
                 self.hang_up(Some(refusal), end);
             }
             (State::Connecting(pending), Step::Failed(error)) => {

@@ -1,5 +1,6 @@
 //! What becomes of a recipient whose connection is dialled again, or whose MX lacks what the transaction uses.
 
+use super::super::super::End;
 use super::super::super::ehlo::{Extension, Extensions};
 use super::script::{run, run_with};
 use super::settings;
@@ -98,10 +99,27 @@ fn net_09_where_this_host_has_nothing_to_dial_with_no_destination_is_blamed() {
         @redial
         > exhausted
         ! gave-up good.example busy
-        c: 451 4.3.0 busy: this host has no free socket, try again later [T1]
+        c: 451 4.3.0 busy: this host has no free port or descriptor at present, try again later [T1]
         C: NOOP
         c: 250 2.0.0 ok
     ");
+}
+
+#[test]
+fn net_09_a_hello_that_this_host_has_nothing_to_dial_for_ends_the_session_and_not_as_the_destinations_fault()
+ {
+    let session = run("
+        @greeted
+        > time client
+        s: QUIT
+        ! close-server
+        C: EHLO mta.example
+        ! dial
+        > exhausted
+        c: 421 4.3.2 busy: this host has no free port or descriptor at present, try again later [T1]
+        ! close-client
+    ");
+    assert_eq!(session.end(), Some(End::Refused));
 }
 
 /// RFC 8461 §5: the connection before would have been relayed over.
@@ -111,6 +129,7 @@ fn sts_62_where_a_redial_for_the_record_fails_any_connection_will_do() {
         "> failed refused",
         "> connected\nS: 421 too many connections\ns: QUIT\n! close-server",
         "> connected\nS$\n! close-server",
+        "> exhausted",
     ] {
         let begin = format!(
             "
