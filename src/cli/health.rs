@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let asked = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, ask(address, args.target()))
+        tokio::time::timeout(PATIENCE, ask(address, args.target(), LONGEST_ANSWER))
             .await
             .context("it took more than five seconds")?
     });
@@ -84,7 +84,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn ask(address: SocketAddr, target: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+/// The status and the body of a page that is no longer than that.
+pub(super) async fn ask(
+    address: SocketAddr,
+    target: &str,
+    longest: usize,
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(target)
@@ -93,7 +98,7 @@ async fn ask(address: SocketAddr, target: &str) -> anyhow::Result<(StatusCode, B
     let answered = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER);
+        let body = Limited::new(response.into_body(), longest);
         match body.collect().await {
             Ok(body) => Ok((status, body.to_bytes())),
             Err(error) => Err(anyhow::anyhow!(error)),

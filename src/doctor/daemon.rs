@@ -1,6 +1,6 @@
 //! The process: that it runs, is ready, and may do what its listeners need.
 
-use super::facts::{Daemon, Facts, Needs, Way};
+use super::facts::{Daemon, Facts, Needs};
 use super::{Group, Line};
 
 const GROUP: Group = Group::Daemon;
@@ -56,7 +56,7 @@ fn capabilities(daemon: &Daemon, needs: Needs) -> Line {
     const NET_ADMIN: u64 = 1 << 12;
     const NET_RAW: u64 = 1 << 13;
     let (name, has) = ("capabilities", |bit| daemon.capabilities & bit != 0);
-    let wants_raw = needs.way == Way::Tproxy || needs.mark.is_some();
+    let wants_raw = needs.way.is_transparent() || needs.mark.is_some();
     match (wants_raw, has(NET_RAW), has(NET_ADMIN)) {
         (true, false, false) => {
             Line::red(GROUP, name, "it has neither CAP_NET_RAW nor CAP_NET_ADMIN").but(

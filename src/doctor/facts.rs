@@ -56,8 +56,24 @@ pub enum Way {
     Redirect,
     /// By REDIRECT, from others.
     Gateway,
-    /// By TPROXY.
+    /// By TPROXY, from others.
     Tproxy,
+    /// By REDIRECT from this host, and by TPROXY from others.
+    Both,
+}
+
+impl Way {
+    /// Are connections of this host taken over?
+    #[must_use]
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::Redirect | Self::Both)
+    }
+
+    /// Does it take transparent sockets?
+    #[must_use]
+    pub const fn is_transparent(self) -> bool {
+        matches!(self, Self::Tproxy | Self::Both)
+    }
 }
 
 /// Who looks.

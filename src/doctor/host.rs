@@ -20,10 +20,12 @@ fn conntrack(facts: &Facts) -> Line {
     match (facts.kernel.conntrack, facts.needs.way) {
         (_, Way::Handed) => Line::aside(GROUP, name, "not needed"),
         (None, Way::Tproxy) => Line::aside(GROUP, name, "not there, and \"tproxy\" needs none"),
-        (None, Way::Redirect | Way::Gateway) => Line::red(GROUP, name, "this kernel has none").but(
-            "nf_conntrack, which knows where redirected connections wanted to go",
-            "`modprobe nf_conntrack`; loading the rules does it too",
-        ),
+        (None, Way::Redirect | Way::Gateway | Way::Both) => {
+            Line::red(GROUP, name, "this kernel has none").but(
+                "nf_conntrack, which knows where redirected connections wanted to go",
+                "`modprobe nf_conntrack`; loading the rules does it too",
+            )
+        }
         (Some((count, most)), _) => {
             let seen = format!("{count} connections of {most}");
             // At the limit new connections are dropped; a queue that starts takes a while to fill the rest.
@@ -52,11 +54,11 @@ fn marks(facts: &Facts) -> Line {
     let seen = format!("src_valid_mark = {src_valid_mark}, rp_filter = {rp_filter}");
     let rules_are_known = matches!(&facts.rules, Some(Ok(faults)) if faults.is_empty());
     match (facts.needs.way, src_valid_mark) {
-        (Way::Tproxy, 1..) if !rules_are_known => Line::red(GROUP, name, seen).but(
+        (Way::Tproxy | Way::Both, 1..) if !rules_are_known => Line::red(GROUP, name, seen).but(
             "routing rules that name their interface, as src_valid_mark = 1 loses all IPv4 connections without",
             "`danelaw rules apply` makes them so; or `sysctl net.ipv4.conf.all.src_valid_mark=0` (WireGuard and Tailscale set it)",
         ),
-        (Way::Tproxy, _) => Line::green(GROUP, name, seen),
+        (Way::Tproxy | Way::Both, _) => Line::green(GROUP, name, seen),
         (Way::Handed | Way::Redirect | Way::Gateway, _) => {
             Line::green(GROUP, name, format!("{seen}, which only \"tproxy\" minds"))
         }

@@ -12,14 +12,13 @@ pub(super) fn judge(facts: &Facts) -> Vec<Line> {
         return vec![Line::aside(GROUP, "rules", seen)];
     }
     let mut lines = rules(facts);
-    let local = facts.needs.way == Way::Redirect;
     for flight in &facts.flights {
-        if local {
+        if facts.needs.way.is_local() {
             lines.push(leak(flight, facts));
         }
         lines.push(own(flight, facts.seer));
     }
-    if !local {
+    if facts.needs.way != Way::Redirect {
         let seen = "this host's own connections are not those that are forwarded";
         let elsewhere =
             "from a host behind this one, `nc 192.0.2.77 25` must hear `220 danelaw canary`";

@@ -321,6 +321,27 @@ const CASES: &[(&str, Change, &str, Level)] = &[
         Level::Green,
     ),
     (
+        "a gateway that sends mail itself, whose own leaks",
+        |f| {
+            f.needs.way = Way::Both;
+            f.flights[0].others = Some(Outcome::Gone("nobody answered".into()));
+        },
+        "leak",
+        Level::Red,
+    ),
+    (
+        "the same without its capability",
+        |f| f.needs.way = Way::Both,
+        "capabilities",
+        Level::Red,
+    ),
+    (
+        "the same without connection tracking",
+        |f| (f.needs.way, f.kernel.conntrack) = (Way::Both, None),
+        "connection tracking",
+        Level::Red,
+    ),
+    (
         "tproxy without its capability",
         |f| f.needs.way = Way::Tproxy,
         "capabilities",

@@ -24,8 +24,10 @@ pub enum Heard {
     Answered(Answerer),
     /// Nothing came back.
     Silence,
-    /// It came to an end on its way: how.
+    /// A reset came back: how it is told.
     Refused(String),
+    /// It came to an end on its way, by a message of a router or a route of this host: which.
+    Stopped(String),
     /// It could not be sent: why.
     Untried(String),
 }
@@ -36,7 +38,10 @@ pub async fn fly(destination: SocketAddr, mark: Option<u32>, token: &Token) -> H
     match tokio::time::timeout(CONNECT, connecting).await {
         Ok(Ok(stream)) => Heard::Answered(token.answerer(&first_line(stream).await)),
         Ok(Err(error)) if was_not_sent(&error) => Heard::Untried(error.to_string()),
-        Ok(Err(error)) => Heard::Refused(error.to_string()),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Heard::Refused(error.to_string())
+        }
+        Ok(Err(error)) => Heard::Stopped(error.to_string()),
         Err(_) => Heard::Silence,
     }
 }
@@ -49,7 +54,7 @@ pub async fn fly_plain(family: Family, (port, mark): (u16, Option<u32>), token: 
         match heard {
             Heard::Answered(_) | Heard::Silence => break,
             // It may be a route of this host that has refused it, before netfilter saw it.
-            Heard::Refused(_) | Heard::Untried(_) => {}
+            Heard::Refused(_) | Heard::Stopped(_) | Heard::Untried(_) => {}
         }
     }
     heard

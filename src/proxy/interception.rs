@@ -99,7 +99,7 @@ impl Interception {
                     "the next hop takes connections over itself, so that danelaw may never reach an MX host: {}",
                     "find out what it is (another proxy, a firewall of the provider) and have this host exempted"
                 ),
-                Heard::Silence | Heard::Refused(_) | Heard::Untried(_) => {}
+                Heard::Silence | Heard::Refused(_) | Heard::Stopped(_) | Heard::Untried(_) => {}
             }
         }
         match families.first() {
@@ -156,7 +156,7 @@ impl Interception {
                 Seen::Missed("something else answered".into())
             }
             Heard::Silence => Seen::Missed("nobody answered".into()),
-            Heard::Refused(why) => Seen::Missed(why),
+            Heard::Refused(why) | Heard::Stopped(why) => Seen::Missed(why),
             Heard::Untried(_) => Seen::Untried,
         };
         let mut all = self.lock();

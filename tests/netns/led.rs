@@ -674,4 +674,42 @@ fn rules_load_in_a_namespace_of_an_ordinary_user() {
     });
 }
 
+/// Stand-ins for `ip` and `conntrack` fail where the network cannot be made to.
+#[test]
+fn what_cannot_be_loaded_as_a_whole_leaves_nothing_behind_and_what_is_loaded_is_told_of() {
+    sandboxed(|| {
+        let directory = "/run/lab/stand-ins";
+        let full = "#!/bin/sh\ncase \"$*\" in *'rule add pref 25251'*) echo full >&2; exit 2 ;; esac\nexec /sbin/ip \"$@\"\n";
+        write("stand-ins/ip", full);
+        write(
+            "stand-ins/conntrack",
+            "#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n",
+        );
+        let tproxy = write("danelaw/tproxy.toml", TPROXY.configuration);
+        let host = write("danelaw/host.toml", HOST.configuration);
+        let said = super::sandbox::sh(&format!(
+            "exec 2>&1; chmod +x {directory}/*; PATH={directory}:$PATH
+            unshare -n sh -c '
+                {program} rules apply --user 61025 --config {tproxy}; echo \"ended with $?\"
+                /sbin/ip -4 rule show | grep 2525; /sbin/ip -4 route show table 2525; nft list tables
+                echo \"all that is there\"
+                {program} rules apply --user 61025 --config {host}; echo \"ended with $?\"'",
+            program = env!("CARGO_BIN_EXE_danelaw"),
+            tproxy = tproxy.display(),
+            host = host.display(),
+        ));
+        let (failed, loaded) = said.split_once("all that is there").expect("both");
+        let left = failed.split_once("ended with 2\n").map(|(_, left)| left);
+        let nothing = |left: &str| left.is_empty() || left.contains("FIB table does not exist");
+        assert!(
+            failed.contains("failed: full") && left.is_some_and(nothing),
+            "{said}"
+        );
+        assert!(
+            loaded.contains("were not looked for") && loaded.contains("ended with 0"),
+            "{said}"
+        );
+    });
+}
+
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netns/peer.py");

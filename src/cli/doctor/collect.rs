@@ -6,15 +6,17 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::unistd::geteuid;
+use tokio::process::Command;
 
 use super::process;
 use super::users::{self, As, NOBODY};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, DnsConfig, ListenOn, StoreConfig, StorePlace};
+use crate::config::{Config, DnsConfig, StoreConfig, StorePlace};
 use crate::dns::health::Monitor;
 use crate::dns::health::state::Health;
 use crate::dns::resolver::TrustAnchor;
@@ -22,7 +24,7 @@ use crate::doctor::facts::{Facts, Flight, Kernel, Needs, RuleFault, Seer, Store,
 use crate::intercept::Via;
 use crate::intercept::rules::compare::{Difference, Grade, compare};
 use crate::intercept::rules::kernel;
-use crate::intercept::rules::plan::Plan;
+use crate::intercept::rules::plan::{NoPlan, Plan};
 use crate::proxy::engine::resolver;
 use crate::store;
 use crate::tls::roots;
@@ -37,9 +39,10 @@ pub(super) fn facts(file: &Path, egress: &[String]) -> anyhow::Result<Facts> {
     let roots = roots::load(config.ca_file.as_deref());
     let validation = health(&config, roots.as_ref().ok());
     let needs = needs(&config);
-    let (health, daemon, rules) = runtime.block_on(async {
+    let (health, daemon, rules, is_synchronised) = runtime.block_on(async {
         let daemon = process::find(config.admin.address);
-        tokio::join!(validation, daemon, rules(&config, needs.way))
+        let rules = rules(&config, needs.way);
+        tokio::join!(validation, daemon, rules, is_synchronised())
     });
     let own = daemon.as_ref().map(|daemon| daemon.uid);
     let own = own.or_else(|| named_user(&config.intercept.user));
@@ -61,7 +64,7 @@ pub(super) fn facts(file: &Path, egress: &[String]) -> anyhow::Result<Facts> {
         flights: flights(&config, needs.way, as_own),
         health,
         anchor: anchor(&config.dns),
-        is_synchronised: is_synchronised(),
+        is_synchronised,
         roots: match &roots {
             Ok(roots) => Ok(roots.store().len()),
             Err(error) => Err(error.to_string()),
@@ -99,28 +102,29 @@ fn configuration(file: &Path) -> (Config, Vec<String>) {
 }
 
 fn needs(config: &Config) -> Needs {
-    let kinds = || config.listeners.iter().map(|listener| listener.kind);
-    let is_open = |socket: &ListenOn| {
-        let address = socket.address();
-        address.is_some_and(|address| !address.ip().to_canonical().is_loopback())
-    };
-    let mut redirects = config
-        .listeners
-        .iter()
-        .filter(|one| one.kind == Via::Redirect);
-    let way = if kinds().any(|kind| kind == Via::Tproxy) {
-        Way::Tproxy
-    } else if kinds().all(|kind| kind != Via::Redirect) {
-        Way::Handed
-    } else if redirects.all(|one| is_open(&one.socket)) {
-        Way::Gateway
-    } else {
-        Way::Redirect
-    };
     Needs {
-        way,
+        way: way(config),
         mark: config.upstream.mark,
         sessions: config.max_sessions as u64,
+    }
+}
+
+/// As the rules have it, whoever danelaw's user is; where there can be none yet, as the listeners look.
+fn way(config: &Config) -> Way {
+    let has = |kind| config.listeners.iter().any(|one| one.kind == kind);
+    match Plan::of(config, |_| Some(u32::MAX)) {
+        Ok(plan) => match (&plan.local, plan.transparent()) {
+            (Some(_), Some(_)) => Way::Both,
+            (Some(_), None) => Way::Redirect,
+            (None, Some(_)) => Way::Tproxy,
+            (None, None) => Way::Gateway,
+        },
+        Err(_) if has(Via::Tproxy) => Way::Tproxy,
+        Err(
+            NoPlan::WhichLayout | NoPlan::LoopbackOnGateway { .. } | NoPlan::NoInterfaces { .. },
+        ) => Way::Gateway,
+        Err(_) if has(Via::Redirect) => Way::Redirect,
+        Err(_) => Way::Handed,
     }
 }
 
@@ -202,11 +206,14 @@ fn anchor(dns: &DnsConfig) -> Result<String, String> {
 }
 
 /// As systemd sees it.
-fn is_synchronised() -> Option<bool> {
-    let output = Command::new("timedatectl")
+async fn is_synchronised() -> Option<bool> {
+    let asked = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])
-        .output()
-        .ok()?;
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    // It asks over the system's bus, which may be stuck.
+    let output = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
     match String::from_utf8_lossy(&output.stdout).trim() {
         "yes" => Some(true),
         "no" => Some(false),
@@ -268,4 +275,36 @@ fn highest(setting: &str) -> u8 {
         .filter_map(|value| value.trim().parse().ok())
         .max()
         .unwrap_or(0)
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn net_06_how_connections_arrive_is_what_the_rules_say() {
+        const OPEN: &str = "[[listener]]\nkind = \"redirect\"\naddress = \"[::]:10225\"\n";
+        const LOOPBACK: &str = "[[listener]]\nkind = \"redirect\"\naddress = \"[::1]:10225\"\n";
+        const TPROXY: &str = "[[listener]]\nkind = \"tproxy\"\naddress = \"[::]:10125\"\n";
+        const SOCKS: &str = "[[listener]]\nkind = \"socks5\"\naddress = \"127.0.0.1:1080\"\n";
+        const LINKS: &str = "[intercept]\nclients = [\"lan0\"]\nuplinks = [\"wan0\"]\n";
+        const ON_HOST: &str = "[intercept]\nlayout = \"host\"\n";
+        for (parts, expected) in [
+            (&[][..], Way::Redirect),
+            (&[LOOPBACK], Way::Redirect),
+            (&[OPEN, ON_HOST], Way::Redirect),
+            (&[OPEN, LINKS], Way::Gateway),
+            (&[OPEN], Way::Gateway),
+            (&[TPROXY, LINKS], Way::Tproxy),
+            (&[TPROXY], Way::Tproxy),
+            (&[LOOPBACK, TPROXY, LINKS], Way::Both),
+            (&[SOCKS], Way::Handed),
+        ] {
+            let text = parts.concat();
+            let config = Config::parse(&text, Path::new("d.toml")).unwrap().config;
+            assert_eq!(way(&config), expected, "{text}");
+        }
+    }
 }

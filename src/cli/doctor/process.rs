@@ -1,20 +1,18 @@
 //! The proxy that runs, as the kernel and its admin address tell of it.
 #![expect(
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "IO: reads /proc, asks the admin address"
 )]
 
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use serde_json::Value as Json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::cli::health::ask;
 use crate::doctor::facts::Daemon;
 
 /// The proxy of this network namespace.
@@ -73,14 +71,14 @@ fn describe(pid: u32, home: &Path) -> Option<Daemon> {
     })
 }
 
-async fn version(admin: SocketAddr) -> io::Result<Option<String>> {
+async fn version(admin: SocketAddr) -> anyhow::Result<Option<String>> {
     let metrics = get(admin, "/metrics").await?;
     let told = metrics.split_once("danelaw_build_info{version=\"");
     let version = told.and_then(|(_, rest)| rest.split_once('"'));
     Ok(version.map(|(version, _)| version.to_owned()))
 }
 
-async fn faults(admin: SocketAddr) -> io::Result<Vec<String>> {
+async fn faults(admin: SocketAddr) -> anyhow::Result<Vec<String>> {
     let page: Json = serde_json::from_str(&get(admin, "/readyz?format=json").await?)?;
     let checks = page["checks"].as_array().into_iter().flatten();
     let fault = |check: &Json| {
@@ -91,24 +89,13 @@ async fn faults(admin: SocketAddr) -> io::Result<Vec<String>> {
 }
 
 /// The body of a page.
-async fn get(admin: SocketAddr, target: &str) -> io::Result<String> {
-    let asking = async {
-        let mut stream = TcpStream::connect(admin).await?;
-        let request =
-            format!("GET {target} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut page = String::new();
-        stream.take(LONGEST).read_to_string(&mut page).await?;
-        Ok(page)
-    };
-    let page: io::Result<String> = tokio::time::timeout(PATIENCE, asking).await?;
-    let page = page?;
-    let body = page.split_once("\r\n\r\n");
-    body.map(|(_, body)| body.to_owned())
-        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+async fn get(admin: SocketAddr, target: &str) -> anyhow::Result<String> {
+    let asked = tokio::time::timeout(PATIENCE, ask(admin, target, LONGEST)).await;
+    let (_, body) = asked.context("no answer within five seconds")??;
+    Ok(String::from_utf8(body.into())?)
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Of a page.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: usize = 1 << 20;

@@ -62,9 +62,8 @@ fn outcomes(port: u16, who: As) -> Option<[Outcome; 2]> {
 fn outcome(heard: Heard) -> Outcome {
     match heard {
         Heard::Answered(answerer) => Outcome::Answered(answerer),
-        // The next hop says so, or a route of this host.
-        Heard::Refused(how) if !how.contains("refused") => Outcome::Gone(how),
         Heard::Refused(how) => Outcome::Refused(how),
+        Heard::Stopped(how) => Outcome::Gone(how),
         Heard::Silence => Outcome::Gone("nobody answered".into()),
         Heard::Untried(why) => Outcome::Untried(why),
     }

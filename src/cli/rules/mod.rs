@@ -69,7 +69,7 @@ Examples:
 
 Exit codes:
   0   removed, or there was nothing to remove
-  2   it could not be done
+  2   it could not be done, or not all of it: run it again
   64  the command line is wrong")]
     Remove(Remove),
     /// Says whether everything is in place, and what the rules have counted.

@@ -1,5 +1,5 @@
-//! Changes what is there, in an order in which nothing fails open: routes before the rules that mark packets for them,
-//! the guard in the same transaction as the rules, and never away unless that is asked for.
+//! Changes what is there, in an order in which nothing fails open: routes before the rules that mark packets for them and
+//! away after those, the guard in the same transaction as the rules, and never away unless that is asked for.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::kernel::{self, Trouble};
 use super::nft::{self, BOTH};
-use super::plan::{Exempt, Plan, Transparent};
+use super::plan::{Exempt, Family, Plan};
 use super::routing::{self, Routing};
 use super::table::{DANELAW, EXEMPT4, EXEMPT6, GUARD, PORTS};
 
@@ -20,25 +20,32 @@ pub enum Note {
     NotForgotten(String),
     /// This host has no IPv6, so it needs no routes for it.
     NoIpv6,
+    /// Routes that nobody wants any more could not be taken away.
+    RoutesStay(String),
 }
 
 /// Makes everything as the plan has it. Where it is already, counters begin anew and nothing else changes.
 ///
 /// # Errors
-/// [`Trouble`]; what was there is still in force, but for routes.
+/// [`Trouble`]; what was there is still in force.
 pub async fn apply(plan: &Plan) -> Result<Vec<Note>, Trouble> {
     let text = nft::text(plan);
     kernel::check(&text).await?;
-    if let Some(transparent) = plan.transparent() {
-        for (family, seen) in routes(transparent).await? {
-            let wanted = routing::wanted(transparent, family);
-            kernel::route(&seen.commands_to(&wanted, family)).await?;
-        }
+    let before = routes(plan).await?;
+    if let Err(trouble) = load(plan, &before, &text).await {
+        // Routes that stay all the same lead nothing: no rule marks packets for them.
+        let _ = take_back(plan, &before).await;
+        return Err(trouble);
     }
-    kernel::load(&text).await?;
+    // From here on the rules are in force, whatever else cannot be done.
     let mut notes = Vec::new();
+    if let Some(transparent) = plan.transparent() {
+        let wanted = routing::wanted(transparent);
+        let left = clear(&before, &wanted).await.err();
+        notes.extend(left.map(|trouble| Note::RoutesStay(trouble.to_string())));
+    }
     if plan.redirects() {
-        notes.extend(forget(plan).await?);
+        notes.extend(forget(plan).await);
     }
     if plan.transparent().is_some() && kernel::families().len() < 2 {
         notes.push(Note::NoIpv6);
@@ -75,14 +82,12 @@ pub async fn remove(plan: &Plan, guard: Guard) -> Result<(), Trouble> {
         Guard::Kept => &[DANELAW],
         Guard::Removed => &BOTH,
     };
+    let before = routes(plan).await?;
     kernel::load(&nft::delete(gone)).await?;
-    if let Some(transparent) = plan.transparent() {
-        for (family, seen) in routes(transparent).await? {
-            let nothing = Routing::none(transparent.table);
-            kernel::route(&seen.commands_to(&nothing, family)).await?;
-        }
+    match plan.transparent() {
+        Some(transparent) => clear(&before, &Routing::none(transparent.table)).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Takes nothing over any more, and lets sessions that were taken over go on.
@@ -135,32 +140,58 @@ pub async fn sets() -> Result<Option<(Sets, Vec<&'static str>)>, Trouble> {
 /// # Errors
 /// [`Trouble`].
 pub async fn refill(sets: &Sets, tables: &[&'static str]) -> Result<(), Trouble> {
-    let exempt = Exempt::of(&sets.exempt).networks();
-    let text = nft::exempt(&exempt, tables) + &nft::ports(sets.ports.iter().copied(), tables);
+    let text = nft::exempt(&Exempt::of(&sets.exempt), tables)
+        + &nft::ports(sets.ports.iter().copied(), tables);
     kernel::check(&text).await?;
     kernel::load(&text).await
 }
 
-async fn routes(transparent: &Transparent) -> Result<Vec<(super::plan::Family, Routing)>, Trouble> {
+/// Adds the routes, then the rules.
+async fn load(plan: &Plan, before: &[(Family, Routing)], text: &str) -> Result<(), Trouble> {
+    if let Some(transparent) = plan.transparent() {
+        let wanted = routing::wanted(transparent);
+        for (family, seen) in before {
+            kernel::route(&seen.additions(&wanted, *family)).await?;
+        }
+    }
+    kernel::load(text).await
+}
+
+/// The routes by which packets are led to this host, where a plan has any.
+async fn routes(plan: &Plan) -> Result<Vec<(Family, Routing)>, Trouble> {
     let mut all = Vec::new();
-    for family in kernel::families() {
-        all.push((family, kernel::routing(transparent, family).await?));
+    if let Some(transparent) = plan.transparent() {
+        for family in kernel::families() {
+            all.push((family, kernel::routing(transparent, family).await?));
+        }
     }
     Ok(all)
 }
 
+/// Takes routes away, but for those that are to stay.
+async fn clear(there: &[(Family, Routing)], stay: &Routing) -> Result<(), Trouble> {
+    for (family, seen) in there {
+        kernel::route(&seen.removals(stay, *family)).await?;
+    }
+    Ok(())
+}
+
+/// Takes away what has been added since.
+async fn take_back(plan: &Plan, before: &[(Family, Routing)]) -> Result<(), Trouble> {
+    for ((family, now), (_, before)) in routes(plan).await?.iter().zip(before) {
+        kernel::route(&now.removals(before, *family)).await?;
+    }
+    Ok(())
+}
+
 /// A connection from before the rules is never looked at by them, nor is one that has its old entry's ports.
-async fn forget(plan: &Plan) -> Result<Option<Note>, Trouble> {
+async fn forget(plan: &Plan) -> Option<Note> {
     for port in &plan.ports {
-        match kernel::forget(*port).await {
-            Ok(()) => {}
-            Err(trouble @ (Trouble::NotInstalled { .. } | Trouble::Failed { .. })) => {
-                return Ok(Some(Note::NotForgotten(trouble.to_string())));
-            }
-            Err(trouble) => return Err(trouble),
+        if let Err(trouble) = kernel::forget(*port).await {
+            return Some(Note::NotForgotten(trouble.to_string()));
         }
     }
-    Ok(None)
+    None
 }
 
 fn flushing() -> Option<Note> {
@@ -180,6 +211,10 @@ impl std::fmt::Display for Note {
                 f,
                 "connections from before these rules were not looked for ({why}): they go on unjudged until they end; \
                  the guard refuses new ones that would go with them"
+            ),
+            Self::RoutesStay(why) => write!(
+                f,
+                "routing rules of an earlier configuration stay ({why}): nothing is lost, and `danelaw rules apply` tries again"
             ),
             Self::NoIpv6 => f.write_str("this host has no IPv6: routes were made for IPv4 alone"),
         }

@@ -101,7 +101,7 @@ pub fn compare(plan: &Plan, seen: &Seen) -> Vec<Difference> {
     }
     if let Some(transparent) = plan.transparent() {
         for (family, seen) in &seen.routing {
-            let wanted = routing::wanted(transparent, *family);
+            let wanted = routing::wanted(transparent);
             differences.extend(compare_routing(*family, &wanted, seen));
         }
     }

@@ -325,9 +325,9 @@ fn to_ports(plan: &Plan, matches: &str, target: &str) -> Vec<String> {
 /// `ip rule add` adds again what is there, so that is taken away first; meanwhile packets find no way, which is safe.
 fn routes(transparent: &Transparent, what: &str) -> String {
     let mut text = String::new();
-    for family in [Family::V4, Family::V6] {
+    for family in Family::ALL {
         let number = family.number();
-        let wanted = routing::wanted(transparent, family);
+        let wanted = routing::wanted(transparent);
         for rule in &wanted.rules {
             let _ = writeln!(
                 text,

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use ipnet::IpNet;
-
 use super::plan::{Exempt, Family, Plan};
 use super::routing;
 use super::table::{self, Chain, DANELAW, EXEMPT4, EXEMPT6, GUARD, PORTS, Set, Table};
@@ -16,8 +14,8 @@ pub fn text(plan: &Plan) -> String {
     );
     if let Some(transparent) = plan.transparent() {
         text += "#\n# TPROXY needs these routes as well; `danelaw rules apply` sets them:\n";
-        for family in [Family::V4, Family::V6] {
-            for command in routing::wanted(transparent, family).commands(family) {
+        for family in Family::ALL {
+            for command in routing::wanted(transparent).commands(family) {
                 let _ = writeln!(text, "#   ip {}", command.join(" "));
             }
         }
@@ -33,12 +31,7 @@ pub fn text(plan: &Plan) -> String {
 #[must_use]
 pub fn guard(plan: &Plan) -> String {
     let mut text = String::new();
-    for table in table::tables(plan)
-        .iter()
-        .filter(|table| table.name == GUARD)
-    {
-        replace(&mut text, table);
-    }
+    replace(&mut text, &table::guard(plan));
     text
 }
 
@@ -62,8 +55,7 @@ pub fn delete(tables: &[&str]) -> String {
 
 /// Other exempt networks in both tables, counters and rules as they are.
 #[must_use]
-pub fn exempt(networks: &[IpNet], tables: &[&str]) -> String {
-    let exempt = Exempt::of(networks);
+pub fn exempt(exempt: &Exempt, tables: &[&str]) -> String {
     let v4: Vec<String> = exempt.v4.iter().map(ToString::to_string).collect();
     let v6: Vec<String> = exempt.v6.iter().map(ToString::to_string).collect();
     let mut text = String::new();

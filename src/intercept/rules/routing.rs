@@ -35,7 +35,7 @@ pub type Arguments = Vec<String>;
 
 /// What there should be, the same for both families.
 #[must_use]
-pub fn wanted(transparent: &Transparent, _family: Family) -> Routing {
+pub fn wanted(transparent: &Transparent) -> Routing {
     let Mark { value, mask } = transparent.mark;
     let rule = |(pref, interface): (u32, &crate::config::Interface)| RoutingRule {
         pref,
@@ -81,28 +81,31 @@ impl Routing {
     /// What makes all this, where there is nothing.
     #[must_use]
     pub fn commands(&self, family: Family) -> Vec<Arguments> {
-        Self::none(self.table).commands_to(self, family)
+        Self::none(self.table).additions(self, family)
     }
 
-    /// What makes this into `wanted`: first what is missing, then away with what is not wanted.
+    /// What adds all of `wanted` that is missing.
     #[must_use]
-    pub fn commands_to(&self, wanted: &Self, family: Family) -> Vec<Arguments> {
-        let mut commands = Vec::new();
-        if wanted.has_route && !self.has_route {
-            commands.push(self.route(family, "replace"));
-        }
-        let surplus = |rule: &&RoutingRule| !wanted.rules.contains(rule);
-        let missing = |rule: &&RoutingRule| !self.rules.contains(rule);
-        for rule in self.rules.iter().filter(surplus) {
-            commands.push(rule.command(family, "del", self.table));
-        }
-        for rule in wanted.rules.iter().filter(missing) {
-            commands.push(rule.command(family, "add", self.table));
-        }
-        if self.has_route && !wanted.has_route {
-            commands.push(self.route(family, "del"));
-        }
-        commands
+    pub fn additions(&self, wanted: &Self, family: Family) -> Vec<Arguments> {
+        let route = (wanted.has_route && !self.has_route).then(|| self.route(family, "replace"));
+        let missing = wanted
+            .rules
+            .iter()
+            .filter(|rule| !self.rules.contains(rule));
+        let rules = missing.map(|rule| rule.command(family, "add", self.table));
+        route.into_iter().chain(rules).collect()
+    }
+
+    /// What takes all away that is not in `wanted`.
+    #[must_use]
+    pub fn removals(&self, wanted: &Self, family: Family) -> Vec<Arguments> {
+        let route = (self.has_route && !wanted.has_route).then(|| self.route(family, "del"));
+        let surplus = self
+            .rules
+            .iter()
+            .filter(|rule| !wanted.rules.contains(rule));
+        let rules = surplus.map(|rule| rule.command(family, "del", self.table));
+        rules.chain(route).collect()
     }
 
     fn route(&self, family: Family, what: &str) -> Arguments {

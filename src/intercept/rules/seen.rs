@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::plan::Family;
 use super::routing::Routing;
 use super::table::Hook;
 
@@ -18,7 +19,7 @@ pub struct Seen {
     /// Its guard.
     pub guard: Option<SeenTable>,
     /// The routes for TPROXY, where the plan has any: IPv4, then IPv6; none where the host does not speak the family.
-    pub routing: Vec<(super::plan::Family, Routing)>,
+    pub routing: Vec<(Family, Routing)>,
 }
 
 /// A table as it is listed.

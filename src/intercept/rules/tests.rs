@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::compare::{Difference, Grade, compare, grade};
-use super::plan::{Family, NoPlan, Plan};
+use super::plan::{Exempt, Family, NoPlan, Plan};
 use super::routing::{self, Routing};
 use super::seen::{Seen, SeenTable};
 use super::{iptables, nft, table};
@@ -378,15 +378,16 @@ fn sets_are_read_in_every_form_that_nft_lists() {
 #[test]
 fn routes_are_changed_only_where_they_differ_and_the_old_ones_go() {
     let plan = plan(TPROXY).unwrap();
-    let wanted = routing::wanted(plan.transparent().unwrap(), Family::V4);
+    let wanted = routing::wanted(plan.transparent().unwrap());
     let there = Routing::parse(LISTED_RULES, LISTED_ROUTES, 2525).unwrap();
     let none = Routing::parse("[", "", 2525).unwrap();
     let old = Routing::parse(&LISTED_RULES.replace("lan0", "lan9"), LISTED_ROUTES, 2525).unwrap();
     let joined =
         |commands: Vec<Vec<String>>| commands.iter().map(|one| one.join(" ")).collect::<Vec<_>>();
-    assert_eq!(joined(there.commands_to(&wanted, Family::V4)), [""; 0]);
+    assert_eq!(joined(there.additions(&wanted, Family::V4)), [""; 0]);
+    assert_eq!(joined(there.removals(&wanted, Family::V4)), [""; 0]);
     assert_eq!(
-        joined(none.commands_to(&wanted, Family::V4)),
+        joined(none.additions(&wanted, Family::V4)),
         [
             "-4 route replace local default dev lo table 2525",
             "-4 rule add pref 25250 iif lan0 fwmark 0x25/0xff lookup 2525",
@@ -394,14 +395,15 @@ fn routes_are_changed_only_where_they_differ_and_the_old_ones_go() {
         ]
     );
     assert_eq!(
-        joined(old.commands_to(&wanted, Family::V4)),
-        [
-            "-4 rule del pref 25250 iif lan9 fwmark 0x25/0xff lookup 2525",
-            "-4 rule add pref 25250 iif lan0 fwmark 0x25/0xff lookup 2525",
-        ]
+        joined(old.additions(&wanted, Family::V4)),
+        ["-4 rule add pref 25250 iif lan0 fwmark 0x25/0xff lookup 2525"]
     );
     assert_eq!(
-        joined(there.commands_to(&none, Family::V6)),
+        joined(old.removals(&wanted, Family::V4)),
+        ["-4 rule del pref 25250 iif lan9 fwmark 0x25/0xff lookup 2525"]
+    );
+    assert_eq!(
+        joined(there.removals(&none, Family::V6)),
         [
             "-6 rule del pref 25250 iif lan0 fwmark 0x25/0xff lookup 2525",
             "-6 rule del pref 25251 iif wan0 fwmark 0x25/0xff lookup 2525",
@@ -414,7 +416,7 @@ fn routes_are_changed_only_where_they_differ_and_the_old_ones_go() {
 fn a_set_is_filled_anew_in_one_transaction_without_what_is_part_of_another() {
     let networks =
         ["10.0.0.0/8", "10.1.0.0/16", "2001:db8::1/128"].map(|text| text.parse().unwrap());
-    let text = nft::exempt(&networks, &["danelaw_guard"]);
+    let text = nft::exempt(&Exempt::of(&networks), &["danelaw_guard"]);
     assert_eq!(
         text,
         "flush set inet danelaw_guard exempt4\nadd element inet danelaw_guard exempt4 { 10.0.0.0/8 }\n\

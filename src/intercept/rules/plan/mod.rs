@@ -273,13 +273,6 @@ impl Exempt {
         }
         exempt
     }
-
-    /// All of them.
-    #[must_use]
-    pub fn networks(&self) -> Vec<IpNet> {
-        let v4 = self.v4.iter().copied().map(IpNet::from);
-        v4.chain(self.v6.iter().copied().map(IpNet::from)).collect()
-    }
 }
 
 impl Layout {
