@@ -150,10 +150,7 @@ async fn ask_here(
     }
     match answering.await {
         Ok(answered) => answered.map_err(AskError::Failed),
-        Err(error) => Err(AskError::Broken {
-            socket: PathBuf::from("(this process)"),
-            error: io::Error::other(error),
-        }),
+        Err(error) => Err(AskError::Failed(Failure::broken(&error))),
     }
 }
 

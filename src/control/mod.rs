@@ -145,7 +145,7 @@ impl Failure {
 
     /// A panic, or an end of the process, has come between.
     fn broken(error: &tokio::task::JoinError) -> Self {
-        let remedy = "see the daemon's log";
+        let remedy = "see the log";
         Self::new(Code::Internal, "an answer", error.to_string(), remedy)
     }
 

@@ -13,7 +13,7 @@ use super::entry::{Moment, Worth};
 use super::errand::Errand;
 use super::tally::StsVitals;
 use crate::name::Domain;
-use crate::store::{Batch, Row, StoredPolicy};
+use crate::store::{Batch, StoredPolicy};
 
 impl StsCache {
     /// Fetches anew every policy that is due, a few at a time, each taken from the agenda when its turn has come.
@@ -82,22 +82,21 @@ impl StsCache {
 
     /// Writes down what the store did not take when it was learnt, also what has expired by a clock that may be wrong.
     pub(super) async fn write_again(&self) {
-        let unwritten: Vec<Row> = {
+        let unwritten: Vec<StoredPolicy> = {
             let memory = self.shared.lock();
-            memory.unwritten.values().map(StoredPolicy::row).collect()
+            memory.unwritten.values().cloned().collect()
         };
         if unwritten.is_empty() {
             return;
         }
-        let domains = unwritten.len();
         let batch = Batch {
-            rows: unwritten,
+            rows: unwritten.iter().map(StoredPolicy::row).collect(),
             ..Batch::default()
         };
         // What it takes is forgotten here; the store's state is told of by whoever watches it.
         if self.shared.write(batch).await.is_ok() {
             info!(
-                domains,
+                domains = unwritten.len(),
                 "MTA-STS policies that the store did not take are written down"
             );
         }

@@ -23,8 +23,18 @@ pub(super) struct Link {
 }
 
 struct Line {
-    runtime: Runtime,
+    /// None at its end.
+    runtime: Option<Runtime>,
     client: Option<Client>,
+}
+
+impl Drop for Line {
+    /// Waits for nothing: it may be dropped where nobody may wait.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Link {
@@ -38,7 +48,7 @@ impl Link {
             address,
             tls: tls.map(Arc::new),
             line: Mutex::new(Line {
-                runtime,
+                runtime: Some(runtime),
                 client: None,
             }),
         })
@@ -65,6 +75,10 @@ impl Link {
             Ok(done)
         };
         let Line { runtime, client } = line;
+        let broken_off = || StoreFault::Database {
+            what: "the connection was broken off".to_owned(),
+        };
+        let runtime = runtime.as_ref().ok_or_else(broken_off)?;
         let worked = std::thread::scope(|scope| {
             let task =
                 || runtime.block_on(async { tokio::time::timeout(PATIENCE, whole(client)).await });
@@ -75,9 +89,7 @@ impl Link {
             Ok(Err(_)) => Err(StoreFault::Database {
                 what: format!("no answer within {} s", PATIENCE.as_secs()),
             }),
-            Err(_) => Err(StoreFault::Database {
-                what: "the connection was broken off".to_owned(),
-            }),
+            Err(_) => Err(broken_off()),
         }
     }
 

@@ -213,3 +213,9 @@ fn a_remote_database_must_prove_itself_and_is_not_spoken_to_in_the_clear() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_database_may_be_let_go_of_where_nobody_may_wait() {
+    let address = "postgres://nobody@127.0.0.1:1/none".parse().unwrap();
+    drop(PostgresStore::new(address).unwrap());
+}
