@@ -201,8 +201,9 @@ impl Proxy {
         let owned = owned.map_err(engine::EngineError::from)?;
         let engine = Engine::mending(config, clock)?;
         succession::is_fit(&engine).await?;
+        // The other one answers canaries, so that nobody has to come to this one before it is known.
+        Interception::new(config).find_loop().await?;
         let mut config = config.clone();
-        // The other one would answer: it has found none.
         config.intercept.canary = false;
         let mut proxy = Self::open(&config, Arc::new(engine), records, sockets).await?;
         *proxy

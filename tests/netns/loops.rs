@@ -2,7 +2,7 @@
 
 use super::danelaw::{self, Rights};
 use super::rules::{self, Exempt};
-use super::sandbox::{Namespace, log_of, read, sandboxed, until, write};
+use super::sandbox::{HOME, Namespace, log_of, read, sandboxed, until, write};
 use super::world::Network;
 use super::{Lab, dns, hear_from, pki, policy_host};
 
@@ -54,6 +54,36 @@ fn net_01_danelaw_does_not_start_where_its_own_connections_come_back() {
 
         rules::load(mta, Exempt::Danelaw);
         let _danelaw = danelaw::start_listener(mta, (BOTH, "*:10225"), Rights::Nothing);
+        for host in NOBODY {
+            let said = hear_from(mta, host, 25);
+            assert!(said.starts_with("220 danelaw canary "), "{host}: {said:?}");
+        }
+    });
+}
+
+/// As the user whom no rule exempts any more.
+const TAKE_OVER: &str = "setpriv --reuid=danelaw --regid=danelaw --clear-groups --inh-caps=-all --ambient-caps=-all \
+    --bounding-set=-all $home/danelaw run --take-over --config $home/danelaw.toml 2>&1 || echo \"exit code $?\"";
+
+#[test]
+fn net_01_a_successor_whose_connections_come_back_leaves_the_listeners_to_the_one_that_runs() {
+    sandboxed(|| {
+        let network = network();
+        let mta = &network.mta;
+        rules::load(mta, Exempt::Danelaw);
+        let control = format!("[control]\nsocket = \"{HOME}/danelaw/state/control.sock\"\n");
+        let configuration = format!("[[listener]]\n{BOTH}{control}");
+        let _danelaw = danelaw::start_passing(mta, (&configuration, "*:10225"), Rights::Nothing);
+        until("commands to be answered", || {
+            read(log_of("danelaw"))
+                .contains("commands are answered")
+                .then_some(())
+        });
+        rules::load(mta, Exempt::Nobody);
+        let said = mta.sh(&format!("home={HOME}/danelaw\n{TAKE_OVER}"));
+        for words in ["danelaw: loop: ", "uid 61025", "exit code 2"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
         for host in NOBODY {
             let said = hear_from(mta, host, 25);
             assert!(said.starts_with("220 danelaw canary "), "{host}: {said:?}");
