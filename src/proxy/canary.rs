@@ -15,6 +15,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::dial::marked;
 use crate::intercept::canary::{Answerer, Family, TTL, Token};
 
 /// What became of a canary.
@@ -77,14 +78,8 @@ pub fn token() -> Token {
 }
 
 fn socket(destination: SocketAddr, mark: Option<u32>) -> io::Result<TcpSocket> {
-    let socket = match destination {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
+    let socket = marked(destination, mark)?;
     let options = SockRef::from(&socket);
-    if let Some(mark) = mark {
-        options.set_mark(mark)?;
-    }
     match destination {
         SocketAddr::V4(_) => options.set_ttl_v4(TTL.into())?,
         SocketAddr::V6(_) => options.set_unicast_hops_v6(TTL.into())?,

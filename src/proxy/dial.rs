@@ -144,13 +144,7 @@ impl Dialer {
     }
 
     fn socket(&self, destination: SocketAddr, source: Source) -> io::Result<TcpSocket> {
-        let socket = match destination {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        if let Some(mark) = self.config.mark {
-            SockRef::from(&socket).set_mark(mark)?;
-        }
+        let socket = marked(destination, self.config.mark)?;
         let fits = |client: IpAddr| client.is_ipv4() == destination.is_ipv4();
         match source {
             _ if !self.config.keep_source => {}
@@ -160,6 +154,18 @@ impl Dialer {
         }
         Ok(socket)
     }
+}
+
+/// A socket for connections there, with a mark or without.
+pub(crate) fn marked(destination: SocketAddr, mark: Option<u32>) -> io::Result<TcpSocket> {
+    let socket = match destination {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(mark) = mark {
+        SockRef::from(&socket).set_mark(mark)?;
+    }
+    Ok(socket)
 }
 
 /// Connects from an address that is not ours: the gateway leads what comes back to us. Another port than the client's,

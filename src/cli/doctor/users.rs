@@ -2,7 +2,6 @@
 //! opens a file or a socket, and that can be another in one thread alone.
 #![expect(
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "IO: connects, tries files, in a thread of its own"
 )]
 
@@ -14,12 +13,13 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid, User, setfsgid, setfsuid};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpSocket, lookup_host};
+use tokio::net::lookup_host;
 
 use crate::cli::printable;
 use crate::doctor::facts::{Flight, Outcome};
 use crate::intercept::canary::Family;
 use crate::proxy::canary::{Heard, fly_plain, token};
+use crate::proxy::dial::marked;
 
 /// Who tries, and how the connection is marked.
 #[derive(Clone, Copy)]
@@ -101,13 +101,7 @@ async fn greeted(at: &str, mark: Option<u32>) -> io::Result<String> {
 }
 
 async fn greeted_by(address: SocketAddr, mark: Option<u32>) -> io::Result<String> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    if let Some(mark) = mark {
-        socket2::SockRef::from(&socket).set_mark(mark)?;
-    }
+    let socket = marked(address, mark)?;
     let mut line = String::new();
     let stream = BufReader::new(socket.connect(address).await?);
     tokio::io::AsyncReadExt::take(stream, 512)
